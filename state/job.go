@@ -1,0 +1,202 @@
+package state
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"cw/fault"
+)
+
+// The states of a Job beside Running, Done, Failed and Interrupted.
+const (
+	Pending   = "pending"
+	Paused    = "paused"
+	Partial   = "partial" // done, with rejected rows
+	Cancelled = "cancelled"
+)
+
+// What may be asked of a running job.
+const (
+	WantRun    = ""
+	WantPause  = "pause"
+	WantCancel = "cancel"
+)
+
+// Job is one load or unload. Bytes are those read from the source; rates and
+// limits are bytes per second, 0 is no limit; ETASeconds is -1 when unknown.
+type Job struct {
+	ID       string
+	Kind     string // load, unload
+	SpecFile string // where the control file was read
+	Spec     string // its text, without passwords
+	Target   string // database and table, for people
+	State    string
+	Phase    string // what it is doing now
+	Error    string
+	Owner    string // user@machine:pid of the process that runs it
+	PID      int
+	Progress
+	StartedAt  time.Time
+	FinishedAt time.Time
+	UpdatedAt  time.Time
+	Control
+}
+
+// Progress is what a running job reports.
+type Progress struct {
+	Bytes, BytesTotal     int64
+	Rows, Rejected        int64
+	Objects, ObjectsTotal int64
+	Rate, Limit           int64
+	ETASeconds            int64
+}
+
+// Control is what operators ask of a running job.
+type Control struct {
+	WantLimit int64 // bytes per second; 0 none
+	Want      string
+}
+
+const jobColumns = `id, kind, spec_file, spec, target, state, phase, error, owner, pid, started_at, finished_at, updated_at,
+	bytes, bytes_total, rows_loaded, rejected, objects, objects_total, rate, rate_limit, eta_seconds, want_limit, want`
+
+func scanJob(scan func(...any) error) (Job, error) {
+	var j Job
+	var started, finished, updated int64
+	err := scan(&j.ID, &j.Kind, &j.SpecFile, &j.Spec, &j.Target, &j.State, &j.Phase, &j.Error, &j.Owner, &j.PID, &started, &finished, &updated,
+		&j.Bytes, &j.BytesTotal, &j.Rows, &j.Rejected, &j.Objects, &j.ObjectsTotal, &j.Rate, &j.Limit, &j.ETASeconds, &j.WantLimit, &j.Want)
+	j.StartedAt, j.FinishedAt, j.UpdatedAt = fromMicros(started), fromMicros(finished), fromMicros(updated)
+	return j, err
+}
+
+// CreateJob adds a job in state Pending, with a new id unless it has one.
+func (s *Store) CreateJob(ctx context.Context, j Job) (Job, error) {
+	now, err := s.now(ctx)
+	if err != nil {
+		return j, err
+	}
+	if j.ID == "" {
+		j.ID = NewID("l")
+	}
+	j.State, j.StartedAt, j.UpdatedAt, j.Owner, j.PID, j.ETASeconds = Pending, now, now, s.self.String(), s.self.pid, -1
+	_, err = s.exec(ctx, "insert into jobs ("+jobColumns+") values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+		j.ID, j.Kind, j.SpecFile, j.Spec, j.Target, j.State, j.Phase, j.Error, j.Owner, j.PID, micros(j.StartedAt), 0, micros(now),
+		j.Bytes, j.BytesTotal, j.Rows, j.Rejected, j.Objects, j.ObjectsTotal, j.Rate, j.Limit, j.ETASeconds, j.WantLimit, j.Want)
+	return j, err
+}
+
+// StartJob marks a job as running in this process and clears an earlier end
+// and an earlier request to stop.
+func (s *Store) StartJob(ctx context.Context, id string) error {
+	return s.updateJob(ctx, id, "state=?, owner=?, pid=?, finished_at=0, error='', want=''", Running, s.self.String(), s.self.pid)
+}
+
+// SetJobState records a state and phase of a job that goes on.
+func (s *Store) SetJobState(ctx context.Context, id, state, phase string) error {
+	return s.updateJob(ctx, id, "state=?, phase=?", state, phase)
+}
+
+// SetJobProgress records how far a job is.
+func (s *Store) SetJobProgress(ctx context.Context, id string, p Progress) error {
+	return s.updateJob(ctx, id, "bytes=?, bytes_total=?, rows_loaded=?, rejected=?, objects=?, objects_total=?, rate=?, rate_limit=?, eta_seconds=?",
+		p.Bytes, p.BytesTotal, p.Rows, p.Rejected, p.Objects, p.ObjectsTotal, p.Rate, p.Limit, p.ETASeconds)
+}
+
+// FinishJob records how a job ended.
+func (s *Store) FinishJob(ctx context.Context, id, state, errText string) error {
+	now, err := s.now(ctx)
+	if err != nil {
+		return err
+	}
+	return s.updateJob(ctx, id, "state=?, error=?, finished_at=?, rate=0, phase=''", state, errText, micros(now))
+}
+
+// SetJobLimit asks a job to go at limit bytes per second; 0 is no limit.
+func (s *Store) SetJobLimit(ctx context.Context, id string, limit int64) error {
+	return s.updateJob(ctx, id, "want_limit=?", limit)
+}
+
+// SetJobWant asks a job to pause, cancel or go on.
+func (s *Store) SetJobWant(ctx context.Context, id, want string) error {
+	return s.updateJob(ctx, id, "want=?", want)
+}
+
+func (s *Store) updateJob(ctx context.Context, id, set string, args ...any) error {
+	n, err := s.exec(ctx, "update jobs set "+set+", updated_at=? where id=?", append(args, micros(time.Now()), id)...)
+	if err == nil && n == 0 {
+		return s.noJob(id)
+	}
+	return err
+}
+
+// JobControl reads what is asked of a job. It is cheap: runners call it
+// several times a second.
+func (s *Store) JobControl(ctx context.Context, id string) (Control, error) {
+	var c Control
+	err := s.queryRow(ctx, "select want_limit, want from jobs where id=?", id).Scan(&c.WantLimit, &c.Want)
+	if errors.Is(err, sql.ErrNoRows) {
+		return c, s.noJob(id)
+	}
+	return c, s.failed(err)
+}
+
+// JobLease is the name of the lease that a job's runner holds.
+func JobLease(id string) string { return "job/" + id }
+
+// Job finds a job. One that says it runs though no live process holds its
+// lease is reported as Interrupted.
+func (s *Store) Job(ctx context.Context, id string) (Job, error) {
+	j, err := scanJob(s.queryRow(ctx, "select "+jobColumns+" from jobs where id=?", id).Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		return j, s.noJob(id)
+	}
+	if err != nil {
+		return j, s.failed(err)
+	}
+	return j, s.markInterrupted(ctx, &j)
+}
+
+// Jobs lists jobs, newest first, interrupted ones marked as in Job.
+func (s *Store) Jobs(ctx context.Context) ([]Job, error) {
+	jobs, err := collect(ctx, s, scanJob, "select "+jobColumns+" from jobs order by started_at desc, id desc")
+	if err != nil {
+		return nil, err
+	}
+	for i := range jobs {
+		if err := s.markInterrupted(ctx, &jobs[i]); err != nil {
+			return nil, err
+		}
+	}
+	return jobs, nil
+}
+
+// Active says whether a job is being worked on as far as its record says.
+func (j Job) Active() bool {
+	return j.State == Running || j.State == Paused || j.State == Pending
+}
+
+func (s *Store) markInterrupted(ctx context.Context, j *Job) error {
+	if !j.Active() {
+		return nil
+	}
+	held, err := s.LeaseHeld(ctx, JobLease(j.ID))
+	if err == nil && !held && time.Since(j.UpdatedAt) > pendingGrace(j.State) {
+		j.State, j.Rate = Interrupted, 0
+	}
+	return err
+}
+
+// pendingGrace leaves a job that was just created the moment it needs to take
+// its lease; a running job took it before it said so.
+func pendingGrace(state string) time.Duration {
+	if state == Pending {
+		return 5 * time.Second
+	}
+	return 0
+}
+
+func (s *Store) noJob(id string) error {
+	return fault.New(fault.Usage, "see the jobs with: cw load list", "job %q: %w in store %s", id, ErrNotFound, s.where)
+}
