@@ -1,0 +1,178 @@
+package loadspec
+
+import "cw/schema"
+
+// Values of enumerated keys.
+const (
+	FormatText      = "text"
+	FormatCSV       = "csv"
+	CompressionAuto = "auto"
+	NewlineLF       = "LF"
+	NewlineCR       = "CR"
+	NewlineCRLF     = "CRLF"
+	ModeInsert      = "insert"
+)
+
+// Limits of the file's numbers, in bytes.
+const (
+	DefaultSplit  = 8 << 20
+	MinSplit      = 64 << 10
+	MaxSplit      = 256 << 20
+	DefaultMaxRow = 256 << 20
+	MaxWorkers    = 256
+)
+
+// Spec is a load control file that has been read and found valid.
+type Spec struct {
+	File     string // as given by the caller; "" for a stored spec
+	Conn     Conn
+	Sources  []Source
+	Format   Format
+	Columns  []Column // of the file, in order; empty: the target's
+	Output   Output
+	Truncate bool
+	Before   string
+	After    string
+	Limit    int64 // bytes per second; 0 none
+	Workers  int   // 0: decided by the runner
+	Split    int64 // bytes of rows in one split
+	MaxRow   int64 // bytes
+	Warnings schema.Problems
+
+	file file // as decoded: for what is parsed but not run everywhere
+	at   func(path string) schema.Problem
+}
+
+// Conn says which database; empty fields are left to libpq's rules
+// (environment, ~/.pgpass).
+type Conn struct {
+	Host, Database, User, Password string
+	Port                           int
+}
+
+// Source is one SOURCE block.
+type Source struct {
+	Locations []string // s3:// and file:// URLs and plain paths, with wildcards
+	Endpoint  string
+	Region    string
+	Profile   string
+	PathStyle bool
+	Anonymous bool
+}
+
+// Format is how the rows are written.
+type Format struct {
+	Kind         string // FormatText or FormatCSV among others
+	Compression  string
+	Delimiter    byte
+	Quote        byte // csv
+	Escape       byte // backslash in text
+	EscapeOff    bool // text: no character escapes
+	Null         string
+	NullSet      bool
+	Newline      string // "" when the first row decides
+	Header       bool
+	Encoding     string // "" for the database's
+	ForceNotNull []string
+	ForceAll     bool // FORCE_NOT_NULL: true
+}
+
+// Column is a column of the file. An empty type is the target's.
+type Column struct{ Name, Type string }
+
+// Mapping fills one target column.
+type Mapping struct{ Target, Expr string }
+
+// Output is the target.
+type Output struct {
+	Schema  string // "" for the search path
+	Table   string
+	Mode    string
+	Mapping []Mapping
+}
+
+// file mirrors the keys of Root.
+type file struct {
+	Database string `yaml:"DATABASE"`
+	User     string `yaml:"USER"`
+	Host     string `yaml:"HOST"`
+	Port     int    `yaml:"PORT"`
+	Password string `yaml:"PASSWORD"`
+	Load     struct {
+		Input    input `yaml:"INPUT"`
+		External struct {
+			Schema string `yaml:"SCHEMA"`
+		} `yaml:"EXTERNAL"`
+		Output struct {
+			Table     string         `yaml:"TABLE"`
+			Mode      string         `yaml:"MODE"`
+			Match     []string       `yaml:"MATCH_COLUMNS"`
+			Update    []string       `yaml:"UPDATE_COLUMNS"`
+			Condition string         `yaml:"UPDATE_CONDITION"`
+			Mapping   orderedMapping `yaml:"MAPPING"`
+		} `yaml:"OUTPUT"`
+		Preload struct {
+			Truncate  bool   `yaml:"TRUNCATE"`
+			Reuse     bool   `yaml:"REUSE_TABLES"`
+			Staging   string `yaml:"STAGING_TABLE"`
+			FastMatch bool   `yaml:"FAST_MATCH"`
+		} `yaml:"PRELOAD"`
+		SQL struct {
+			Before string `yaml:"BEFORE"`
+			After  string `yaml:"AFTER"`
+		} `yaml:"SQL"`
+		Speed struct {
+			Limit    string           `yaml:"LIMIT"`
+			Schedule []map[string]any `yaml:"SCHEDULE"`
+			Adaptive map[string]any   `yaml:"ADAPTIVE"`
+		} `yaml:"SPEED"`
+		Parallel struct {
+			Workers *int     `yaml:"WORKERS"`
+			Hosts   []string `yaml:"HOSTS"`
+			Split   string   `yaml:"SPLIT"`
+			Commit  string   `yaml:"COMMIT"`
+		} `yaml:"PARALLEL"`
+		Notify []map[string]string `yaml:"NOTIFY"`
+	} `yaml:"GPLOAD"`
+}
+
+type input struct {
+	Sources       sourceList       `yaml:"SOURCE"`
+	FQDN          bool             `yaml:"FULLY_QUALIFIED_DOMAIN_NAME"`
+	Columns       []orderedMapping `yaml:"COLUMNS"`
+	Transform     string           `yaml:"TRANSFORM"`
+	TransformConf string           `yaml:"TRANSFORM_CONFIG"`
+	MaxLine       int64            `yaml:"MAX_LINE_LENGTH"`
+	Format        string           `yaml:"FORMAT"`
+	Compression   string           `yaml:"COMPRESSION"`
+	Delimiter     *string          `yaml:"DELIMITER"`
+	Escape        *string          `yaml:"ESCAPE"`
+	Quote         *string          `yaml:"QUOTE"`
+	NullAs        *string          `yaml:"NULL_AS"`
+	Newline       string           `yaml:"NEWLINE"`
+	Header        bool             `yaml:"HEADER"`
+	Fill          bool             `yaml:"FILL_MISSING_FIELDS"`
+	ForceNotNull  []string         `yaml:"FORCE_NOT_NULL"`
+	Encoding      string           `yaml:"ENCODING"`
+	ErrorLimit    int              `yaml:"ERROR_LIMIT"`
+	ErrorPercent  int              `yaml:"ERROR_PERCENT"`
+	LogErrors     bool             `yaml:"LOG_ERRORS"`
+	ErrorTable    string           `yaml:"ERROR_TABLE"`
+}
+
+type sourceFile struct {
+	URL       []string `yaml:"URL"`
+	File      []string `yaml:"FILE"`
+	Manifest  string   `yaml:"MANIFEST"`
+	Endpoint  string   `yaml:"ENDPOINT"`
+	PathStyle *bool    `yaml:"PATH_STYLE"`
+	Region    string   `yaml:"REGION"`
+	Profile   string   `yaml:"PROFILE"`
+	Anonymous bool     `yaml:"ANONYMOUS"`
+	LocalHost []string `yaml:"LOCAL_HOSTNAME"`
+	Port      int      `yaml:"PORT"`
+	PortRange []int    `yaml:"PORT_RANGE"`
+	FQDN      bool     `yaml:"FULLY_QUALIFIED_DOMAIN_NAME"`
+	SSL       bool     `yaml:"SSL"`
+	CertPath  string   `yaml:"CERTIFICATES_PATH"`
+}

@@ -1,0 +1,197 @@
+package loadspec
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"cw/schema"
+)
+
+// validator checks what a table of keys cannot say, and fills the model.
+type validator struct {
+	spec     *Spec
+	problems schema.Problems
+}
+
+func (v *validator) fail(path, format string, args ...any) {
+	p := v.spec.at(path)
+	p.Message = shortPath(path) + ": " + fmt.Sprintf(format, args...)
+	v.problems = append(v.problems, p)
+}
+
+func (v *validator) warn(path, format string, args ...any) {
+	p := v.spec.at(path)
+	p.Message = shortPath(path) + ": " + fmt.Sprintf(format, args...)
+	v.spec.Warnings = append(v.spec.Warnings, p)
+}
+
+func shortPath(path string) string { return strings.TrimPrefix(path, "GPLOAD.") }
+
+func (v *validator) run() {
+	s, f := v.spec, &v.spec.file
+	s.Conn = Conn{Host: f.Host, Port: f.Port, Database: f.Database, User: f.User, Password: f.Password}
+	if f.Port < 0 || f.Port > 65535 {
+		v.fail("PORT", "%d is not a port", f.Port)
+	}
+	if f.Password != "" {
+		v.warn("PASSWORD", "a password in a control file is readable by whoever gets the file: better ~/.pgpass or PGPASSFILE")
+	}
+	v.sources()
+	v.format()
+	v.columns()
+	v.output()
+	v.limits()
+	s.Truncate, s.Before, s.After = f.Load.Preload.Truncate, f.Load.SQL.Before, f.Load.SQL.After
+}
+
+func (v *validator) sources() {
+	for i, f := range v.spec.file.Load.Input.Sources {
+		path := fmt.Sprintf("GPLOAD.INPUT.SOURCE[%d]", i)
+		s := Source{Endpoint: f.Endpoint, Region: f.Region, Profile: f.Profile, Anonymous: f.Anonymous, PathStyle: f.Endpoint != ""}
+		if f.PathStyle != nil {
+			s.PathStyle = *f.PathStyle
+		}
+		if len(f.URL) == 0 && len(f.File) == 0 && f.Manifest == "" {
+			v.fail(path, "wants URL or FILE, else there is nothing to load")
+		}
+		for j, u := range f.URL {
+			v.location(fmt.Sprintf("%s.URL[%d]", path, j), u)
+		}
+		for j, name := range f.File {
+			if name == "" {
+				v.fail(fmt.Sprintf("%s.FILE[%d]", path, j), "is empty")
+			}
+		}
+		if f.Endpoint != "" {
+			u, err := url.Parse(f.Endpoint)
+			if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+				v.fail(path+".ENDPOINT", "%q is not the URL of a server: write https://host or http://host:port", f.Endpoint)
+			}
+		}
+		if f.Anonymous && f.Profile != "" {
+			v.fail(path+".PROFILE", "cannot stand beside ANONYMOUS: true, which sends no credentials")
+		}
+		if f.SSL != (f.CertPath != "") {
+			v.fail(path+".SSL", "SSL: true and CERTIFICATES_PATH need each other")
+		}
+		s.Locations = append(append(s.Locations, f.URL...), f.File...)
+		v.spec.Sources = append(v.spec.Sources, s)
+	}
+}
+
+func (v *validator) location(path, s string) {
+	scheme, rest, ok := strings.Cut(s, "://")
+	switch {
+	case !ok || scheme == "":
+		v.fail(path, "%q is not a URL: write s3://bucket/key or file:///path; plain paths belong under FILE", s)
+	case scheme == "s3":
+		bucket, key, _ := strings.Cut(rest, "/")
+		if bucket == "" || strings.ContainsAny(bucket, "*?[") {
+			v.fail(path, "%q names no bucket: write s3://bucket/key, wildcards in the key only", s)
+		} else if key == "" {
+			v.fail(path, "%q names no object: write s3://bucket/key, or s3://bucket/* for all", s)
+		}
+	case scheme == "file":
+		if !strings.HasPrefix(rest, "/") {
+			v.fail(path, "%q wants an absolute path: file:///data/x.csv", s)
+		}
+	default:
+		v.fail(path, "scheme %s:// is not known: s3:// and file:// are", scheme)
+	}
+}
+
+func (v *validator) columns() {
+	seen := map[string]bool{}
+	for i, m := range v.spec.file.Load.Input.Columns {
+		path := fmt.Sprintf("GPLOAD.INPUT.COLUMNS[%d]", i)
+		if len(m) != 1 {
+			v.fail(path, "wants one name: type")
+			continue
+		}
+		name := FoldName(m[0].Key)
+		if seen[name] {
+			v.fail(path, "column %s is given twice", name)
+		}
+		seen[name] = true
+		v.spec.Columns = append(v.spec.Columns, Column{Name: name, Type: m[0].Value})
+	}
+}
+
+func (v *validator) output() {
+	f := &v.spec.file.Load.Output
+	schemaName, table, err := splitName(f.Table)
+	if err != nil {
+		v.fail("GPLOAD.OUTPUT.TABLE", "%v", err)
+	}
+	v.spec.Output = Output{Schema: schemaName, Table: table, Mode: orDefault(f.Mode, ModeInsert)}
+	seen := map[string]bool{}
+	for _, p := range f.Mapping {
+		target := FoldName(p.Key)
+		if seen[target] {
+			v.fail("GPLOAD.OUTPUT.MAPPING", "column %s is mapped twice", target)
+		}
+		if strings.TrimSpace(p.Value) == "" {
+			v.fail("GPLOAD.OUTPUT.MAPPING", "column %s is mapped to nothing: write a source column or an expression", target)
+		}
+		seen[target] = true
+		v.spec.Output.Mapping = append(v.spec.Output.Mapping, Mapping{Target: target, Expr: p.Value})
+	}
+	if f.Mode != "" && f.Mode != ModeInsert {
+		if len(f.Match) == 0 {
+			v.fail("GPLOAD.OUTPUT.MATCH_COLUMNS", "is required with MODE %s", f.Mode)
+		}
+		if len(f.Update) == 0 {
+			v.fail("GPLOAD.OUTPUT.UPDATE_COLUMNS", "is required with MODE %s", f.Mode)
+		}
+		if v.spec.file.Load.Preload.Truncate {
+			v.fail("GPLOAD.PRELOAD.TRUNCATE", "goes with MODE insert only: %s works on the rows that are there", f.Mode)
+		}
+	}
+	if strings.Contains(v.spec.file.Load.Preload.Staging, ".") {
+		v.fail("GPLOAD.PRELOAD.STAGING_TABLE", "must not name a schema: EXTERNAL: SCHEMA does")
+	}
+}
+
+func (v *validator) limits() {
+	s, f := v.spec, &v.spec.file.Load
+	if f.Speed.Limit != "" {
+		s.Limit, _ = schema.ParseRate(f.Speed.Limit) // Check has read it already
+	}
+	s.Split = DefaultSplit
+	if f.Parallel.Split != "" {
+		s.Split, _ = schema.ParseSize(f.Parallel.Split)
+		if s.Split < MinSplit || s.Split > MaxSplit {
+			v.fail("GPLOAD.PARALLEL.SPLIT", "%s is outside 64KiB to 256MiB", f.Parallel.Split)
+		}
+	}
+	if f.Parallel.Workers != nil {
+		s.Workers = *f.Parallel.Workers
+		if s.Workers < 1 || s.Workers > MaxWorkers {
+			v.fail("GPLOAD.PARALLEL.WORKERS", "%d is outside 1 to %d", s.Workers, MaxWorkers)
+		}
+	}
+	s.MaxRow = DefaultMaxRow
+	if f.Input.MaxLine != 0 {
+		s.MaxRow = f.Input.MaxLine
+		if s.MaxRow < 1 || s.MaxRow > 1<<30 {
+			v.fail("GPLOAD.INPUT.MAX_LINE_LENGTH", "%d is outside 1 to %d", f.Input.MaxLine, 1<<30)
+		}
+	}
+	if n := f.Input.ErrorLimit; n < 0 || n == 1 {
+		v.fail("GPLOAD.INPUT.ERROR_LIMIT", "%d: must be 2 or more, or 0 for none", n)
+	}
+	if f.Input.LogErrors && f.Input.ErrorLimit == 0 {
+		v.fail("GPLOAD.INPUT.LOG_ERRORS", "needs ERROR_LIMIT")
+	}
+	if f.Input.ErrorPercent != 0 {
+		v.warn("GPLOAD.INPUT.ERROR_PERCENT", "has no effect, in gpload neither: ERROR_LIMIT counts rows")
+	}
+}
+
+func orDefault(s, d string) string {
+	if s == "" {
+		return d
+	}
+	return s
+}
