@@ -1,0 +1,138 @@
+package cluster
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+
+	"cw/fault"
+)
+
+// The oldest and newest major version of PostgreSQL that cw runs.
+const (
+	MinPostgres = 13
+	MaxPostgres = 18
+)
+
+// ReplicationRole is the database role with which standbys stream.
+const ReplicationRole = "cw_replication"
+
+// maxSocketPath is what fits into sockaddr_un on Linux (108 with the zero).
+const maxSocketPath = 107
+
+// The roles of a node.
+const (
+	NodeCoordinator = "coordinator"
+	NodePrimary     = "primary"
+	NodeStandby     = "standby"
+	NodeReplica     = "replica"
+	NodeMirror      = "mirror"
+)
+
+// Node is one database instance. Its id, port and folders never change once
+// the layout was stored.
+type Node struct {
+	ID            int    `json:"id"`
+	Content       int    `json:"content"` // segment number; -1 for coordinator and standbys
+	Role          string `json:"role"`
+	PreferredRole string `json:"preferred_role"`
+	Host          string `json:"host"` // name in the topology
+	Port          int    `json:"port"`
+	Dir           string `json:"dir"`      // everything of the node: data, log, socket, keys
+	DataDir       string `json:"data_dir"` // the engine's data directory
+}
+
+// Name is the node's short name, n1 for id 1: its folder, its replication
+// slot and its application_name carry it.
+func (n Node) Name() string { return "n" + strconv.Itoa(n.ID) }
+
+// SocketDir is the folder of the node's unix socket.
+func (n Node) SocketDir() string { return path.Join(n.Dir, "run") }
+
+func nodeDir(dataDir, clusterName string, id int) string {
+	return path.Join(dataDir, clusterName, Node{ID: id}.Name())
+}
+
+func socketFile(dir string, port int) string {
+	return path.Join(dir, "run", ".s.PGSQL."+strconv.Itoa(port))
+}
+
+// Layout is a topology expanded to nodes. It is stored when a cluster is
+// created and only ever added to.
+type Layout struct {
+	Nodes []Node `json:"nodes"`
+}
+
+// Primary is the node that takes writes (the coordinator).
+func (l *Layout) Primary() Node {
+	for _, n := range l.Nodes {
+		if n.Role == NodePrimary || n.Role == NodeCoordinator {
+			return n
+		}
+	}
+	return Node{}
+}
+
+// Standbys are the nodes that follow the primary.
+func (l *Layout) Standbys() []Node {
+	var out []Node
+	for _, n := range l.Nodes {
+		if n.Role == NodeReplica || n.Role == NodeStandby {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// On are the nodes of a host.
+func (l *Layout) On(host string) []Node {
+	var out []Node
+	for _, n := range l.Nodes {
+		if n.Host == host {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// Expand turns the layout rule of a topology into nodes. Nodes of prev, which
+// may be nil, are kept as they are; new ones get the next free ids. Hosts of
+// prev that the topology no longer names are an error: taking a host out is a
+// verb of its own, never an omission.
+func Expand(t *Topology, prev *Layout) (*Layout, error) {
+	if t.Engine.Kind != Postgres {
+		return nil, fault.New(fault.Usage, "set engine.kind: postgres", "engine %s cannot be laid out by this version of cw", t.Engine.Kind)
+	}
+	out := &Layout{}
+	next := 1
+	if prev != nil {
+		for _, n := range prev.Nodes {
+			if _, ok := t.Host(n.Host); !ok {
+				return nil, fault.New(fault.Usage, "put the host back into the topology", "host %s carries node %s but is no longer in the topology", n.Host, n.Name())
+			}
+			next = max(next, n.ID+1)
+		}
+		out.Nodes = slices.Clone(prev.Nodes)
+	}
+	add := func(h Host, role string) {
+		n := Node{ID: next, Content: -1, Role: role, PreferredRole: role, Host: h.Name, Port: t.Database.Port}
+		n.Dir = nodeDir(t.Layout.DataDirs[0], t.Name, n.ID)
+		n.DataDir = path.Join(n.Dir, "data")
+		out.Nodes = append(out.Nodes, n)
+		next++
+	}
+	for _, pass := range []struct{ host, node string }{{RoleCoordinator, NodePrimary}, {RoleStandby, NodeReplica}} {
+		for _, h := range t.Hosts {
+			if h.Has(pass.host) && len(out.On(h.Name)) == 0 {
+				add(h, pass.node)
+			}
+		}
+	}
+	for _, n := range out.Nodes {
+		if l := len(socketFile(n.Dir, n.Port)); l > maxSocketPath {
+			return nil, fmt.Errorf("node %s: its unix socket path has %d bytes, %d are possible: use a shorter layout.data_dirs", n.Name(), l, maxSocketPath)
+		}
+	}
+	return out, nil
+}
