@@ -1,0 +1,26 @@
+// Command cw runs a cloud data warehouse on virtual machines over SSH.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"cw/commands"
+)
+
+func main() {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		s := <-signals
+		fmt.Fprintf(os.Stderr, "\ncw: %s: stopping cleanly; once more stops at once\n", s)
+		cancel(commands.ErrInterrupted)
+		<-signals
+		os.Exit(130)
+	}()
+	os.Exit(commands.Main(ctx, commands.SystemStreams(), os.Args))
+}

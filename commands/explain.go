@@ -1,0 +1,154 @@
+package commands
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"cw/schema"
+)
+
+// explained are the files that cw can explain, by name.
+func explained() map[string]schema.Key {
+	return map[string]schema.Key{"config": configKeys()}
+}
+
+func newExplain(a *App) *cobra.Command {
+	return &cobra.Command{
+		Use:   "explain FILE-KIND[.KEY…]",
+		Short: "Explain the keys of cw's files",
+		Long:  "Explain the keys of cw's files, from the tables the parser itself uses." + exitHelp(),
+		Example: `  cw explain topology
+  cw explain topology.layout
+  cw explain loadspec.gpload.input`,
+		Args: args(1, 1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			path := strings.Split(args[0], ".")
+			kinds := explained()
+			names := make([]string, 0, len(kinds))
+			for n := range kinds {
+				names = append(names, n)
+			}
+			key, ok := kinds[path[0]]
+			if !ok {
+				hint := "known kinds: " + strings.Join(names, ", ")
+				if near := schema.Nearest(path[0], names); near != "" {
+					hint = "did you mean: cw explain " + near
+				}
+				return usagef(hint, "there is no file kind %q", path[0])
+			}
+			for i, p := range path[1:] {
+				sub, err := childKey(key, p, strings.Join(path[:i+1], "."))
+				if err != nil {
+					return err
+				}
+				key = sub
+			}
+			return a.explain(args[0], key)
+		},
+	}
+}
+
+func childKey(key schema.Key, name, under string) (schema.Key, error) {
+	if key.Type == schema.List && key.Elem != nil {
+		key = *key.Elem
+	}
+	var names []string
+	for _, k := range key.Keys {
+		if strings.EqualFold(k.Name, name) {
+			return k, nil
+		}
+		names = append(names, k.Name)
+	}
+	hint := "see: cw explain " + under
+	if near := schema.Nearest(name, names); near != "" {
+		hint = "did you mean: cw explain " + under + "." + near
+	}
+	return key, usagef(hint, "%s has no key %q", under, name)
+}
+
+// keyDoc is a key in JSON.
+type keyDoc struct {
+	Path     string   `json:"path"`
+	Type     string   `json:"type"`
+	Enum     []string `json:"enum,omitempty"`
+	Required bool     `json:"required"`
+	Default  string   `json:"default,omitempty"`
+	Doc      string   `json:"doc,omitempty"`
+	Example  string   `json:"example,omitempty"`
+}
+
+func (a *App) explain(path string, key schema.Key) error {
+	var docs []keyDoc
+	var walk func(path string, k schema.Key)
+	walk = func(path string, k schema.Key) {
+		docs = append(docs, keyDoc{path, typeName(k), k.Enum, k.Required, k.Default, k.Doc, k.Example})
+		if k.Type == schema.List && k.Elem != nil {
+			k = *k.Elem
+		}
+		for _, sub := range k.Keys {
+			walk(path+"."+sub.Name, sub)
+		}
+	}
+	walk(path, key)
+	t := table{cols: cols("KEY", "TYPE", "DEFAULT", "MEANING", "+EXAMPLE")}
+	for _, d := range docs {
+		def := d.Default
+		if d.Required {
+			def = "(required)"
+		}
+		t.add(d.Path, d.Type, def, d.Doc, d.Example)
+	}
+	if a.flags.output == "table" {
+		return explainText(a.IO.Out, docs)
+	}
+	return a.print(list("KeyList", docs), t)
+}
+
+// explainText is for reading: the meaning on a line of its own.
+func explainText(w io.Writer, docs []keyDoc) error {
+	for i, d := range docs {
+		line := d.Path + "  <" + d.Type + ">"
+		if d.Required {
+			line += "  required"
+		}
+		if d.Default != "" {
+			line += "  default " + d.Default
+		}
+		if i > 0 {
+			line = "  " + line
+		}
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+		for _, text := range []string{d.Doc, example(d.Example)} {
+			if text == "" {
+				continue
+			}
+			if _, err := fmt.Fprintln(w, "        "+text); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func example(e string) string {
+	if e == "" {
+		return ""
+	}
+	return "example: " + e
+}
+
+func typeName(k schema.Key) string {
+	switch {
+	case k.Type == schema.Enum:
+		return strings.Join(k.Enum, "|")
+	case k.Type == schema.List && k.Elem != nil:
+		return "list of " + typeName(*k.Elem)
+	default:
+		return k.Type.String()
+	}
+}
