@@ -55,13 +55,30 @@ func yamlProblem(file string, err error) Problem {
 type checker struct {
 	file     string
 	problems Problems
+	visited  int
+	gaveUp   bool
 }
+
+// maxNodes and maxPath bound the work on files whose aliases refer to
+// themselves or multiply; no file a person writes comes near them.
+const (
+	maxNodes    = 20_000
+	maxPath     = 1000 // bytes
+	maxProblems = 200
+)
 
 func (c *checker) add(n *yaml.Node, path, format string, args ...any) {
 	c.problems = append(c.problems, Problem{File: c.file, Line: n.Line, Col: n.Column, Path: path, Message: fmt.Sprintf(format, args...)})
 }
 
 func (c *checker) check(n *yaml.Node, k Key, path string) {
+	if c.visited++; c.visited > maxNodes || len(path) > maxPath || len(c.problems) > maxProblems {
+		if !c.gaveUp {
+			c.add(n, "", "giving up: the file is too large, has too many mistakes, or an alias refers to itself")
+		}
+		c.gaveUp, c.visited = true, maxNodes
+		return
+	}
 	if n.Kind == yaml.AliasNode {
 		*n = *n.Alias
 	}

@@ -5,6 +5,9 @@ import "strings"
 // Nearest returns the candidate that word was most likely meant to be, or ""
 // when none is close: at most two edits, or a third of the word's length.
 func Nearest(word string, candidates []string) string {
+	if len(word) > 100 {
+		return "" // no key is that long, and the distance costs the product of the lengths
+	}
 	best, bestDist := "", max(2, len(word)/3)+1
 	for _, c := range candidates {
 		if d := distance(strings.ToLower(word), strings.ToLower(c)); d < bestDist {
