@@ -104,7 +104,10 @@ func newConfig(a *App) *cobra.Command {
 			t := table{cols: cols("WHAT", "PATH")}
 			items := [][2]string{
 				{"config", a.Paths.ConfigFile()},
-				{"store", a.storeDSN()}, {"log", a.Paths.LogFile()}, {"clusters", a.Paths.ClusterDir("")}, {"cache", a.Paths.Cache},
+				{"store", a.storeDSN()},
+				{"log", a.Paths.LogFile()},
+				{"clusters", a.Paths.ClusterDir("")},
+				{"cache", a.Paths.Cache},
 			}
 			doc := map[string]string{}
 			for _, i := range items {

@@ -32,13 +32,13 @@ func openLog(path string) (*slog.Logger, io.Closer, error) {
 }
 
 // secretKey matches names whose values never reach log or audit.
-var secretKey = regexp.MustCompile(`(?i)(passw|passphrase|secret|token|credential|private_?key)`) //nolint:gochecknoglobals // compiled once
+var secretKey = regexp.MustCompile(`(?i)(passw|passphrase|secret|token|credential|private_?key)`)
 
 var (
 	// urlPassword is the password in scheme://user:password@host.
-	urlPassword = regexp.MustCompile(`(://[^/\s:@]*:)[^@\s]+@`) //nolint:gochecknoglobals // compiled once
+	urlPassword = regexp.MustCompile(`(://[^/\s:@]*:)[^@\s]+@`)
 	// assigned is password=… and "password: …" in free text and SQL.
-	assigned = regexp.MustCompile(`(?i)\b(\w*passw(?:or)?d|passphrase|token|(?:\w*_)?secret(?:_?access)?(?:_?key)?)(['"]?\s*[=:]?\s*)('[^']*'|"[^"]*"|[^\s,;&'"]+)`) //nolint:gochecknoglobals // compiled once
+	assigned = regexp.MustCompile(`(?i)\b(\w*passw(?:or)?d|passphrase|token|(?:\w*_)?secret(?:_?access)?(?:_?key)?)(['"]?\s*[=:]?\s*)('[^']*'|"[^"]*"|[^\s,;&'"]+)`)
 )
 
 const redacted = "[redacted]"

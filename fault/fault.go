@@ -75,7 +75,7 @@ func KindOf(err error) Kind {
 // HintOf returns the outermost non-empty hint in err's tree.
 func HintOf(err error) string {
 	for err != nil {
-		if h, ok := err.(Hinter); ok && h.FaultHint() != "" { //nolint:errorlint // walked by hand: an empty hint must not hide a deeper one
+		if h, ok := err.(Hinter); ok && h.FaultHint() != "" {
 			return h.FaultHint()
 		}
 		switch u := err.(type) { //nolint:errorlint // the same walk

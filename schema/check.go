@@ -41,7 +41,7 @@ func Check(file string, data []byte, root Key) (*yaml.Node, Problems) {
 	return node, c.problems
 }
 
-var yamlLine = regexp.MustCompile(`line (\d+): (.*)`) //nolint:gochecknoglobals // compiled once
+var yamlLine = regexp.MustCompile(`line (\d+): (.*)`)
 
 func yamlProblem(file string, err error) Problem {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")

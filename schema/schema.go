@@ -41,12 +41,3 @@ type Key struct {
 	Keys     []Key // of Map and Sections
 	Elem     *Key  // of List, and of Map with free keys
 }
-
-func (k Key) find(name string) (Key, bool) {
-	for _, c := range k.Keys {
-		if c.Name == name {
-			return c, true
-		}
-	}
-	return Key{}, false
-}
