@@ -53,11 +53,14 @@ func exitCodeOf(ctx context.Context, err error) int {
 	return 1
 }
 
-// exitHelp is the EXIT CODES paragraph of a command's help; 0, 1, 2 and 130
-// are in all of them.
+// exitHeading begins the paragraph of exit codes; help prints it last.
+const exitHeading = "\n\nExit codes:\n"
+
+// exitHelp is the paragraph of exit codes at the end of a command's Long; 0,
+// 1, 2 and 130 are in all of them.
 func exitHelp(more ...int) string {
 	var b strings.Builder
-	b.WriteString("\n\nExit codes:\n")
+	b.WriteString(exitHeading)
 	for _, e := range exitCodes {
 		show := e.code <= 2 || e.code == 130
 		for _, c := range more {

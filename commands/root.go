@@ -124,7 +124,13 @@ speed you choose and change while it runs.` + exitHelp(3, 4, 5, 6, 7, 8),
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("see "+c.CommandPath()+" --help", "%w", err)
 	})
-	root.AddCommand(newCluster(a), newLoad(a), newPlayground(a), newConfig(a), newExplain(a), newVersion(a))
+	root.SetHelpFunc(showHelp)
+	root.AddGroup(&cobra.Group{ID: "work", Title: "Commands"})
+	for _, c := range []*cobra.Command{newCluster(a), newLoad(a), newPlayground(a)} {
+		c.GroupID = "work"
+		root.AddCommand(c)
+	}
+	root.AddCommand(newConfig(a), newExplain(a), newVersion(a))
 	return root
 }
 
