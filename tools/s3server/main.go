@@ -39,7 +39,9 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := run(ctx, o, os.Stdin, os.Stdout); err != nil {
+	stdout := os.Stdout
+	os.Stdout = os.Stderr // the gateway prints remarks of its own
+	if err := run(ctx, o, os.Stdin, stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "s3server:", err)
 		os.Exit(1)
 	}

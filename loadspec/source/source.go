@@ -1,0 +1,135 @@
+// Package source finds and reads what a load reads: local files and objects
+// of S3-compatible stores, by name or wildcard. An object is read in order as
+// one stream; from S3 several ranges are fetched ahead of the reader, each
+// continued at the byte reached when the store fails. What was listed is what
+// is read: an object that changes meanwhile is an error, never a mixture.
+package source
+
+import (
+	"context"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"cw/fault"
+	"cw/loadspec"
+	"cw/loadspec/throttle"
+)
+
+// Object is one file or S3 object at the moment it was listed.
+type Object struct {
+	URL    string // s3://bucket/key or file:///path
+	ETag   string // S3's; of a file its size and time of change
+	Size   int64  // bytes as stored, compressed or not
+	Source int    // index of the SOURCE block it came from
+}
+
+// Options tunes a Set; the zero value is for production.
+type Options struct {
+	Credentials aws.CredentialsProvider // instead of the AWS chain
+	Attempts    int                     // tries without progress before giving up; 0: 8
+	Backoff     time.Duration           // first wait between tries, doubled up to 50 times; 0: 200 ms
+	Stall       time.Duration           // longest silence of a store; 0: 30 s
+	RangeSize   int64                   // bytes per ranged GET; 0: 8 MiB
+	Ahead       int                     // ranges in flight per object; 0: 4
+	OnRetry     func(url string, err error, wait time.Duration)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Attempts == 0 {
+		o.Attempts = 8
+	}
+	if o.Backoff == 0 {
+		o.Backoff = 200 * time.Millisecond
+	}
+	if o.Stall == 0 {
+		o.Stall = 30 * time.Second
+	}
+	if o.RangeSize == 0 {
+		o.RangeSize = 8 << 20
+	}
+	if o.Ahead == 0 {
+		o.Ahead = 4
+	}
+	if o.OnRetry == nil {
+		o.OnRetry = func(string, error, time.Duration) {}
+	}
+	return o
+}
+
+// Set is the sources of one load.
+type Set struct {
+	sources []loadspec.Source
+	o       Options
+	stores  []store
+}
+
+// store is one SOURCE block's access to its objects.
+type store interface {
+	list(ctx context.Context, location string) ([]Object, error)
+	open(ctx context.Context, o Object, offset int64, l *throttle.Limiter) (io.ReadCloser, error)
+}
+
+// New prepares access; nothing is contacted yet.
+func New(sources []loadspec.Source, o Options) *Set {
+	s := &Set{sources: sources, o: o.withDefaults()}
+	for _, src := range sources {
+		s.stores = append(s.stores, &mixed{s3: &s3Store{src: src, o: s.o}})
+	}
+	return s
+}
+
+// mixed sends S3 URLs one way and everything else the other.
+type mixed struct {
+	s3    *s3Store
+	files fileStore
+}
+
+func (m *mixed) list(ctx context.Context, location string) ([]Object, error) {
+	if strings.HasPrefix(location, "s3://") {
+		return m.s3.list(ctx, location)
+	}
+	return m.files.list(ctx, location)
+}
+
+func (m *mixed) open(ctx context.Context, o Object, offset int64, l *throttle.Limiter) (io.ReadCloser, error) {
+	if strings.HasPrefix(o.URL, "s3://") {
+		return m.s3.open(ctx, o, offset, l)
+	}
+	return m.files.open(ctx, o, offset, l)
+}
+
+// List finds the objects of all sources, in the order of the control file and
+// by name within a wildcard, each once. A location that matches nothing is an
+// error.
+func (s *Set) List(ctx context.Context) ([]Object, error) {
+	var all []Object
+	seen := map[string]bool{}
+	for i, src := range s.sources {
+		for _, location := range src.Locations {
+			found, err := s.stores[i].list(ctx, location)
+			if err != nil {
+				return nil, err
+			}
+			for _, o := range found {
+				if key := src.Endpoint + " " + o.URL; !seen[key] {
+					seen[key] = true
+					o.Source = i
+					all = append(all, o)
+				}
+			}
+		}
+	}
+	return all, nil
+}
+
+// Open reads an object's stored bytes from offset to its end, at the
+// limiter's speed. The stream ends with the context.
+func (s *Set) Open(ctx context.Context, o Object, offset int64, l *throttle.Limiter) (io.ReadCloser, error) {
+	if o.Source < 0 || o.Source >= len(s.stores) {
+		return nil, fault.New(fault.Usage, "", "%s: the control file has no SOURCE %d any more", o.URL, o.Source+1)
+	}
+	return s.stores[o.Source].open(ctx, o, offset, l)
+}
