@@ -25,19 +25,18 @@ const (
 	ModeDetached  = "detached" // runs, but does not stream
 )
 
-// Status is what `cw cluster status NAME -o json` prints.
+// Status is what `cw cluster status NAME -o json` prints, beside apiVersion
+// and kind.
 type Status struct {
-	APIVersion string       `json:"apiVersion"`
-	Kind       string       `json:"kind"` // ClusterStatus
-	Name       string       `json:"name"`
-	Engine     EngineStatus `json:"engine"`
-	State      string       `json:"state"` // up, degraded, down, unknown
-	Endpoint   Endpoint     `json:"endpoint"`
-	Nodes      []NodeStatus `json:"nodes"`
-	Hosts      []HostStatus `json:"hosts"`
-	Problems   []string     `json:"problems"` // what keeps State from being up, one sentence each
-	TLS        *TLSStatus   `json:"tls,omitempty"`
-	CheckedAt  time.Time    `json:"checked_at"`
+	Name      string       `json:"name"`
+	Engine    EngineStatus `json:"engine"`
+	State     string       `json:"state"` // up, degraded, down, unknown
+	Endpoint  Endpoint     `json:"endpoint"`
+	Nodes     []NodeStatus `json:"nodes"`
+	Hosts     []HostStatus `json:"hosts"`
+	Problems  []string     `json:"problems"` // what keeps State from being up, one sentence each
+	TLS       *TLSStatus   `json:"tls,omitempty"`
+	CheckedAt time.Time    `json:"checked_at"`
 }
 
 // EngineStatus is the software a cluster runs.
@@ -52,6 +51,8 @@ type Endpoint struct {
 	Port     int    `json:"port"`
 	Database string `json:"database"`
 	User     string `json:"user,omitempty"`
+	// PasswordFile is where User's password is, on the machine that made the cluster.
+	PasswordFile string `json:"password_file,omitempty"`
 }
 
 // TLSStatus says how clients can check whom they talk to.

@@ -15,13 +15,11 @@ const (
 
 // View is a plan as people and programs read it.
 type View struct {
-	APIVersion string     `json:"apiVersion"`
-	Kind       string     `json:"kind"` // Plan
-	Cluster    string     `json:"cluster"`
-	Verb       string     `json:"verb"`
-	Pending    int        `json:"pending"` // steps that would be applied
-	Done       int        `json:"done"`    // steps found done already
-	Steps      []StepView `json:"steps"`
+	Cluster string     `json:"cluster"`
+	Verb    string     `json:"verb"`
+	Pending int        `json:"pending"` // steps that would be applied
+	Done    int        `json:"done"`    // steps found done already
+	Steps   []StepView `json:"steps"`
 }
 
 // StepView is one step of a View.
@@ -45,7 +43,7 @@ func Look(ctx context.Context, p Plan, limit int) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	v := View{APIVersion: "cw/v1", Kind: "Plan", Cluster: p.Cluster, Verb: p.Verb, Steps: make([]StepView, len(steps))}
+	v := View{Cluster: p.Cluster, Verb: p.Verb, Steps: make([]StepView, len(steps))}
 	slots := make(chan struct{}, orElse(limit, 16))
 	var wg sync.WaitGroup
 	for i, s := range steps {

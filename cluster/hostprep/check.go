@@ -1,0 +1,190 @@
+package hostprep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"cw/cluster"
+	"cw/fault"
+)
+
+// The severities of a Check.
+const (
+	Required = "required" // nothing is created while it fails
+	Advised  = "advised"
+)
+
+// Check is one thing looked at on one host.
+type Check struct {
+	ID       string `json:"id"`
+	Host     string `json:"host"`
+	Severity string `json:"severity"`
+	OK       bool   `json:"ok"`
+	Expected string `json:"expected"`
+	Observed string `json:"observed"`
+	Remedy   string `json:"remedy,omitempty"` // of failed ones: the next thing to do
+
+	err error // what failed, when that has a kind of its own
+}
+
+// Report is the result of all checks, by host in the order of the topology.
+type Report struct {
+	Checks []Check `json:"checks"`
+}
+
+// Failed are the required checks that failed.
+func (r Report) Failed() []Check {
+	var out []Check
+	for _, c := range r.Checks {
+		if !c.OK && c.Severity == Required {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Err is nil when every required check is ok. Its kind is Check, except when
+// all failures are of one other kind, such as hosts that cannot be reached.
+func (r Report) Err() error {
+	failed := r.Failed()
+	if len(failed) == 0 {
+		return nil
+	}
+	lines := make([]string, 0, len(failed)+1)
+	if len(failed) > 1 {
+		lines = append(lines, fmt.Sprintf("%d required checks failed", len(failed)))
+	}
+	kind, hint := fault.Check, ""
+	for i, c := range failed {
+		lines = append(lines, c.String())
+		k := fault.Check
+		if c.err != nil && fault.KindOf(c.err) != fault.Failed {
+			k = fault.KindOf(c.err)
+		}
+		if i == 0 {
+			kind, hint = k, c.Remedy
+		} else if k != kind {
+			kind = fault.Check
+		}
+	}
+	return fault.New(kind, hint, "%s", strings.Join(lines, "\n  "))
+}
+
+func (c Check) String() string {
+	if c.err != nil && strings.HasPrefix(c.Observed, c.Host+": ") {
+		return c.Observed
+	}
+	return fmt.Sprintf("%s: %s: %s (expected: %s)", c.Host, c.ID, c.Observed, c.Expected)
+}
+
+// FailedBy makes a check of an error.
+func FailedBy(id, host, expected string, err error) Check {
+	return Check{ID: id, Host: host, Severity: Required, Expected: expected, Observed: err.Error(), Remedy: fault.HintOf(err), err: err}
+}
+
+// one is a check function: what it looks at is on one host.
+type one func(ctx context.Context, f *Fleet, s *scene) Check
+
+// scene is what the checks of one host share.
+type scene struct {
+	host   cluster.Host
+	nodes  []cluster.Node
+	uid    string // of the cluster
+	access Access
+
+	resumed bool // a node of the host was begun by an earlier run
+}
+
+// Run makes all checks on all hosts, in parallel over hosts. uid is the
+// cluster's, "" before the first create. more are an engine's own checks, made
+// on hosts that can be reached.
+func Run(ctx context.Context, f *Fleet, uid string, more ...func(ctx context.Context, host string) []Check) Report {
+	perHost := make([][]Check, len(f.Topology.Hosts))
+	var wg sync.WaitGroup
+	for i, h := range f.Topology.Hosts {
+		wg.Go(func() {
+			s := &scene{host: h, nodes: f.Layout.On(h.Name), uid: uid}
+			perHost[i] = f.checkHost(ctx, s)
+			if !perHost[i][0].OK {
+				return
+			}
+			for _, m := range more {
+				perHost[i] = append(perHost[i], m(ctx, h.Name)...)
+			}
+		})
+	}
+	wg.Wait()
+	var r Report
+	for _, cs := range perHost {
+		r.Checks = append(r.Checks, cs...)
+	}
+	return r
+}
+
+// checkHost begins with the check whether the host can be reached and is the
+// one it was; without that nothing else makes sense.
+func (f *Fleet) checkHost(ctx context.Context, s *scene) []Check {
+	facts, err := f.hosts[s.host.Name].Facts(ctx)
+	if err != nil {
+		return []Check{FailedBy("ssh", s.host.Name, "login works and the machine is the one seen before", err)}
+	}
+	os := facts.OSName
+	if os == "" {
+		os = facts.OS
+	}
+	out := []Check{{ID: "ssh", Host: s.host.Name, Severity: Required, OK: true, Expected: "login works and the machine is the one seen before", Observed: fmt.Sprintf("%s, %s %s", facts.User, os, facts.Arch)}}
+	for _, check := range []one{checkAccess, checkTwin, checkClock, checkMemory, checkLocale, checkDirs, checkSpace, checkPorts} {
+		if c := check(ctx, f, s); c.ID != "" {
+			c.Host = s.host.Name
+			if c.OK {
+				c.Remedy = ""
+			}
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func checkAccess(ctx context.Context, f *Fleet, s *scene) Check {
+	owner := f.Topology.OSUser
+	const id = "access"
+	expected := "commands can run as " + owner
+	a, err := f.Access(ctx, s.host.Name)
+	if err != nil {
+		return FailedBy(id, s.host.Name, expected, err)
+	}
+	s.access = a
+	if a.Err != nil {
+		return FailedBy(id, s.host.Name, expected, a.Err)
+	}
+	c := Check{ID: id, Severity: Required, OK: true, Expected: expected, Observed: "yes, as " + a.SSHUser}
+	switch {
+	case !a.UserExists:
+		c.Observed = "user " + owner + " will be created"
+	case a.SSHUser != owner:
+		c.Observed += " with sudo"
+		if a.SSHUser == "root" {
+			c.Observed = "yes, as root"
+		}
+	}
+	return c
+}
+
+// errNotNow keeps checks quiet that cannot be made because an earlier one
+// failed and says why already.
+var errNotNow = errors.New("not checked") //nolint:gochecknoglobals // sentinel
+
+// as is the user who can look into a node's folder.
+func (s *scene) as(owner string) (string, error) {
+	switch {
+	case s.access.SSHUser == "" || s.access.Err != nil:
+		return "", errNotNow
+	case s.access.UserExists:
+		return owner, nil
+	default:
+		return "root", nil
+	}
+}

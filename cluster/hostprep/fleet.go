@@ -1,0 +1,302 @@
+// Package hostprep knows the hosts of a cluster before there is a database on
+// them: how to reach them, whether they can carry the nodes that the layout
+// gives them, who owns a folder there, and how to install packages. It knows
+// nothing of what an engine does with its folders.
+package hostprep
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+
+	"cw/cluster"
+	"cw/remote"
+)
+
+// Fleet is the hosts of one cluster.
+type Fleet struct {
+	Topology *cluster.Topology
+	Layout   *cluster.Layout
+	hosts    map[string]*remote.Host
+
+	mu   sync.Mutex
+	disk map[string]Disk
+}
+
+// Disk is the file system that a data folder is or will be on.
+type Disk struct {
+	Path     string // the nearest folder that exists
+	Writable bool   // for the user who asked
+	Size     int64  // bytes
+	Free     int64  // bytes available to an ordinary user
+}
+
+// NewFleet names the hosts of a topology; it connects nowhere. machineIDs are
+// those seen at first contact, by host; they may be incomplete.
+func NewFleet(pool *remote.Pool, t *cluster.Topology, l *cluster.Layout, machineIDs map[string]string) *Fleet {
+	f := &Fleet{Topology: t, Layout: l, hosts: map[string]*remote.Host{}, disk: map[string]Disk{}}
+	for _, h := range t.Hosts {
+		f.hosts[h.Name] = pool.Host(Target(t, h, machineIDs[h.Name]))
+	}
+	return f
+}
+
+// Target says how to reach a host of a topology.
+func Target(t *cluster.Topology, h cluster.Host, machineID string) remote.Target {
+	target := remote.Target{
+		Name: h.Name, Address: h.Address, Port: t.SSH.Port, User: t.SSH.User,
+		IdentityFile: t.SSH.IdentityFile, PasswordFile: t.SSH.PasswordFile, Jump: t.SSH.Jump,
+		HostKey: t.SSH.HostKey, Become: t.SSH.Become, BecomePasswordFile: t.SSH.BecomePasswordFile, MachineID: machineID,
+	}
+	if h.SSHPort != 0 {
+		target.Port = h.SSHPort
+	}
+	return target
+}
+
+// Host returns the connection of a host by its name in the topology.
+func (f *Fleet) Host(name string) *remote.Host { return f.hosts[name] }
+
+// Hosts are all hosts in the order of the topology.
+func (f *Fleet) Hosts() []*remote.Host {
+	out := make([]*remote.Host, len(f.Topology.Hosts))
+	for i, h := range f.Topology.Hosts {
+		out[i] = f.hosts[h.Name]
+	}
+	return out
+}
+
+// Script runs a script of /bin/sh on a host as an OS user, with arguments in
+// $1 and so on, and returns its standard output.
+func (f *Fleet) Script(ctx context.Context, host, as, script string, args ...string) (string, error) {
+	return f.ScriptInput(ctx, host, as, "", script, args...)
+}
+
+// ScriptInput is Script with a standard input, the place for everything that
+// must not be seen in an argv.
+func (f *Fleet) ScriptInput(ctx context.Context, host, as, input, script string, args ...string) (string, error) {
+	c := remote.Cmd{Args: append([]string{"/bin/sh", "-c", script, "cw"}, args...), As: as, Dir: "/"}
+	if input != "" {
+		c.Stdin = strings.NewReader(input)
+	}
+	res, err := f.hosts[host].Run(ctx, c)
+	return string(res.Stdout), err
+}
+
+// Neighbours are the hosts of the topology that are the same machine as host,
+// itself included: the host entries of a laboratory, or a mistake. Hosts that
+// do not answer are left out.
+func (f *Fleet) Neighbours(ctx context.Context, host string) ([]string, error) {
+	facts, err := f.hosts[host].Facts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var same []string
+	for _, h := range f.Topology.Hosts {
+		if h.Name == host {
+			same = append(same, h.Name)
+			continue
+		}
+		other, err := f.hosts[h.Name].Facts(ctx)
+		if err == nil && facts.MachineID != "" && other.MachineID == facts.MachineID {
+			same = append(same, h.Name)
+		}
+	}
+	return same, nil
+}
+
+// Machine is what a host has to offer one of its nodes: all of it, shared
+// between the nodes on the same machine.
+func (f *Fleet) Machine(ctx context.Context, host string) (cluster.Machine, error) {
+	facts, err := f.hosts[host].Facts(ctx)
+	if err != nil {
+		return cluster.Machine{}, err
+	}
+	same, err := f.Neighbours(ctx, host)
+	if err != nil {
+		return cluster.Machine{}, err
+	}
+	disk, err := f.DataDisk(ctx, host)
+	if err != nil {
+		return cluster.Machine{}, err
+	}
+	nodes := 0
+	for _, h := range same {
+		nodes += len(f.Layout.On(h))
+	}
+	return cluster.Machine{Memory: facts.MemTotal, CPUs: facts.CPUs, Disk: disk.Size}.Share(nodes), nil
+}
+
+// LeastMachine is the least that any host offers a node.
+func (f *Fleet) LeastMachine(ctx context.Context) (cluster.Machine, error) {
+	var least cluster.Machine
+	for i, h := range f.Topology.Hosts {
+		m, err := f.Machine(ctx, h.Name)
+		if err != nil {
+			return least, err
+		}
+		if i == 0 {
+			least = m
+		}
+		least = least.Least(m)
+	}
+	return least, nil
+}
+
+// diskScript prints the nearest folder that exists, w if the caller may
+// write there, and the size and free space of its file system in KiB.
+const diskScript = `p=$1
+while [ ! -e "$p" ]; do p=$(dirname "$p"); done
+echo "$p"
+if [ -w "$p" ]; then echo w; else echo -; fi
+df -Pk "$p" | awk 'NR==2 {print $(NF-4), $(NF-2)}'`
+
+// DataDisk is the file system of the host's first data folder. The size is
+// asked once, the rest every time.
+func (f *Fleet) DataDisk(ctx context.Context, host string) (Disk, error) {
+	f.mu.Lock()
+	known, ok := f.disk[host]
+	f.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	d, err := f.diskAt(ctx, host, "", f.Topology.Layout.DataDirs[0])
+	if err != nil {
+		return d, err
+	}
+	f.mu.Lock()
+	f.disk[host] = d
+	f.mu.Unlock()
+	return d, nil
+}
+
+func (f *Fleet) diskAt(ctx context.Context, host, as, path string) (Disk, error) {
+	out, err := f.Script(ctx, host, as, diskScript, path)
+	if err != nil {
+		return Disk{}, err
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if len(lines) != 3 {
+		return Disk{}, fmt.Errorf("%s: df answers in an unknown form: %q", host, out)
+	}
+	size, free, err := ParseDF(lines[2])
+	return Disk{Path: lines[0], Writable: lines[1] == "w", Size: size, Free: free}, err
+}
+
+// ParseDF reads "size free" in KiB and returns bytes.
+func ParseDF(line string) (size, free int64, err error) {
+	a, b, _ := strings.Cut(strings.TrimSpace(line), " ")
+	size, err1 := strconv.ParseInt(a, 10, 64)
+	free, err2 := strconv.ParseInt(b, 10, 64)
+	if err := errors.Join(err1, err2); err != nil {
+		return 0, 0, fmt.Errorf("reading df's answer %q: %w", line, err)
+	}
+	return size << 10, free << 10, nil
+}
+
+// OwnAddresses are the addresses of a host on which its database listens: the
+// topology's, as far as the host carries them. None is left when the host is
+// behind address translation; all stands for that.
+func (f *Fleet) OwnAddresses(ctx context.Context, host string) (own []string, all bool, err error) {
+	h, _ := f.Topology.Host(host)
+	if f.Topology.Network.Public {
+		return []string{"*"}, true, nil
+	}
+	carried, err := f.nicAddrs(ctx, host)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, a := range append([]string{h.Address}, h.Interconnect...) {
+		ip, err := netip.ParseAddr(a)
+		if err != nil { // a name: the server resolves it itself
+			own = append(own, a)
+			continue
+		}
+		for _, c := range carried {
+			if c == ip || ip.IsLoopback() && c.IsLoopback() {
+				own = append(own, a)
+				break
+			}
+		}
+	}
+	if len(own) == 0 {
+		return []string{"*"}, true, nil
+	}
+	return own, false, nil
+}
+
+// PeerRanges are the addresses from which a host's own connections come, as
+// far as they can be known: what the topology names and, where that is a name
+// or an address the host does not carry, all it carries.
+func (f *Fleet) PeerRanges(ctx context.Context, host string) ([]netip.Prefix, error) {
+	h, _ := f.Topology.Host(host)
+	var out []netip.Prefix
+	add := func(a netip.Addr) {
+		p := netip.PrefixFrom(a.WithZone(""), a.BitLen())
+		for _, have := range out {
+			if have == p {
+				return
+			}
+		}
+		out = append(out, p)
+	}
+	byName := false
+	for _, a := range append([]string{h.Address}, h.Interconnect...) {
+		ip, err := netip.ParseAddr(a)
+		switch {
+		case err != nil:
+			byName = true
+		case ip.IsLoopback():
+			add(ip)
+			if ip.Is4() {
+				// Linux gives connections to 127.x.y.z this source address.
+				add(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+			}
+		default:
+			add(ip)
+		}
+	}
+	carried, err := f.nicAddrs(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range carried {
+		if byName && !c.IsLinkLocalUnicast() {
+			add(c)
+		}
+	}
+	return out, nil
+}
+
+func (f *Fleet) nicAddrs(ctx context.Context, host string) ([]netip.Addr, error) {
+	facts, err := f.hosts[host].Facts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []netip.Addr
+	for _, n := range facts.NICs {
+		for _, a := range n.Addrs {
+			text, _, _ := strings.Cut(a, "/")
+			if ip, err := netip.ParseAddr(text); err == nil {
+				out = append(out, ip)
+			}
+		}
+	}
+	return out, nil
+}
+
+// trimLines splits output into its non-empty lines.
+func trimLines(out string) []string {
+	var lines []string
+	for _, l := range bytes.Split([]byte(out), []byte("\n")) {
+		if l = bytes.TrimSpace(l); len(l) > 0 {
+			lines = append(lines, string(l))
+		}
+	}
+	return lines
+}

@@ -1,0 +1,276 @@
+package manage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"cw/cluster"
+	"cw/cluster/hostprep"
+	"cw/fault"
+	"cw/remote"
+	"cw/state"
+)
+
+// Manager runs the verbs.
+type Manager struct {
+	Store *state.Store
+	// Pool gives the connections of a cluster.
+	Pool func(cluster string) (*remote.Pool, error)
+	// Dir is the folder of this machine for a cluster's known_hosts, CA and
+	// passwords.
+	Dir func(cluster string) string
+}
+
+// The keys of state.Cluster.Facts.
+const (
+	factUID     = "uid"
+	factMachine = "machine." // + host: the machine-id at first contact
+)
+
+// The verbs, as runs are recorded.
+const (
+	VerbCreate  = "create"
+	VerbStart   = "start"
+	VerbStop    = "stop"
+	VerbRestart = "restart"
+	VerbDelete  = "delete"
+)
+
+// known is a cluster of the store, decoded.
+type known struct {
+	record state.Cluster
+	top    *cluster.Topology
+	lay    *cluster.Layout
+}
+
+// find reads a cluster from the store.
+func (m *Manager) find(ctx context.Context, name string) (*known, error) {
+	record, err := m.Store.Cluster(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	k := &known{record: record, top: &cluster.Topology{}, lay: &cluster.Layout{}}
+	if err := errors.Join(json.Unmarshal([]byte(record.Topology), k.top), json.Unmarshal([]byte(record.Layout), k.lay)); err != nil {
+		return nil, fmt.Errorf("reading cluster %s from the store: %w", name, err)
+	}
+	return k, nil
+}
+
+// newKnown is a cluster that is not in the store yet.
+func newKnown(t *cluster.Topology) (*known, error) {
+	lay, err := cluster.Expand(t, nil)
+	if err != nil {
+		return nil, err
+	}
+	k := &known{top: t, lay: lay, record: state.Cluster{
+		Name: t.Name, Engine: t.Engine.Kind, State: state.ClusterCreating, Facts: map[string]string{factUID: state.NewID("c")},
+	}}
+	return k, k.encode()
+}
+
+// encode writes topology and layout into the record.
+func (k *known) encode() error {
+	top, err1 := json.Marshal(k.top)
+	lay, err2 := json.Marshal(k.lay)
+	k.record.Topology, k.record.Layout = string(top), string(lay)
+	return errors.Join(err1, err2)
+}
+
+func (k *known) uid() string { return k.record.Facts[factUID] }
+
+// fleet connects the cluster's hosts to the machines seen at first contact.
+func (m *Manager) fleet(k *known) (*hostprep.Fleet, error) {
+	pool, err := m.Pool(k.top.Name)
+	if err != nil {
+		return nil, err
+	}
+	ids := map[string]string{}
+	for key, id := range k.record.Facts {
+		if host, ok := strings.CutPrefix(key, factMachine); ok {
+			ids[host] = id
+		}
+	}
+	return hostprep.NewFleet(pool, k.top, k.lay, ids), nil
+}
+
+// noteMachines records the machine-ids of hosts seen for the first time.
+func (k *known) noteMachines(ctx context.Context, fleet *hostprep.Fleet) {
+	for _, h := range fleet.Hosts() {
+		key := factMachine + h.Name()
+		if k.record.Facts[key] != "" {
+			continue
+		}
+		if facts, err := h.Facts(ctx); err == nil && facts.MachineID != "" {
+			k.record.Facts[key] = facts.MachineID
+		}
+	}
+}
+
+// guard fails when a host is another machine than at first contact. Hosts
+// that do not answer are left to the steps.
+func guard(ctx context.Context, fleet *hostprep.Fleet) error {
+	_, err := remote.Each(ctx, fleet.Hosts(), 0, func(ctx context.Context, h *remote.Host) (struct{}, error) {
+		_, err := h.Facts(ctx)
+		var wrong *remote.WrongHostError
+		if errors.As(err, &wrong) {
+			return struct{}{}, err
+		}
+		return struct{}{}, nil
+	})
+	var all *remote.HostErrors
+	if errors.As(err, &all) {
+		return all.Errs[0].Err // one wrong host is enough to touch none
+	}
+	return err
+}
+
+// Check makes all checks of a topology's hosts and changes nothing. A cluster
+// of that name in the store lends its identity, so that its own folders are
+// known as its own.
+func (m *Manager) Check(ctx context.Context, t *cluster.Topology) (hostprep.Report, error) {
+	k, err := newKnown(t)
+	if err != nil {
+		return hostprep.Report{}, err
+	}
+	if old, err := m.find(ctx, t.Name); err == nil {
+		k.record.Facts = old.record.Facts
+	} else if !errors.Is(err, state.ErrNotFound) {
+		return hostprep.Report{}, err
+	}
+	fleet, err := m.fleet(k)
+	if err != nil {
+		return hostprep.Report{}, err
+	}
+	eng, err := m.engine(fleet, k.uid(), "")
+	if err != nil {
+		return hostprep.Report{}, err
+	}
+	r := hostprep.Run(ctx, fleet, k.uid(), eng.Checks)
+	return r, ctx.Err()
+}
+
+// CheckNamed is Check for a cluster of the store.
+func (m *Manager) CheckNamed(ctx context.Context, name string) (hostprep.Report, error) {
+	k, err := m.find(ctx, name)
+	if err != nil {
+		return hostprep.Report{}, err
+	}
+	return m.Check(ctx, k.top)
+}
+
+// Topology returns what is kept of a cluster's topology and layout.
+func (m *Manager) Topology(ctx context.Context, name string) (*cluster.Topology, *cluster.Layout, error) {
+	k, err := m.find(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return k.top, k.lay, nil
+}
+
+// Fleet returns the hosts of a cluster, for exec, push and pull.
+func (m *Manager) Fleet(ctx context.Context, name string) (*hostprep.Fleet, error) {
+	k, err := m.find(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return m.fleet(k)
+}
+
+// Status looks at a cluster.
+func (m *Manager) Status(ctx context.Context, name string) (cluster.Status, error) {
+	k, err := m.find(ctx, name)
+	if err != nil {
+		return cluster.Status{}, err
+	}
+	fleet, err := m.fleet(k)
+	if err != nil {
+		return cluster.Status{}, err
+	}
+	eng, err := m.engine(fleet, k.uid(), "")
+	if err != nil {
+		return cluster.Status{}, err
+	}
+	st := eng.Status(ctx)
+	if s := k.record.State; s == state.ClusterCreating || s == state.ClusterDeleting {
+		st.Problems = append(st.Problems, fmt.Sprintf("%s is not finished: cw cluster resume %s", verbOf(s), name))
+		if st.State == cluster.Up {
+			st.State = cluster.Degraded
+		}
+	}
+	return st, ctx.Err()
+}
+
+// verbOf is the verb of an unfinished cluster.
+func verbOf(recordState string) string {
+	if recordState == state.ClusterDeleting {
+		return VerbDelete
+	}
+	return VerbCreate
+}
+
+// Summary is a cluster in a list.
+type Summary struct {
+	Name      string `json:"name"`
+	Engine    string `json:"engine"`
+	Version   string `json:"version,omitempty"`
+	State     string `json:"state"` // creating, up, stopped, deleting: what cw last did
+	Hosts     int    `json:"hosts"`
+	Nodes     int    `json:"nodes"`
+	Endpoint  string `json:"endpoint"`
+	LockedBy  string `json:"locked_by,omitempty"`
+	CreatedAt string `json:"created_at"` // RFC 3339
+}
+
+// List lists the clusters of the store without contacting them.
+func (m *Manager) List(ctx context.Context) ([]Summary, error) {
+	records, err := m.Store.Clusters(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Summary, 0, len(records))
+	for _, r := range records {
+		s := Summary{Name: r.Name, Engine: r.Engine, State: r.State, CreatedAt: r.CreatedAt.UTC().Format("2006-01-02T15:04:05Z")}
+		var top cluster.Topology
+		var lay cluster.Layout
+		if json.Unmarshal([]byte(r.Topology), &top) == nil && json.Unmarshal([]byte(r.Layout), &lay) == nil {
+			p := lay.Primary()
+			h, _ := top.Host(p.Host)
+			s.Version, s.Hosts, s.Nodes, s.Endpoint = top.Engine.Version, len(top.Hosts), len(lay.Nodes), fmt.Sprintf("%s:%d/%s", h.Address, p.Port, top.Database.Name)
+		}
+		if held, err := m.Store.Holder(ctx, leaseName(r.Name)); err == nil {
+			s.LockedBy = held.Owner
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+func leaseName(cluster string) string { return "cluster " + cluster }
+
+// Unlock takes the lease of a cluster away from its holder and returns who
+// that was; nil when nobody held it.
+func (m *Manager) Unlock(ctx context.Context, name string) (*state.LockedError, error) {
+	if _, err := m.Store.Cluster(ctx, name); err != nil && !errors.Is(err, state.ErrNotFound) {
+		return nil, err
+	}
+	held, err := m.Store.Holder(ctx, leaseName(name))
+	if errors.Is(err, state.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return held, m.Store.BreakLease(ctx, leaseName(name))
+}
+
+// locked gives a lease's error the command that breaks it.
+func locked(name string, err error) error {
+	var held *state.LockedError
+	if errors.As(err, &held) {
+		return fault.New(fault.Locked, "wait for it, or if it is dead: cw cluster unlock "+name, "%w", err)
+	}
+	return err
+}

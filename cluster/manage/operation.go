@@ -1,0 +1,271 @@
+package manage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"cw/cluster"
+	"cw/cluster/hostprep"
+	"cw/cluster/step"
+	"cw/fault"
+	"cw/state"
+)
+
+// Operation is a change of a cluster that is planned but not made. It is
+// looked at any number of times and run once.
+type Operation struct {
+	Cluster string
+	Verb    string
+	// Nothing says why there is nothing to do; "" when there is something.
+	Nothing string
+	// Report holds the checks that were made before planning, if any were.
+	Report hostprep.Report
+
+	m      *Manager
+	k      *known
+	fresh  bool // the cluster is not in the store yet
+	fleet  *hostprep.Fleet
+	eng    Engine
+	params params
+	plan   step.Plan
+	resume string // the run that is resumed
+}
+
+// params is what a run must remember to be resumed, kept with its plan.
+type params struct {
+	Mode  cluster.StopMode `json:"mode,omitempty"`
+	Token string           `json:"token"` // the same for a run and its resumption
+}
+
+// plannedRun is what state.Run.Plan holds.
+type plannedRun struct {
+	Params params   `json:"params"`
+	Steps  []string `json:"steps"`
+}
+
+// Outcome is what a run achieved.
+type Outcome struct {
+	Run     string
+	Summary step.Summary
+	Left    []string // what was found and not touched, one sentence each
+	Took    time.Duration
+}
+
+// operation plans a verb.
+func (m *Manager) operation(k *known, verb string, p params) (*Operation, error) {
+	if p.Token == "" {
+		p.Token = state.NewID("t")
+	}
+	fleet, err := m.fleet(k)
+	if err != nil {
+		return nil, err
+	}
+	eng, err := m.engine(fleet, k.uid(), p.Token)
+	if err != nil {
+		return nil, err
+	}
+	op := &Operation{Cluster: k.top.Name, Verb: verb, m: m, k: k, fleet: fleet, eng: eng, params: p}
+	var steps []step.Step
+	switch verb {
+	case VerbCreate:
+		steps, err = eng.Create()
+	case VerbStart:
+		steps, err = eng.Start()
+	case VerbStop:
+		steps, err = eng.Stop(p.Mode)
+	case VerbRestart:
+		steps, err = eng.Restart(p.Mode)
+	case VerbDelete:
+		steps, err = eng.Delete()
+	default:
+		err = fmt.Errorf("run of verb %q cannot be planned by this version of cw", verb)
+	}
+	op.plan = step.Plan{Cluster: op.Cluster, Verb: verb, Steps: steps}
+	return op, err
+}
+
+// Look checks every step against the hosts and changes nothing.
+func (op *Operation) Look(ctx context.Context) (step.View, error) {
+	return step.Look(ctx, op.plan, 0)
+}
+
+// Run makes the change: it takes the cluster's lease, journals every step and
+// records how the run ended.
+func (op *Operation) Run(ctx context.Context, report func(step.Event)) (Outcome, error) {
+	started := time.Now()
+	held, lease, err := op.m.Store.Acquire(ctx, leaseName(op.Cluster), op.Verb)
+	if err != nil {
+		return Outcome{}, locked(op.Cluster, err)
+	}
+	defer func() { _ = lease.Release(ctx) }()
+	if err := op.unchanged(held); err != nil {
+		return Outcome{}, err
+	}
+	if op.Verb != VerbDelete { // which leaves out wrong hosts one by one
+		if err := guard(held, op.fleet); err != nil {
+			return Outcome{}, err
+		}
+	}
+	run, err := op.begin(held)
+	if err != nil {
+		return Outcome{}, err
+	}
+	runner := step.Runner{Journal: journal{op.m.Store, run.ID}, Report: report}
+	out := Outcome{Run: run.ID}
+	out.Summary, err = runner.Run(held, op.plan)
+	out.Left, out.Took = op.eng.Left(), time.Since(started)
+	if err != nil {
+		return out, op.failed(ctx, run, err)
+	}
+	return out, op.finish(context.WithoutCancel(ctx), run)
+}
+
+// unchanged makes sure that no other run changed the cluster between planning
+// and taking the lease.
+func (op *Operation) unchanged(ctx context.Context) error {
+	now, err := op.m.Store.Cluster(ctx, op.Cluster)
+	switch {
+	case op.fresh && errors.Is(err, state.ErrNotFound):
+		return nil
+	case op.fresh && err == nil, errors.Is(err, state.ErrNotFound), err == nil && !now.UpdatedAt.Equal(op.k.record.UpdatedAt):
+		return fault.New(fault.Locked, "run the command again", "cluster %s was changed by another run meanwhile", op.Cluster)
+	}
+	return err
+}
+
+// begin records that the change has begun, before anything is changed.
+func (op *Operation) begin(ctx context.Context) (state.Run, error) {
+	if op.Verb == VerbCreate {
+		op.k.noteMachines(ctx, op.fleet)
+		op.k.record.State = state.ClusterCreating
+	}
+	if op.Verb == VerbDelete {
+		op.k.record.State = state.ClusterDeleting
+	}
+	if err := op.k.encode(); err != nil {
+		return state.Run{}, err
+	}
+	if err := op.m.Store.PutCluster(ctx, op.k.record); err != nil {
+		return state.Run{}, err
+	}
+	if op.resume != "" {
+		if err := op.m.Store.FinishRun(ctx, op.resume, state.Interrupted, "resumed by a later run"); err != nil {
+			return state.Run{}, err
+		}
+	}
+	planned := plannedRun{Params: op.params}
+	for _, s := range op.plan.Steps {
+		planned.Steps = append(planned.Steps, s.ID)
+	}
+	text, err := json.Marshal(planned)
+	if err != nil {
+		return state.Run{}, err
+	}
+	return op.m.Store.StartRun(ctx, op.Cluster, op.Verb, string(text))
+}
+
+// failed records a run that did not get through and says how to go on.
+func (op *Operation) failed(ctx context.Context, run state.Run, err error) error {
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	kind := fault.KindOf(err)
+	st := state.Failed
+	if kind == fault.Interrupted || ctx.Err() != nil {
+		st = state.Interrupted
+	}
+	err = errors.Join(err, op.m.Store.FinishRun(last, run.ID, st, err.Error()))
+	op.event(last, state.Event{Kind: "fault", Severity: state.Warning, Message: op.Verb + " did not finish: " + firstLine(err.Error())})
+	hint := "cw cluster resume " + op.Cluster
+	if op.Verb == VerbCreate {
+		hint += fmt.Sprintf(", or give it up: cw cluster delete %s --confirm %s", op.Cluster, op.Cluster)
+	}
+	if h := fault.HintOf(err); h != "" {
+		hint = h + "; then: " + hint
+	}
+	if op.Verb == VerbDelete && kind != fault.Interrupted {
+		// What can be cleaned is clean; the rest is named, and kept in the store.
+		return fault.New(fault.Partial, hint, "%s", op.notCleaned(err))
+	}
+	return fault.Wrap(kind, hint, err)
+}
+
+// notCleaned says what a delete could not remove.
+func (op *Operation) notCleaned(err error) string {
+	text := fmt.Sprintf("cluster %s could not be removed completely; not cleaned:", op.Cluster)
+	var f *step.Failure
+	if !errors.As(err, &f) {
+		return text + " " + err.Error()
+	}
+	named := map[string]bool{}
+	for _, e := range f.Errs {
+		if named[e.Host] {
+			continue
+		}
+		named[e.Host] = true
+		for _, n := range op.k.lay.On(e.Host) {
+			text += fmt.Sprintf("\n  %s on host %s: %s", n.Dir, e.Host, firstLine(e.Err.Error()))
+		}
+	}
+	return text
+}
+
+// finish records success.
+func (op *Operation) finish(ctx context.Context, run state.Run) error {
+	if err := op.m.Store.FinishRun(ctx, run.ID, state.Done, ""); err != nil {
+		return err
+	}
+	kind := map[string]string{VerbCreate: "created", VerbStart: "started", VerbStop: "stopped", VerbRestart: "restarted", VerbDelete: "deleted"}[op.Verb]
+	op.event(ctx, state.Event{Kind: kind, Message: "cluster " + op.Cluster + " " + kind})
+	switch op.Verb {
+	case VerbDelete:
+		if err := op.m.Store.DeleteCluster(ctx, op.Cluster); err != nil {
+			return err
+		}
+		// CA, passwords and known_hosts are of no use without the cluster.
+		if err := os.RemoveAll(op.m.Dir(op.Cluster)); err != nil {
+			return fmt.Errorf("removing the cluster's keys: %w", err)
+		}
+		return nil
+	case VerbStop:
+		op.k.record.State = state.ClusterStopped
+	default:
+		op.k.record.State = state.ClusterUp
+	}
+	return op.m.Store.PutCluster(ctx, op.k.record)
+}
+
+// event is written as well as it can be: the change itself is done.
+func (op *Operation) event(ctx context.Context, e state.Event) {
+	e.Cluster = op.Cluster
+	_ = op.m.Store.AddEvent(ctx, e)
+}
+
+// journal writes the steps of a run into the store.
+type journal struct {
+	store *state.Store
+	run   string
+}
+
+// Write makes it a step.Journal.
+func (j journal) Write(ctx context.Context, r step.Record) error {
+	text := ""
+	if r.Err != nil {
+		text = r.Err.Error()
+	}
+	return j.store.RecordStep(ctx, state.StepRecord{
+		Run: j.run, Step: r.Step, Host: r.Host, State: r.State, Observed: r.Observed, Error: text, StartedAt: r.Started, FinishedAt: r.Finished,
+	})
+}
+
+func firstLine(s string) string {
+	for i := range s {
+		if s[i] == '\n' {
+			return s[:i]
+		}
+	}
+	return s
+}

@@ -1,0 +1,182 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"cw/cluster"
+	"cw/cluster/step"
+	"cw/fault"
+)
+
+// query runs an SQL query that returns one JSON value and decodes it.
+func (e *Engine) query(ctx context.Context, n cluster.Node, database, sql string, into any) error {
+	out, err := e.sql(ctx, n, database, sql)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal([]byte(out), into); err != nil {
+		return fmt.Errorf("node %s answers %q: %w", n.Name(), out, err)
+	}
+	return nil
+}
+
+// role is what is looked at in pg_authid.
+type role struct {
+	Password *string `json:"password"`
+	Login    bool    `json:"login"`
+}
+
+func (e *Engine) role(ctx context.Context, n cluster.Node, name string) (*role, error) {
+	var r *role
+	err := e.query(ctx, n, "postgres", fmt.Sprintf(
+		"select coalesce((select json_build_object('password', rolpassword, 'login', rolcanlogin) from pg_authid where rolname = %s), 'null'::json)", literal(name)), &r)
+	return r, err
+}
+
+// roleCheck is done when the role can log in with the password. Before the
+// server runs nothing can be seen, which is not an error.
+func (e *Engine) roleCheck(ctx context.Context, n cluster.Node, name, password string) (step.Observed, error) {
+	if state, err := e.proc(ctx, n); err != nil || state != procReady {
+		return step.Observed{Note: "node " + n.Name() + " does not run"}, ignoreNoUser(err)
+	}
+	r, err := e.role(ctx, n, name)
+	switch {
+	case err != nil:
+		return step.Observed{}, err
+	case r == nil:
+		return step.Observed{Note: "no role " + name}, nil
+	case r.Password == nil || !r.Login || !matches(*r.Password, password):
+		return step.Observed{Note: "another password"}, nil
+	}
+	return step.Observed{Done: true, Note: "role " + name}, nil
+}
+
+// putRole creates the role or gives it the password. Only the verifier is
+// sent, so that no server log can hold the password.
+func (e *Engine) putRole(ctx context.Context, n cluster.Node, name, attributes, password string) error {
+	v, err := verifier(password)
+	if err != nil {
+		return err
+	}
+	verb := "create"
+	if r, err := e.role(ctx, n, name); err != nil {
+		return err
+	} else if r != nil {
+		verb = "alter"
+	}
+	_, err = e.sql(ctx, n, "postgres", fmt.Sprintf("%s role %s %s password %s;\n", verb, ident(name), attributes, literal(v)))
+	return err
+}
+
+// adminStep makes the owner of the database. The owner may make databases and
+// roles of its own and look at everything that is going on, but is no
+// superuser.
+func (e *Engine) adminStep(n cluster.Node) step.Step {
+	name := e.top.Database.Admin
+	return step.Step{
+		ID: "admin@" + n.Host, Host: n.Host, Title: "create role " + name, Needs: []string{"start@" + n.Host},
+		Check: func(ctx context.Context) (step.Observed, error) {
+			pw, err := e.adminPassword()
+			if err != nil {
+				return step.Observed{}, err
+			}
+			return e.roleCheck(ctx, n, name, pw)
+		},
+		Apply: func(ctx context.Context) error {
+			pw, err := e.adminPassword()
+			if err != nil {
+				return err
+			}
+			if err := e.putRole(ctx, n, name, "login createdb createrole", pw); err != nil {
+				return fmt.Errorf("creating role %s: %w", name, err)
+			}
+			_, err = e.sql(ctx, n, "postgres", "grant pg_monitor to "+ident(name)+";\n")
+			return err
+		},
+	}
+}
+
+// databaseStep makes the initial database.
+func (e *Engine) databaseStep(n cluster.Node) step.Step {
+	d := e.top.Database
+	return step.Step{
+		ID: "database@" + n.Host, Host: n.Host, Title: "create database " + d.Name, Needs: []string{"admin@" + n.Host},
+		Check: func(ctx context.Context) (step.Observed, error) {
+			if state, err := e.proc(ctx, n); err != nil || state != procReady {
+				return step.Observed{Note: "node " + n.Name() + " does not run"}, ignoreNoUser(err)
+			}
+			var there bool
+			err := e.query(ctx, n, "postgres", fmt.Sprintf("select to_json(exists(select from pg_database where datname = %s))", literal(d.Name)), &there)
+			return step.Observed{Done: there, Note: choose(there, "exists", "missing")}, err
+		},
+		Apply: func(ctx context.Context) error {
+			_, err := e.sql(ctx, n, "postgres", fmt.Sprintf("create database %s owner %s template template0 encoding %s lc_collate %s lc_ctype %s;\n",
+				ident(d.Name), ident(d.Admin), literal(d.Encoding), literal(d.Locale), literal(d.Locale)))
+			if err != nil {
+				return fmt.Errorf("creating database %s: %w", d.Name, err)
+			}
+			return nil
+		},
+	}
+}
+
+// replicationStep makes the role and the slots with which standbys stream.
+// The slots keep WAL from now on, so that no clone can fall behind.
+func (e *Engine) replicationStep(p cluster.Node, standbys []cluster.Node) step.Step {
+	missing := func(ctx context.Context) ([]string, error) {
+		var have []string
+		if err := e.query(ctx, p, "postgres", "select coalesce(json_agg(slot_name), '[]'::json) from pg_replication_slots where slot_type = 'physical'", &have); err != nil {
+			return nil, err
+		}
+		var out []string
+		for _, n := range standbys {
+			if !strings.Contains("\n"+strings.Join(have, "\n")+"\n", "\n"+slot(n)+"\n") {
+				out = append(out, slot(n))
+			}
+		}
+		return out, nil
+	}
+	return step.Step{
+		ID: "replication@" + p.Host, Host: p.Host, Title: fmt.Sprintf("create role %s and %d replication slots", cluster.ReplicationRole, len(standbys)),
+		Needs: []string{"start@" + p.Host},
+		Check: func(ctx context.Context) (step.Observed, error) {
+			pw, err := e.replicationPassword()
+			if err != nil {
+				return step.Observed{}, err
+			}
+			o, err := e.roleCheck(ctx, p, cluster.ReplicationRole, pw)
+			if err != nil || !o.Done {
+				return o, err
+			}
+			lack, err := missing(ctx)
+			return step.Observed{Done: len(lack) == 0, Note: "without slots " + strings.Join(lack, ", ")}, err
+		},
+		Apply: func(ctx context.Context) error {
+			pw, err := e.replicationPassword()
+			if err != nil {
+				return err
+			}
+			if err := e.putRole(ctx, p, cluster.ReplicationRole, "login replication", pw); err != nil {
+				return fmt.Errorf("creating role %s: %w", cluster.ReplicationRole, err)
+			}
+			lack, err := missing(ctx)
+			if err != nil {
+				return err
+			}
+			for _, name := range lack {
+				if _, err := e.sql(ctx, p, "postgres", fmt.Sprintf("select pg_create_physical_replication_slot(%s, true);\n", literal(name))); err != nil {
+					return fmt.Errorf("creating slot %s: %w", name, err)
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// errNotStreaming is a standby that runs but does not follow.
+func errNotStreaming(n cluster.Node, tail string) error {
+	return fault.New(fault.Failed, fmt.Sprintf("look into %s on %s", logDir(n), n.Host), "node %s runs but does not stream from its primary%s", n.Name(), tail)
+}

@@ -1,0 +1,185 @@
+// Package postgres runs clusters of plain PostgreSQL: one primary and any
+// number of streaming standbys with physical slots. It makes steps out of
+// initdb, pg_basebackup, pg_ctl and psql on the hosts; running them is the
+// business of cluster/step, remembering them of cluster/manage.
+//
+// The folder of a node, <data_dir>/<cluster>/<node>, holds data (the data
+// directory), log, run (the unix socket), tls, passfile and the marker that
+// says whose it is. data is made under the name data.cw-new and renamed when
+// it is complete, so that a data directory that exists can be used.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"cw/cluster"
+	"cw/cluster/hostprep"
+	"cw/remote"
+)
+
+// Config is what an Engine works on.
+type Config struct {
+	Fleet *hostprep.Fleet
+	UID   string // the cluster's unique id, for the markers
+	Run   string // id of this run, for the markers and for restart
+	Dir   string // folder of this machine for CA, passwords and keys of the cluster
+}
+
+// Engine is one PostgreSQL cluster.
+type Engine struct {
+	Config
+	top *cluster.Topology
+	lay *cluster.Layout
+
+	mu    sync.Mutex
+	bins  map[string]hostprep.Binaries
+	major int
+	left  []string
+}
+
+// New makes the engine of one cluster; it contacts nobody.
+func New(c Config) *Engine {
+	return &Engine{Config: c, top: c.Fleet.Topology, lay: c.Fleet.Layout, bins: map[string]hostprep.Binaries{}}
+}
+
+// Left is what a Delete found and did not remove, one sentence each.
+func (e *Engine) Left() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]string(nil), e.left...)
+}
+
+func (e *Engine) leave(format string, args ...any) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.left = append(e.left, fmt.Sprintf(format, args...))
+}
+
+// Checks are the engine's own checks of a host.
+func (e *Engine) Checks(ctx context.Context, host string) []hostprep.Check {
+	c := hostprep.Check{ID: "postgresql", Host: host, Severity: hostprep.Required, Expected: "PostgreSQL " + e.top.Engine.Version}
+	b, err := e.binaries(ctx, host)
+	missing := (*hostprep.MissingError)(nil)
+	switch {
+	case err == nil:
+		c.OK, c.Observed = true, b.Version+" in "+b.Dir
+	case e.top.Engine.Install && errors.As(err, &missing):
+		c.OK, c.Observed = true, "will be installed"
+		if err := e.Fleet.Root(ctx, host); err != nil {
+			return []hostprep.Check{hostprep.FailedBy(c.ID, host, c.Expected, fmt.Errorf("installing needs root: %w", err))}
+		}
+	default:
+		return []hostprep.Check{hostprep.FailedBy(c.ID, host, c.Expected, err)}
+	}
+	return []hostprep.Check{c}
+}
+
+// version is the major version the cluster runs.
+func (e *Engine) version(ctx context.Context) (int, error) {
+	e.mu.Lock()
+	known := e.major
+	e.mu.Unlock()
+	if known != 0 {
+		return known, nil
+	}
+	v, err := e.Fleet.PostgresMajor(ctx)
+	if err == nil {
+		e.mu.Lock()
+		e.major = v
+		e.mu.Unlock()
+	}
+	return v, err
+}
+
+// binaries finds PostgreSQL on a host, once.
+func (e *Engine) binaries(ctx context.Context, host string) (hostprep.Binaries, error) {
+	e.mu.Lock()
+	b, ok := e.bins[host]
+	e.mu.Unlock()
+	if ok {
+		return b, nil
+	}
+	major, err := e.version(ctx)
+	if err != nil {
+		return b, err
+	}
+	if b, err = e.Fleet.Postgres(ctx, host, major); err != nil {
+		return b, err
+	}
+	e.mu.Lock()
+	e.bins[host] = b
+	e.mu.Unlock()
+	return b, nil
+}
+
+// The places inside a node's folder.
+func newData(n cluster.Node) string  { return n.DataDir + ".cw-new" }
+func passFile(n cluster.Node) string { return path.Join(n.Dir, "passfile") }
+func logDir(n cluster.Node) string   { return path.Join(n.Dir, "log") }
+func startLog(n cluster.Node) string { return path.Join(logDir(n), "startup.log") }
+func tlsFile(n cluster.Node) string  { return path.Join(n.Dir, "tls", "server.pem") }
+func rootFile(n cluster.Node) string { return path.Join(n.Dir, "tls", "root.crt") }
+
+// slot is the name of a node's replication slot on its primary.
+func slot(n cluster.Node) string { return "cw_" + n.Name() }
+
+// CAFile is the CA certificate for clients, on this machine; "" without TLS.
+func (e *Engine) CAFile() string {
+	switch e.top.TLS.Mode {
+	case cluster.TLSSelfSigned:
+		return filepath.Join(e.Dir, "ca.crt")
+	case cluster.TLSFiles:
+		return e.top.TLS.CAFile
+	}
+	return ""
+}
+
+func (e *Engine) marker(n cluster.Node) hostprep.Marker {
+	return hostprep.Marker{Cluster: e.top.Name, UID: e.UID, Node: n.Name(), Run: e.Run}
+}
+
+// sh runs a script as the database's owner on a node's host.
+func (e *Engine) sh(ctx context.Context, n cluster.Node, script string, args ...string) (string, error) {
+	return e.Fleet.Script(ctx, n.Host, e.top.OSUser, script, args...)
+}
+
+// tool runs a program of PostgreSQL as the database's owner.
+func (e *Engine) tool(ctx context.Context, n cluster.Node, name string, args ...string) error {
+	b, err := e.binaries(ctx, n.Host)
+	if err != nil {
+		return err
+	}
+	_, err = e.Fleet.Host(n.Host).Run(ctx, remote.Cmd{Args: append([]string{path.Join(b.Dir, name)}, args...), As: e.top.OSUser, Dir: "/"})
+	return err
+}
+
+// sql runs statements in a database of a node over its unix socket, as the
+// superuser. They go over standard input: what is in them is in no argv. The
+// result is the output of psql without headers and padding.
+func (e *Engine) sql(ctx context.Context, n cluster.Node, database, statements string) (string, error) {
+	b, err := e.binaries(ctx, n.Host)
+	if err != nil {
+		return "", err
+	}
+	conninfo := fmt.Sprintf("host=%s port=%d dbname=%s user=%s connect_timeout=5", connValue(n.SocketDir()), n.Port, connValue(database), connValue(e.top.OSUser))
+	res, err := e.Fleet.Host(n.Host).Run(ctx, remote.Cmd{
+		Args:  []string{path.Join(b.Dir, "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", conninfo},
+		Stdin: strings.NewReader(statements), As: e.top.OSUser, Dir: "/",
+	})
+	return strings.TrimSpace(string(res.Stdout)), err
+}
+
+// connValue quotes a value of a libpq connection string.
+func connValue(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
+}
+
+// ident quotes an SQL identifier, literal a string constant.
+func ident(s string) string   { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
+func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
