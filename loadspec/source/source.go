@@ -106,7 +106,7 @@ func (m *mixed) open(ctx context.Context, o Object, offset int64, l *throttle.Li
 // error.
 func (s *Set) List(ctx context.Context) ([]Object, error) {
 	var all []Object
-	seen := map[string]bool{}
+	seen := map[string]string{} // URL: endpoint
 	for i, src := range s.sources {
 		for _, location := range src.Locations {
 			found, err := s.stores[i].list(ctx, location)
@@ -114,8 +114,12 @@ func (s *Set) List(ctx context.Context) ([]Object, error) {
 				return nil, err
 			}
 			for _, o := range found {
-				if key := src.Endpoint + " " + o.URL; !seen[key] {
-					seen[key] = true
+				endpoint, twice := seen[o.URL]
+				if twice && endpoint != src.Endpoint {
+					return nil, fault.New(fault.Usage, "load them in two jobs", "%s: named for two endpoints, %s and %s", o.URL, endpoint, src.Endpoint)
+				}
+				if !twice {
+					seen[o.URL] = src.Endpoint
 					o.Source = i
 					all = append(all, o)
 				}

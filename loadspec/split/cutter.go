@@ -13,7 +13,8 @@ type Piece struct {
 	Data       []byte // the records, for COPY; return it with Cutter.Release
 	Start, End int64  // the piece's place in the uncompressed stream; a dropped header and byte-order mark belong to it
 	Records    int64
-	FirstLine  int64 // number of the line at which Data begins, from 1
+	Line       int64 // number of the line at Start, from 1
+	FirstLine  int64 // number of the line at which Data begins
 	Lines      int64 // line ends between Start and End
 	Newline    Newline
 	Last       bool // the stream ends here
@@ -73,11 +74,13 @@ type Cutter struct {
 	offset  int64
 	line    int64
 	free    chan []byte
+	chunk   int // longest read
 	started bool
 	eof     bool
 }
 
-// readChunk bounds one read, so that time is looked at often enough.
+// readChunk bounds one read, so that time is looked at often enough and a
+// piece is not much larger than asked for.
 const readChunk = 256 << 10
 
 // NewCutter cuts r. At most keep buffers wait for reuse.
@@ -92,6 +95,7 @@ func NewCutter(r io.Reader, o Options, keep int) (*Cutter, error) {
 		o.Line = 1
 	}
 	c := &Cutter{r: r, o: o, scan: NewScanner(o.Dialect), offset: o.Offset, line: o.Line, free: make(chan []byte, keep)}
+	c.chunk = min(readChunk, max(o.Size/4, 4<<10))
 	c.started = o.Offset > 0
 	return c, nil
 }
@@ -124,7 +128,7 @@ func (c *Cutter) Next() (*Piece, error) {
 		return nil, io.EOF
 	}
 	if c.buf == nil {
-		c.buf = c.buffer(c.o.Size + readChunk)
+		c.buf = c.buffer(c.o.Size + c.chunk)
 	}
 	skip, err := c.begin()
 	if err != nil {
@@ -153,7 +157,7 @@ func (c *Cutter) fill() error {
 		copy(bigger, c.buf)
 		c.buf = bigger
 	}
-	k, err := c.r.Read(c.buf[c.n:min(len(c.buf), c.n+readChunk)])
+	k, err := c.r.Read(c.buf[c.n:min(len(c.buf), c.n+c.chunk)])
 	c.scan.Feed(c.buf[c.n : c.n+k])
 	c.n += k
 	if errors.Is(err, io.EOF) {
@@ -229,13 +233,13 @@ func (c *Cutter) cut(skip int) *Piece {
 	end, records := c.scan.End()
 	p := &Piece{
 		Data: c.buf[skip:end:cap(c.buf)], Start: c.offset, End: c.offset + end, Records: records,
-		FirstLine: c.line + c.lines(c.buf[:skip]), Lines: c.lines(c.buf[:end]),
+		Line: c.line, FirstLine: c.line + c.lines(c.buf[:skip]), Lines: c.lines(c.buf[:end]),
 		Newline: c.scan.Newline(), Last: c.eof,
 	}
 	rest := c.buf[end:c.n]
 	c.buf = nil
 	if !c.eof {
-		c.buf = c.buffer(max(c.o.Size+readChunk, len(rest)+readChunk))
+		c.buf = c.buffer(max(c.o.Size, len(rest)) + c.chunk)
 		c.n = copy(c.buf, rest)
 	}
 	c.scan.Cut()

@@ -1,0 +1,87 @@
+// Package copy puts rows into PostgreSQL: the target table is looked up, a
+// COPY statement made for it, and each split copied in one transaction with
+// its row in the ledger. Errors come back with the object, line, column and
+// row they are about.
+package copy
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"cw/fault"
+	"cw/loadspec"
+)
+
+const connectTimeout = 10 * time.Second
+
+// Connect opens a session. What the control file leaves open follows libpq:
+// PGHOST and the other variables, PGPASSFILE or ~/.pgpass, PGSSLMODE.
+func Connect(ctx context.Context, c loadspec.Conn, application string) (*pgx.Conn, error) {
+	cfg, err := pgx.ParseConfig(dsn(c))
+	if err != nil {
+		return nil, fault.New(fault.Usage, "", "database settings: %w", err)
+	}
+	if cfg.ConnectTimeout == 0 || cfg.ConnectTimeout > connectTimeout {
+		cfg.ConnectTimeout = connectTimeout
+	}
+	cfg.RuntimeParams["application_name"] = application
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, connectError(cfg, err)
+	}
+	// A load takes as long as it takes, whatever is set for people's queries.
+	if _, err := conn.Exec(ctx, "set statement_timeout = 0; set lock_timeout = 0; set idle_in_transaction_session_timeout = 0"); err != nil {
+		_ = conn.Close(ctx)
+		return nil, connectError(cfg, err)
+	}
+	return conn, nil
+}
+
+// dsn names only what the control file sets.
+func dsn(c loadspec.Conn) string {
+	var b strings.Builder
+	add := func(key, value string) {
+		if value != "" {
+			b.WriteString(key + "='" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "' ")
+		}
+	}
+	add("host", c.Host)
+	if c.Port != 0 {
+		add("port", strconv.Itoa(c.Port))
+	}
+	add("dbname", c.Database)
+	add("user", c.User)
+	add("password", c.Password)
+	return b.String()
+}
+
+// Server is what is asked of the database once.
+type Server struct {
+	Version  string
+	Encoding string // of the database
+	Host     string
+	Port     uint16
+	Database string
+	User     string
+}
+
+// Ask finds out what kind of server this is; another engine than PostgreSQL
+// is an error.
+func Ask(ctx context.Context, c *pgx.Conn) (*Server, error) {
+	cfg := c.Config()
+	s := &Server{Host: cfg.Host, Port: cfg.Port, Database: cfg.Database, User: cfg.User}
+	err := c.QueryRow(ctx, "select version(), getdatabaseencoding()::text, current_database()::text").Scan(&s.Version, &s.Encoding, &s.Database)
+	if err != nil {
+		return nil, Explain(err)
+	}
+	for _, engine := range []string{"Greenplum", "Cloudberry"} {
+		if strings.Contains(s.Version, engine) {
+			return nil, fault.New(fault.Usage, "", "%s:%d is a %s: cw load works on PostgreSQL only so far", s.Host, s.Port, engine)
+		}
+	}
+	return s, nil
+}

@@ -1,0 +1,217 @@
+package copy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"cw/fault"
+	"cw/loadspec/split"
+)
+
+// RowError is a row that the database refuses.
+type RowError struct {
+	Object   string
+	Line     int64  // at which the row begins, in the uncompressed object; 0 when only a range is known
+	LastLine int64  // end of the range when Line is its begin and the row is not known; else 0
+	Column   string // "" when the whole row is meant
+	Row      string // its text, shortened
+	Err      *pgconn.PgError
+}
+
+func (e *RowError) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Object)
+	if e.LastLine > 0 {
+		fmt.Fprintf(&b, " lines %d to %d", e.Line, e.LastLine)
+	} else {
+		fmt.Fprintf(&b, " line %d", e.Line)
+	}
+	if e.Column != "" {
+		b.WriteString(", column " + e.Column)
+	}
+	b.WriteString(": " + e.Err.Message)
+	if e.Err.Detail != "" {
+		b.WriteString(": " + e.Err.Detail)
+	}
+	fmt.Fprintf(&b, " (SQLSTATE %s)", e.Err.Code)
+	if e.Row != "" {
+		b.WriteString("\n  row: " + e.Row)
+	}
+	return b.String()
+}
+
+// Unwrap gives the database's error.
+func (e *RowError) Unwrap() error { return e.Err }
+
+// FaultKind is an ordinary failure.
+func (e *RowError) FaultKind() fault.Kind { return fault.Failed }
+
+// MarkerError is text's end-of-data marker before the end of the data.
+type MarkerError struct {
+	Object string
+	Line   int64
+}
+
+func (e *MarkerError) Error() string {
+	return fmt.Sprintf(`%s line %d: end-of-data marker \. stands before the end; the rows after it would be lost`, e.Object, e.Line)
+}
+
+// FaultKind is an ordinary failure.
+func (e *MarkerError) FaultKind() fault.Kind { return fault.Failed }
+
+// FaultHint says what to change.
+func (e *MarkerError) FaultHint() string {
+	return `quote the value ("\.") in csv, write \\. in text, or remove the line`
+}
+
+var copyContext = regexp.MustCompile(`(?m)^COPY .*?, line (\d+)(?:, column (.*?))?(?:: |$)`) //nolint:gochecknoglobals // compiled once
+
+// excerpt is the longest part of a row that is shown.
+const excerpt = 300
+
+// rowError finds the row that a COPY error is about. nil when err is not
+// about rows.
+func rowError(err error, object string, d split.Dialect, p *split.Piece) *RowError {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || len(pg.Code) != 5 || pg.Code[:2] != "22" && pg.Code[:2] != "23" {
+		return nil
+	}
+	e := &RowError{Object: object, Err: pg, Line: p.FirstLine, LastLine: p.FirstLine + max(p.Lines-1, 0)}
+	m := copyContext.FindStringSubmatch(pg.Where)
+	if m == nil {
+		return e
+	}
+	n, convErr := strconv.ParseInt(m[1], 10, 64)
+	if convErr != nil {
+		return e
+	}
+	start, row := findRow(p, d, n)
+	e.Line, e.LastLine, e.Column, e.Row = p.FirstLine+start, 0, m[2], shorten(row)
+	return e
+}
+
+func shorten(row []byte) string {
+	text := strings.TrimRight(strings.ToValidUTF8(string(row), "?"), "\r\n")
+	if len(text) > excerpt {
+		text = strings.ToValidUTF8(text[:excerpt], "") + fmt.Sprintf("… (%d bytes)", len(row))
+	}
+	return text
+}
+
+// findRow returns the record at which PostgreSQL's line counter shows n, and
+// how many line ends of the piece are before it. The counter counts records,
+// and in csv line ends inside quotes: CRs until a record has shown that rows
+// end in LF (CopyReadLineText).
+func findRow(p *split.Piece, d split.Dialect, n int64) (before int64, row []byte) {
+	eol := byte('\n')
+	if p.Newline == split.CR {
+		eol = '\r'
+	}
+	d.Newline = p.Newline
+	scan := split.NewScanner(d)
+	var counter int64
+	start, first := 0, true
+	for at := 0; at < len(p.Data); {
+		next := len(p.Data)
+		for i := at; i < len(p.Data); i++ {
+			if p.Data[i] == eol {
+				next = i + 1
+				break
+			}
+		}
+		scan.Feed(p.Data[at:next])
+		at = next
+		if _, records := scan.End(); records == 0 && at < len(p.Data) {
+			continue // the line end was data
+		}
+		record := p.Data[start:at]
+		counter++
+		if d.CSV {
+			counter += inside(record, first, p.Newline)
+		}
+		if counter >= n {
+			return before, record
+		}
+		before += int64(strings.Count(string(record), string(eol)))
+		scan.Cut()
+		start, first = at, false
+	}
+	return before, p.Data[start:]
+}
+
+// inside counts the line ends in a record, its last one apart, that
+// PostgreSQL's counter counts.
+func inside(record []byte, first bool, n split.Newline) int64 {
+	body := strings.TrimRight(string(record), "\r\n")
+	if n == split.LF && !first {
+		return int64(strings.Count(body, "\n"))
+	}
+	return int64(strings.Count(body, "\r"))
+}
+
+// Retriable tells that the connection or the server went away, so that the
+// work may be tried again on a new connection once the ledger has been asked.
+func Retriable(ctx context.Context, err error) bool {
+	if err == nil || ctx.Err() != nil {
+		return false
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		switch pg.Code {
+		case "57P01", "57P02", "57P03", "57P05", // shutdown, crash, starting up, idle
+			"53300",          // too many connections
+			"40001", "40P01": // serialization, deadlock
+			return true
+		}
+		return strings.HasPrefix(pg.Code, "08")
+	}
+	var connect *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed")
+}
+
+func connectError(cfg *pgx.ConnConfig, err error) error {
+	where := fmt.Sprintf("database %s on %s:%d as %s", cfg.Database, cfg.Host, cfg.Port, cfg.User)
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		switch {
+		case pg.Code == "28P01":
+			return fault.New(fault.Auth, fmt.Sprintf("put it into ~/.pgpass (chmod 600): %s:%d:%s:%s:PASSWORD", cfg.Host, cfg.Port, cfg.Database, cfg.User), "connect to %s: wrong or missing password: %w", where, err)
+		case strings.HasPrefix(pg.Code, "28"):
+			return fault.New(fault.Auth, "allow this machine in the server's pg_hba.conf, or set PGSSLMODE", "connect to %s: %w", where, err)
+		case pg.Code == "3D000":
+			return fault.New(fault.Usage, fmt.Sprintf("see the databases: psql -h %s -p %d -U %s -l", cfg.Host, cfg.Port, cfg.User), "connect to %s: the database does not exist: %w", where, err)
+		}
+	}
+	return fault.New(fault.Unreachable, fmt.Sprintf("is it up? pg_isready -h %s -p %d", cfg.Host, cfg.Port), "connect to %s: %w", where, err)
+}
+
+// Explain gives an error of the database its kind and a hint.
+func Explain(err error) error {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return err
+	}
+	switch {
+	case pg.Code == "53100":
+		return fault.New(fault.Failed, "free space on the database host (df -h there shows which disk), then cw load resume JOB", "the database's disk is full: %w", err)
+	case pg.Code == "42501":
+		return fault.New(fault.Auth, "grant the role what it needs: insert on the table (truncate for PRELOAD), create on the database for schema cw", "%w", err)
+	case pg.Code[:min(2, len(pg.Code))] == "42":
+		return fault.New(fault.Usage, "correct the control file, then cw load check FILE", "%w", err)
+	case pg.Code == "57014":
+		return fault.New(fault.Interrupted, "cw load resume JOB goes on", "the database cancelled the statement: %w", err)
+	default:
+		return err
+	}
+}

@@ -1,0 +1,122 @@
+package copy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"cw/fault"
+	"cw/loadspec/ledger"
+	"cw/loadspec/split"
+)
+
+// Session is one connection that loads splits, one at a time.
+type Session struct {
+	conn   *pgx.Conn
+	plan   *Plan
+	ledger *ledger.Ledger
+	d      split.Dialect
+}
+
+// NewSession prepares a connection for loading.
+func NewSession(ctx context.Context, conn *pgx.Conn, plan *Plan, l *ledger.Ledger, d split.Dialect) (*Session, error) {
+	if plan.Stage != "" {
+		if _, err := conn.Exec(ctx, plan.Stage); err != nil {
+			return nil, Explain(fmt.Errorf("create the staging table: %w", err))
+		}
+	}
+	return &Session{conn: conn, plan: plan, ledger: l, d: d}, nil
+}
+
+// Committed asks whether a split whose commit got no answer is there, and
+// with how many rows.
+func (s *Session) Committed(ctx context.Context, r ledger.Range) (rows int64, there bool, err error) {
+	return s.ledger.Committed(ctx, s.conn, r)
+}
+
+// Load copies a piece and notes it in the ledger, in one transaction. It
+// returns the rows that are in the target. Nothing is left behind by an
+// error, except that a lost answer to COMMIT leaves it open whether the rows
+// are there: Committed knows.
+func (s *Session) Load(ctx context.Context, p *split.Piece, r ledger.Range) (int64, error) {
+	err := pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {
+		if len(p.Data) > 0 {
+			n, err := s.copy(ctx, tx, p, r.Object)
+			if err != nil {
+				return err
+			}
+			r.Rows = n
+		}
+		return s.ledger.Record(ctx, tx, r)
+	})
+	if err != nil {
+		return 0, s.explain(err, p, r.Object)
+	}
+	return r.Rows, nil
+}
+
+// Try copies a piece in a transaction of the caller's, without a ledger.
+func Try(ctx context.Context, tx pgx.Tx, plan *Plan, p *split.Piece, object string, d split.Dialect) (int64, error) {
+	s := &Session{plan: plan, d: d}
+	if plan.Stage != "" {
+		if _, err := tx.Exec(ctx, plan.Stage); err != nil {
+			return 0, Explain(err)
+		}
+	}
+	n, err := s.copy(ctx, tx, p, object)
+	if err != nil {
+		return 0, s.explain(err, p, object)
+	}
+	return n, nil
+}
+
+func (s *Session) explain(err error, p *split.Piece, object string) error {
+	if e := rowError(err, object, s.d, p); e != nil && !ledger.IsDuplicate(err) {
+		return fault.Wrap(fault.Failed, "correct the control file or the data and load again; splits that are committed stay, cw load resume JOB does not load them twice", e)
+	}
+	return Explain(err)
+}
+
+func (s *Session) copy(ctx context.Context, tx pgx.Tx, p *split.Piece, object string) (int64, error) {
+	tag, err := tx.Conn().PgConn().CopyFrom(ctx, bytes.NewReader(p.Data), s.plan.Copy)
+	if err != nil {
+		return 0, err
+	}
+	rows := tag.RowsAffected()
+	if staged := s.plan.Stage != ""; rows != p.Records && (staged || !s.plan.Target.DropsRows) {
+		if err := s.miscounted(p, object, rows); err != nil {
+			return 0, err
+		}
+	}
+	if s.plan.Insert == "" {
+		return rows, nil
+	}
+	tag, err = tx.Exec(ctx, s.plan.Insert)
+	if err != nil {
+		return 0, err
+	}
+	return tag.RowsAffected(), nil
+}
+
+// miscounted explains why COPY took fewer rows than were sent. The one
+// harmless reason is an end-of-data marker as the very last line.
+func (s *Session) miscounted(p *split.Piece, object string, rows int64) error {
+	line := p.FirstLine
+	rest := p.Data
+	for len(rest) > 0 {
+		text, tail, _ := bytes.Cut(rest, []byte{'\n'})
+		if string(bytes.TrimRight(text, "\r")) == `\.` {
+			if len(tail) == 0 && p.Last && rows == p.Records-1 {
+				return nil
+			}
+			return &MarkerError{Object: object, Line: line}
+		}
+		rest = tail
+		line++
+	}
+	return fault.Wrap(fault.Failed, "look at QUOTE, ESCAPE and NEWLINE in the control file; nothing of this split was committed",
+		errors.New(fmt.Sprint(object, " lines ", p.FirstLine, " to ", line-1, ": cw counts ", p.Records, " rows, the database ", rows)))
+}

@@ -1,0 +1,132 @@
+package run
+
+import (
+	"sync"
+	"time"
+
+	"cw/loadspec/ledger"
+	"cw/loadspec/throttle"
+)
+
+// The phases of a job beside the steps truncate, before and after.
+const (
+	PhaseConnect = "connect"
+	PhasePlan    = "plan"
+	PhaseLoad    = "load"
+)
+
+// Progress is how far a job is, all its runs together.
+type Progress struct {
+	Bytes, BytesTotal     int64 // of the objects as stored, committed
+	Rows                  int64 // committed
+	Objects, ObjectsTotal int64
+	Rate                  int64 // bytes per second read from the source, over the last seconds
+	Limit                 int64 // in force; 0 none
+	Paused                bool
+	ETASeconds            int64 // -1 unknown
+	Phase                 string
+	Resumed               bool  // an earlier run had committed something
+	Waiting               error // the database is gone; nil when not
+}
+
+// Reporter is told how the job goes, several times a second and at each
+// change. Calls do not overlap.
+type Reporter interface {
+	Progress(Progress)
+}
+
+type discard struct{}
+
+func (discard) Progress(Progress) {}
+
+// rateWindow is the time over which the rate is measured.
+const rateWindow = 3 * time.Second
+
+// tracker holds the job's numbers.
+type tracker struct {
+	mu      sync.Mutex
+	out     Reporter
+	limiter *throttle.Limiter
+	p       Progress
+	samples []sample // of the limiter's count, the oldest first
+	outMu   sync.Mutex
+}
+
+type sample struct {
+	at    time.Time
+	bytes int64
+}
+
+func newTracker(out Reporter, l *throttle.Limiter) *tracker {
+	return &tracker{out: out, limiter: l, p: Progress{ETASeconds: -1}}
+}
+
+func (t *tracker) update(f func(p *Progress)) {
+	t.mu.Lock()
+	f(&t.p)
+	t.mu.Unlock()
+}
+
+func (t *tracker) phase(name string) {
+	t.update(func(p *Progress) { p.Phase = name })
+	t.report()
+}
+
+func (t *tracker) begin(base Progress) {
+	t.update(func(p *Progress) {
+		base.Phase, base.Paused, base.ETASeconds = p.Phase, p.Paused, -1
+		*p = base
+	})
+	t.report()
+}
+
+func (t *tracker) waiting(err error) {
+	t.update(func(p *Progress) { p.Waiting = err })
+	t.report()
+}
+
+func (t *tracker) committed(r ledger.Range) {
+	t.update(func(p *Progress) {
+		p.Bytes += r.SourceBytes
+		p.Rows += r.Rows
+		if r.EOF {
+			p.Objects++
+		}
+	})
+}
+
+// measure takes a sample of the speed; it is called on a steady beat.
+func (t *tracker) measure(now time.Time, paused bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.samples = append(t.samples, sample{now, t.limiter.Taken()})
+	for len(t.samples) > 2 && now.Sub(t.samples[1].at) >= rateWindow {
+		t.samples = t.samples[1:]
+	}
+	first, last := t.samples[0], t.samples[len(t.samples)-1]
+	t.p.Rate, t.p.ETASeconds = 0, -1
+	if d := last.at.Sub(first.at).Seconds(); d > 0 {
+		t.p.Rate = int64(float64(last.bytes-first.bytes) / d)
+	}
+	t.p.Limit, t.p.Paused = t.limiter.Rate(), paused
+	if left := t.p.BytesTotal - t.p.Bytes; t.p.Rate > 0 && t.p.BytesTotal > 0 && !paused {
+		t.p.ETASeconds = max(left, 0) / t.p.Rate
+	}
+}
+
+func (t *tracker) progress() Progress {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.p
+	p.Bytes = min(p.Bytes, p.BytesTotal)
+	if p.ObjectsTotal > 0 && p.Objects == p.ObjectsTotal {
+		p.Bytes = p.BytesTotal
+	}
+	return p
+}
+
+func (t *tracker) report() {
+	t.outMu.Lock()
+	defer t.outMu.Unlock()
+	t.out.Progress(t.progress())
+}

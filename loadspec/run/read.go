@@ -1,0 +1,109 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"cw/fault"
+	"cw/loadspec/ledger"
+	"cw/loadspec/source"
+	"cw/loadspec/split"
+)
+
+// pieceAge is how old a piece may become while it fills: with a low limit
+// rows still reach the table four times a second.
+const pieceAge = 250 * time.Millisecond
+
+// read sends what is left of an object to the workers.
+func (j *job) read(ctx context.Context, o *object) error {
+	var st *source.Stream
+	defer func() {
+		if st != nil {
+			st.Close()
+		}
+	}()
+	at := int64(0)
+	for _, gap := range o.gaps {
+		if st == nil || st.Codec == "none" {
+			if st != nil {
+				st.Close()
+			}
+			var err error
+			st, err = j.set.Stream(ctx, o.Object, j.spec.Format.Compression, gap.Start, j.limiter)
+			if err != nil {
+				return err
+			}
+		} else if _, err := io.CopyN(io.Discard, st, gap.Start-at); err != nil {
+			return err
+		}
+		end, err := j.readGap(ctx, o, st, gap)
+		if err != nil {
+			return err
+		}
+		at = end
+	}
+	return nil
+}
+
+// gapReader ends where committed rows begin again.
+func gapReader(st *source.Stream, gap ledger.Gap) io.Reader {
+	if gap.End == ledger.ToEnd {
+		return st
+	}
+	return io.LimitReader(st, gap.End-gap.Start)
+}
+
+func (j *job) readGap(ctx context.Context, o *object, st *source.Stream, gap ledger.Gap) (end int64, err error) {
+	c, err := j.cutter(st, gap)
+	if err != nil {
+		return 0, err
+	}
+	end, before := gap.Start, st.SourceBytes()
+	for {
+		p, err := c.Next()
+		if errors.Is(err, io.EOF) {
+			return end, nil
+		}
+		if err != nil {
+			return 0, cutError(o.URL, err)
+		}
+		last := p.Last && gap.End == ledger.ToEnd
+		if p.Last && !last && p.End != gap.End {
+			return 0, fault.New(fault.Failed, "", "%s: ends at byte %d uncompressed, but rows up to byte %d are loaded", o.URL, p.End, gap.End)
+		}
+		end = p.End
+		after := st.SourceBytes()
+		r := ledger.Range{
+			Object: o.URL, ETag: o.ETag, Source: o.Source, Start: p.Start, End: p.End, FirstLine: p.Line, Lines: p.Lines,
+			SourceBytes: after - before, EOF: last,
+		}
+		if st.Codec == "none" {
+			r.SourceBytes = p.End - p.Start // without what is read ahead
+		}
+		before = after
+		if p.Start == p.End && !last {
+			c.Release(p) // a gap that ended on a cut
+			continue
+		}
+		select {
+		case j.pieces <- piece{Piece: p, r: r, release: func() { c.Release(p) }}:
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+	}
+}
+
+// cutError names the object of a record that cannot be cut.
+func cutError(url string, err error) error {
+	var e *split.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	hint := "raise MAX_LINE_LENGTH in the control file if the row is right"
+	if errors.Is(err, split.ErrOpenQuote) || e.Quote {
+		hint = "look for a missing quote in that row, and at QUOTE and ESCAPE in the control file"
+	}
+	return fault.New(fault.Failed, hint, "%s %w", url, err)
+}

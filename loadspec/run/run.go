@@ -1,0 +1,269 @@
+// Package run is the job runner: it plans a load, reads the objects at the
+// job's speed, cuts them into splits, and has them copied by several sessions,
+// each split committed with its row in the ledger. What an earlier run of the
+// job has committed is not loaded again.
+//
+// The way of a byte: source (fetched ahead, limited, decompressed) → split
+// (cut at record boundaries) → queue → a worker's COPY → commit.
+package run
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"cw/fault"
+	"cw/loadspec"
+	"cw/loadspec/copy"
+	"cw/loadspec/format"
+	"cw/loadspec/ledger"
+	"cw/loadspec/source"
+	"cw/loadspec/split"
+	"cw/loadspec/throttle"
+)
+
+// Options is everything a run needs.
+type Options struct {
+	Spec     *loadspec.Spec
+	Job      string         // id, the same for every run of the job
+	Source   source.Options // for tests; the zero value is right
+	Control  func(context.Context) (Control, error)
+	Reporter Reporter
+	Log      *slog.Logger  // nil: none
+	Patience time.Duration // how long the database may be gone; 0: 5 minutes
+}
+
+// Control is what operators want of the running job.
+type Control struct {
+	Limit  int64 // bytes per second; 0 none
+	Pause  bool
+	Cancel bool
+}
+
+// ErrCancelled ends a run whose Control said Cancel.
+var ErrCancelled = errors.New("cancelled")
+
+// Result is what a finished run has done, all runs of the job together.
+type Result struct {
+	Progress
+	ThisRun time.Duration
+}
+
+// job is one run in progress.
+type job struct {
+	o        Options
+	spec     *loadspec.Spec
+	set      *source.Set
+	limiter  *throttle.Limiter
+	ledger   *ledger.Ledger
+	plan     *copy.Plan
+	server   *copy.Server
+	encoding string
+	workers  int
+	objects  []object
+	state    *tracker
+	pieces   chan piece
+}
+
+// object is an object of the plan with what is left of it.
+type object struct {
+	source.Object
+	gaps []ledger.Gap
+}
+
+// piece is a split on its way from a reader to a worker.
+type piece struct {
+	*split.Piece
+	r       ledger.Range
+	release func()
+}
+
+// Run does the job, or what is left of it. Whatever ends it early leaves a
+// state from which the next Run of the same Job goes on.
+func Run(ctx context.Context, o Options) (*Result, error) {
+	started := time.Now()
+	j, err := newJob(o)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var control errgroup.Group
+	control.Go(func() error { return j.control(ctx, cancel) })
+	err = j.run(ctx)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause // what ended the context is the reason, not what broke because of it
+	}
+	cancel(nil)
+	_ = control.Wait()
+	j.state.report()
+	res := &Result{Progress: j.state.progress(), ThisRun: time.Since(started)}
+	if errors.Is(err, context.Canceled) {
+		err = fault.Wrap(fault.Interrupted, "cw load resume "+o.Job, errors.New("interrupted"))
+	}
+	return res, err
+}
+
+func newJob(o Options) (*job, error) {
+	if _, err := o.Spec.OnPostgres(); err != nil {
+		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Patience == 0 {
+		o.Patience = 5 * time.Minute
+	}
+	if o.Reporter == nil {
+		o.Reporter = discard{}
+	}
+	log := o.Log
+	if o.Source.OnRetry == nil {
+		o.Source.OnRetry = func(url string, err error, wait time.Duration) {
+			log.Warn("reading is tried again", "object", url, "error", err, "wait", wait)
+		}
+	}
+	j := &job{
+		o: o, spec: o.Spec, set: source.New(o.Spec.Sources, o.Source), limiter: throttle.New(o.Spec.Limit, nil),
+		ledger: &ledger.Ledger{Job: o.Job, Epoch: rand.Text()}, workers: o.Spec.Workers,
+	}
+	if j.workers == 0 {
+		// More sessions than cores of this machine rarely help when the
+		// database is beside it, and two are needed to keep it busy.
+		j.workers = min(max(runtime.NumCPU(), 2), 4)
+	}
+	j.state = newTracker(o.Reporter, j.limiter)
+	return j, nil
+}
+
+func (j *job) connect(ctx context.Context) (*pgx.Conn, error) {
+	return copy.Connect(ctx, j.spec.Conn, "cw load "+j.o.Job)
+}
+
+// run is the job's course, in order.
+func (j *job) run(ctx context.Context) error {
+	j.state.phase(PhaseConnect)
+	conn, err := j.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { closeConn(ctx, conn) }()
+	if err := j.prepare(ctx, conn); err != nil {
+		return err
+	}
+	j.state.phase(PhasePlan)
+	if err := ledger.Ensure(ctx, conn); err != nil {
+		return err
+	}
+	if err := j.ledger.Lock(ctx, conn, 10*time.Second); err != nil {
+		return err
+	}
+	journal, err := j.ledger.TakeOver(ctx, conn)
+	if err != nil {
+		return copy.Explain(err)
+	}
+	if err := j.planObjects(ctx, conn, journal); err != nil {
+		return err
+	}
+	steps := &stepper{j: j, conn: conn, done: journal.Done}
+	defer func() { conn = steps.conn }()
+	if j.spec.Truncate {
+		if err := steps.once(ctx, ledger.Truncate, "TRUNCATE "+j.plan.Target.Name()); err != nil {
+			return err
+		}
+	}
+	if err := steps.once(ctx, ledger.Before, j.spec.Before); err != nil {
+		return err
+	}
+	j.state.phase(PhaseLoad)
+	if err := j.load(ctx); err != nil {
+		return err
+	}
+	return steps.once(ctx, ledger.After, j.spec.After)
+}
+
+// prepare asks the database what it is and builds the statements.
+func (j *job) prepare(ctx context.Context, conn *pgx.Conn) error {
+	var err error
+	if j.server, err = copy.Ask(ctx, conn); err != nil {
+		return err
+	}
+	target, err := copy.Find(ctx, conn, j.spec.Output)
+	if err != nil {
+		return err
+	}
+	j.encoding = j.spec.Format.Encoding
+	if j.encoding == "" {
+		j.encoding = j.server.Encoding
+	}
+	j.plan, err = copy.NewPlan(j.spec, target, j.encoding)
+	return err
+}
+
+// load reads all gaps and copies them, until all is done or one thing fails.
+func (j *job) load(ctx context.Context) error {
+	j.pieces = make(chan piece, 1)
+	g, ctx := errgroup.WithContext(ctx)
+	todo := make(chan *object)
+	readers, rctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(todo)
+		for i := range j.objects {
+			select {
+			case todo <- &j.objects[i]:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		return nil
+	})
+	for range min(len(j.objects), j.workers) {
+		readers.Go(func() error {
+			for o := range todo {
+				if err := j.read(rctx, o); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		err := readers.Wait()
+		if err == nil {
+			close(j.pieces) // an error ends the workers through the context
+		}
+		return err
+	})
+	for range j.workers {
+		g.Go(func() error { return j.work(ctx) })
+	}
+	return g.Wait()
+}
+
+// closeConn ends a session politely even when the context is over.
+func closeConn(ctx context.Context, c *pgx.Conn) {
+	if c == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	_ = c.Close(ctx)
+}
+
+func (j *job) cutter(st *source.Stream, gap ledger.Gap) (*split.Cutter, error) {
+	c, err := split.NewCutter(gapReader(st, gap), split.Options{
+		Dialect: format.Dialect(j.spec.Format), Size: int(j.spec.Split), MaxRow: j.spec.MaxRow, Every: pieceAge,
+		Header: j.spec.Format.Header, BOM: format.UTF8(j.encoding), Offset: gap.Start, Line: gap.Line,
+	}, j.workers+2)
+	if err != nil {
+		return nil, fmt.Errorf("cut %s: %w", st.Codec, err)
+	}
+	return c, nil
+}
