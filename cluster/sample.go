@@ -1,7 +1,30 @@
 package cluster
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Sample is the commented topology that `cw cluster init` writes. It parses.
 func Sample() string { return sample }
+
+// SampleFor is Sample for a cluster of that name; hosts, if there are any,
+// are addresses, the primary's first.
+func SampleFor(name string, hosts []string) string {
+	text := strings.Replace(sample, "name: dw1 ", "name: "+name+" ", 1)
+	head, _, _ := strings.Cut(text, "  - {name: db1")
+	if len(hosts) == 0 {
+		return text
+	}
+	for i, address := range hosts {
+		role := RoleStandby
+		if i == 0 {
+			role = "primary"
+		}
+		head += fmt.Sprintf("  - {name: db%d, address: %q, roles: [%s]}\n", i+1, address, role)
+	}
+	return head
+}
 
 const sample = `# A cluster for cw. Check it with:  cw cluster check -f cluster.yaml
 # Create it with:                   cw cluster create -f cluster.yaml

@@ -2,7 +2,11 @@ package commands
 
 import "github.com/spf13/cobra"
 
-func newCluster(_ *App) *cobra.Command {
+func newCluster(a *App) *cobra.Command {
 	c := group("cluster", "Build and run clusters")
+	c.AddCommand(
+		newClusterInit(a), newClusterCheck(a), newClusterPlan(a), newClusterCreate(a), newClusterStatus(a), newClusterList(a),
+		newClusterStart(a), newClusterStop(a), newClusterRestart(a), newClusterDelete(a), newClusterResume(a), newClusterUnlock(a),
+	)
 	return c
 }

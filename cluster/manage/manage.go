@@ -250,20 +250,19 @@ func (m *Manager) List(ctx context.Context) ([]Summary, error) {
 
 func leaseName(cluster string) string { return "cluster " + cluster }
 
-// Unlock takes the lease of a cluster away from its holder and returns who
-// that was; nil when nobody held it.
-func (m *Manager) Unlock(ctx context.Context, name string) (*state.LockedError, error) {
-	if _, err := m.Store.Cluster(ctx, name); err != nil && !errors.Is(err, state.ErrNotFound) {
-		return nil, err
-	}
+// Holder is who holds the lease of a cluster; nil when nobody does.
+func (m *Manager) Holder(ctx context.Context, name string) (*state.LockedError, error) {
 	held, err := m.Store.Holder(ctx, leaseName(name))
-	if errors.Is(err, state.ErrNotFound) {
-		return nil, nil
+	if !errors.Is(err, state.ErrNotFound) {
+		return held, err
 	}
-	if err != nil {
-		return nil, err
-	}
-	return held, m.Store.BreakLease(ctx, leaseName(name))
+	_, err = m.Store.Cluster(ctx, name) // a wrong name is an error, an unlocked cluster is not
+	return nil, err
+}
+
+// Unlock takes the lease of a cluster away from whoever holds it.
+func (m *Manager) Unlock(ctx context.Context, name string) error {
+	return m.Store.BreakLease(ctx, leaseName(name))
 }
 
 // locked gives a lease's error the command that breaks it.

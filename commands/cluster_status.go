@@ -1,0 +1,91 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cw/cluster"
+	"cw/schema"
+)
+
+func newClusterStatus(a *App) *cobra.Command {
+	var exitCode bool
+	c := &cobra.Command{
+		Use: "status NAME", Short: "Show how a cluster is", Args: args(1, 1),
+		Long: `Show how a cluster is: nodes, replication, disks. A host that does not answer is
+named within five seconds. The cluster is up when everything is as it should be,
+degraded when some nodes are up, down when none is, unknown when no host
+answers.` + exitHelp(5, 8),
+		Example: `  cw cluster status dw1
+  cw cluster status dw1 -o json
+  cw cluster status dw1 --exit-code || page-the-dba`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.clusterStatus(cmd.Context(), args[0], exitCode)
+		},
+	}
+	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 8 when the cluster is degraded, 1 when it is down, 5 when unknown")
+	return c
+}
+
+func (a *App) clusterStatus(ctx context.Context, name string, exitCode bool) error {
+	m, err := a.manager(ctx)
+	if err != nil {
+		return err
+	}
+	st, err := m.Status(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := a.printStatus(st); err != nil || !exitCode {
+		return err
+	}
+	return degraded(st.State)
+}
+
+// printStatus prints a status in the format the user chose. People get a
+// line about the cluster, the nodes, and what is wrong in sentences.
+func (a *App) printStatus(st cluster.Status) error {
+	t := table{cols: cols("NODE", "ROLE", "HOST", "+ADDRESS", "PORT", "STATE", "MODE", "LAG", "DISK FREE", "+DATA DIR")}
+	for i, n := range st.Nodes {
+		lag, free := "", ""
+		if n.LagBytes != nil {
+			lag = schema.FormatSize(*n.LagBytes)
+		}
+		h := st.Hosts[i]
+		if h.Disk != nil {
+			free = fmt.Sprintf("%s of %s", schema.FormatSize(h.Disk.Free), schema.FormatSize(h.Disk.Size))
+		}
+		t.add(fmt.Sprintf("n%d", n.ID), n.Role, n.Host, h.Address, fmt.Sprint(n.Port), n.State, n.Mode, lag, free, n.DataDir)
+	}
+	human := a.flags.output == "table" || a.flags.output == "wide"
+	if human {
+		if _, err := fmt.Fprintln(a.IO.Out, statusLine(st, a.flags.output == "wide")); err != nil {
+			return err
+		}
+	}
+	if err := a.print(object("ClusterStatus", st), t); err != nil || !human {
+		return err
+	}
+	for _, p := range st.Problems {
+		if _, err := fmt.Fprintln(a.IO.Out, "! "+redact(p)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func statusLine(st cluster.Status, wide bool) string {
+	e := st.Endpoint
+	line := fmt.Sprintf("%s is %s: %s %s at %s:%d, database %s, checked %s", st.Name, strings.ToUpper(st.State), st.Engine.Kind, st.Engine.Version, e.Host, e.Port, e.Database, st.CheckedAt.Format(time.RFC3339))
+	if wide {
+		line += fmt.Sprintf("\nuser %s, password in %s", e.User, e.PasswordFile)
+		if st.TLS != nil && st.TLS.CAFile != "" {
+			line += fmt.Sprintf("\nTLS %s: sslmode=verify-full sslrootcert=%s", st.TLS.Mode, st.TLS.CAFile)
+		}
+	}
+	return line
+}
