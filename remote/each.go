@@ -15,7 +15,15 @@ type HostError struct {
 	Err  error
 }
 
-func (e *HostError) Error() string { return e.Host + ": " + e.Err.Error() }
+// Error begins with the host's name, once: the errors of this package name
+// their host themselves.
+func (e *HostError) Error() string {
+	msg := e.Err.Error()
+	if strings.HasPrefix(msg, e.Host+": ") {
+		return msg
+	}
+	return e.Host + ": " + msg
+}
 
 // Unwrap gives the cause.
 func (e *HostError) Unwrap() error { return e.Err }

@@ -29,16 +29,17 @@ type Target struct {
 	Jump               string // user@host:port[,…]; "none" switches ssh_config's ProxyJump off
 	HostKey            string // HostKeyAcceptNew (default) or HostKeyStrict
 	Become             string // "" or "sudo": how to run as another OS user when User is not root
-	BecomePasswordFile string // "" is sudo -n
+	BecomePasswordFile string // first line is sudo's password; "" is sudo -n, or Options.Prompt when sudo asks
 	MachineID          string // the machine-id seen at first contact; "" when there was none yet
 }
 
 // Options are the settings of a Pool that are the same for all hosts.
 type Options struct {
-	KnownHosts     string   // file that is read first and that accept-new adds to
-	UserKnownHosts []string // further known_hosts files, only read
-	ConfigFile     string   // ssh_config file; "" reads none
-	ConnectTimeout time.Duration
+	KnownHosts     string        // file that is read first and that accept-new adds to
+	UserKnownHosts []string      // further known_hosts files, only read
+	ConfigFile     string        // ssh_config file; "" reads none; see DefaultFiles
+	ConnectTimeout time.Duration // TCP, handshake and log-in of one attempt; 0 is 10 s
+	KeepAlive      time.Duration // between signs of life, three missed end the connection; 0 is 15 s
 	// Prompt asks the person at the terminal for a secret; nil never asks.
 	Prompt func(ctx context.Context, question string) (string, error)
 	Log    *slog.Logger
@@ -48,7 +49,7 @@ type Options struct {
 // ever interprets it.
 type Cmd struct {
 	Args    []string
-	Stdin   io.Reader     // read to its end before the command is waited for
+	Stdin   io.Reader     // read ahead up to 1 MiB; a read under way when the command ends is left behind
 	Env     []string      // KEY=value; never a secret
 	Dir     string        // working directory; "" is the user's home
 	As      string        // OS user to run as; "" or the SSH user's name is the SSH user
