@@ -167,11 +167,12 @@ func (e *env) runToEnd(o Options, limit int, each func(i int) (context.Context, 
 	for i := range limit {
 		ctx, cancel := each(i)
 		_, err := Run(ctx, o)
+		interrupted := ctx.Err() != nil
 		cancel()
 		if err == nil {
 			return i + 1
 		}
-		if ctx.Err() == nil {
+		if !interrupted {
 			e.t.Fatalf("run %d: %v", i, err)
 		}
 	}

@@ -28,6 +28,7 @@ func (j *job) planObjects(ctx context.Context, conn *pgx.Conn, journal *ledger.J
 			return copy.Explain(err)
 		}
 	}
+	j.objects = nil // of an earlier try
 	base := Progress{ObjectsTotal: int64(len(objects)), Resumed: len(journal.Ranges) > 0}
 	for _, o := range objects {
 		ranges := journal.Of(o.URL)

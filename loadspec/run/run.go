@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"runtime"
 	"time"
 
@@ -149,31 +150,12 @@ func (j *job) connect(ctx context.Context) (*pgx.Conn, error) {
 
 // run is the job's course, in order.
 func (j *job) run(ctx context.Context) error {
-	j.state.phase(PhaseConnect)
-	conn, err := j.connect(ctx)
+	conn, journal, err := j.setUp(ctx)
 	if err != nil {
-		return err
-	}
-	defer func() { closeConn(ctx, conn) }()
-	if err := j.prepare(ctx, conn); err != nil {
-		return err
-	}
-	j.state.phase(PhasePlan)
-	if err := ledger.Ensure(ctx, conn); err != nil {
-		return err
-	}
-	if err := j.ledger.Lock(ctx, conn, 10*time.Second); err != nil {
-		return err
-	}
-	journal, err := j.ledger.TakeOver(ctx, conn)
-	if err != nil {
-		return copy.Explain(err)
-	}
-	if err := j.planObjects(ctx, conn, journal); err != nil {
 		return err
 	}
 	steps := &stepper{j: j, conn: conn, done: journal.Done}
-	defer func() { conn = steps.conn }()
+	defer func() { closeConn(ctx, steps.conn) }()
 	if j.spec.Truncate {
 		if err := steps.once(ctx, ledger.Truncate, "TRUNCATE "+j.plan.Target.Name()); err != nil {
 			return err
@@ -187,6 +169,51 @@ func (j *job) run(ctx context.Context) error {
 		return err
 	}
 	return steps.once(ctx, ledger.After, j.spec.After)
+}
+
+// setUp looks at the database, takes the job and plans it. A database that is
+// not there is an error at once: at the start somebody is looking. A session
+// that is lost on the way is opened again.
+func (j *job) setUp(ctx context.Context) (*pgx.Conn, *ledger.Journal, error) {
+	retry := j.newRetry()
+	for {
+		j.state.phase(PhaseConnect)
+		conn, err := j.connect(ctx)
+		var refused *net.OpError
+		if errors.As(err, &refused) {
+			return nil, nil, err
+		}
+		if err == nil {
+			var journal *ledger.Journal
+			if journal, err = j.take(ctx, conn); err == nil {
+				retry.reset()
+				return conn, journal, nil
+			}
+			closeConn(ctx, conn)
+		}
+		if !retry.again(ctx, err) {
+			return nil, nil, err
+		}
+	}
+}
+
+// take makes the job this runner's and plans what is left of it.
+func (j *job) take(ctx context.Context, conn *pgx.Conn) (*ledger.Journal, error) {
+	if err := j.prepare(ctx, conn); err != nil {
+		return nil, err
+	}
+	j.state.phase(PhasePlan)
+	if err := ledger.Ensure(ctx, conn); err != nil {
+		return nil, err
+	}
+	if err := j.ledger.Lock(ctx, conn, 10*time.Second); err != nil {
+		return nil, err
+	}
+	journal, err := j.ledger.TakeOver(ctx, conn)
+	if err != nil {
+		return nil, copy.Explain(err)
+	}
+	return journal, j.planObjects(ctx, conn, journal)
 }
 
 // prepare asks the database what it is and builds the statements.
