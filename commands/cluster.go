@@ -7,6 +7,7 @@ func newCluster(a *App) *cobra.Command {
 	c.AddCommand(
 		newClusterInit(a), newClusterCheck(a), newClusterPlan(a), newClusterCreate(a), newClusterStatus(a), newClusterList(a),
 		newClusterStart(a), newClusterStop(a), newClusterRestart(a), newClusterDelete(a), newClusterResume(a), newClusterUnlock(a),
+		newClusterExec(a), newClusterPush(a), newClusterPull(a),
 	)
 	return c
 }

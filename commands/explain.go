@@ -3,16 +3,19 @@ package commands
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"cw/cluster"
+	"cw/loadspec"
 	"cw/schema"
 )
 
 // explained are the files that cw can explain, by name.
 func explained() map[string]schema.Key {
-	return map[string]schema.Key{"config": configKeys()}
+	return map[string]schema.Key{"config": configKeys(), "topology": cluster.Keys(), "loadspec": loadspec.Root()}
 }
 
 func newExplain(a *App) *cobra.Command {
@@ -33,6 +36,7 @@ func newExplain(a *App) *cobra.Command {
 			}
 			key, ok := kinds[path[0]]
 			if !ok {
+				slices.Sort(names)
 				hint := "known kinds: " + strings.Join(names, ", ")
 				if near := schema.Nearest(path[0], names); near != "" {
 					hint = "did you mean: cw explain " + near

@@ -77,7 +77,7 @@ func (e *HostErrors) FaultKind() fault.Kind {
 
 // Each runs fn on all hosts, at most limit at once (0 is 32), waits for all
 // of them, and returns their results in the order of the hosts. The error, if
-// any, is a *HostErrors; the results of failed hosts are zero values.
+// any, is a *HostErrors; the results of failed hosts are what fn returned.
 func Each[T any](ctx context.Context, hosts []*Host, limit int, fn func(context.Context, *Host) (T, error)) ([]T, error) {
 	if limit <= 0 {
 		limit = 32

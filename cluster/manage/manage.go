@@ -179,6 +179,15 @@ func (m *Manager) Fleet(ctx context.Context, name string) (*hostprep.Fleet, erro
 	return m.fleet(k)
 }
 
+// FleetOf returns the hosts of a topology that need not be a cluster yet.
+func (m *Manager) FleetOf(t *cluster.Topology) (*hostprep.Fleet, error) {
+	k, err := newKnown(t)
+	if err != nil {
+		return nil, err
+	}
+	return m.fleet(k)
+}
+
 // Status looks at a cluster.
 func (m *Manager) Status(ctx context.Context, name string) (cluster.Status, error) {
 	k, err := m.find(ctx, name)
