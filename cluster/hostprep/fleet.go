@@ -85,8 +85,26 @@ func (f *Fleet) ScriptInput(ctx context.Context, host, as, input, script string,
 		c.Stdin = strings.NewReader(input)
 	}
 	res, err := f.hosts[host].Run(ctx, c)
+	var exit *remote.ExitError
+	if errors.As(err, &exit) {
+		err = &scriptError{exit}
+	}
 	return string(res.Stdout), err
 }
+
+// scriptError is a script that failed: what it said matters, its text does not.
+type scriptError struct{ exit *remote.ExitError }
+
+func (e *scriptError) Error() string {
+	said := strings.Join(trimLines(e.exit.Stderr), "; ")
+	if said == "" {
+		said = fmt.Sprintf("a script ended with status %d", e.exit.Code)
+	}
+	return e.exit.Host + ": " + said
+}
+
+// Unwrap gives the command's own error.
+func (e *scriptError) Unwrap() error { return e.exit }
 
 // Neighbours are the hosts of the topology that are the same machine as host,
 // itself included: the host entries of a laboratory, or a mistake. Hosts that

@@ -87,9 +87,14 @@ umask 022
 mk() {
   [ -d "$1" ] && return 0
   mk "$(dirname "$1")" "$2"
-  mkdir "$1"
-  [ -z "$2" ] || chown "$2:" "$1"
-  echo "$1"
+  # Somebody may have been faster: the nodes of a laboratory share folders.
+  if e=$(mkdir "$1" 2>&1); then
+    [ -z "$2" ] || chown "$2:" "$1"
+    echo "$1"
+  elif [ ! -d "$1" ]; then
+    echo "$e" >&2
+    exit 1
+  fi
 }
 mk "$1" "$2"
 if [ -n "$2" ]; then chown "$2:" "$1"; fi

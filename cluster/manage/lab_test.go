@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -40,7 +41,9 @@ type lab struct {
 	cred    *syscall.Credential
 	key     string
 	pub     ssh.PublicKey
+	mu      sync.Mutex
 	pools   []*remote.Pool
+	keys    []ssh.Signer // of the hosts
 }
 
 // newLab makes n hosts. Without PostgreSQL the test is skipped. As root the
@@ -103,10 +106,12 @@ func newLab(t *testing.T, n int) *lab {
 	octet := mrand.IntN(200) + 20
 	for i := range n {
 		addr := fmt.Sprintf("127.%d.%d.%d", octet, mrand.IntN(250)+1, i+1)
-		s, err := sshtest.Listen(sshtest.Options{Addr: addr + ":0", AuthorizedKeys: []ssh.PublicKey{l.pub}, Credential: l.cred, Home: l.data})
+		key, err := sshtest.NewKey()
 		if err != nil {
 			t.Fatal(err)
 		}
+		l.keys = append(l.keys, key)
+		s := l.listen(i, addr+":0")
 		l.servers = append(l.servers, s)
 		role := "standby"
 		if i == 0 {
@@ -142,9 +147,31 @@ hosts:
 	return l
 }
 
+// listen lets host i answer at an address.
+func (l *lab) listen(i int, addr string) *sshtest.Server {
+	l.t.Helper()
+	s, err := sshtest.Listen(sshtest.Options{
+		Addr: addr, AuthorizedKeys: []ssh.PublicKey{l.pub}, HostKeys: []ssh.Signer{l.keys[i]}, Credential: l.cred, Home: l.data,
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return s
+}
+
+// down and up switch the SSH side of a host off and on again.
+func (l *lab) down(i int) { l.servers[i].Close() }
+
+func (l *lab) up(i int) {
+	l.t.Helper()
+	l.servers[i] = l.listen(i, fmt.Sprintf("%s:%d", l.top.Hosts[i].Address, l.top.Hosts[i].SSHPort))
+}
+
 // pool makes connections as a new process of cw would.
 func (l *lab) pool() *remote.Pool {
 	p := remote.NewPool(remote.Options{KnownHosts: filepath.Join(l.dir, "known_hosts"), ConnectTimeout: 5 * time.Second})
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.pools = append(l.pools, p)
 	return p
 }

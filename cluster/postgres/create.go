@@ -20,6 +20,9 @@ import (
 //	init@p, start@p, then admin@p, database@p and, with standbys, replication@p
 //	passfile@s, clone@s, start@s, follow@s
 func (e *Engine) Create() ([]step.Step, error) {
+	if err := e.localFiles(); err != nil {
+		return nil, err
+	}
 	var steps []step.Step
 	if e.top.TLS.Mode == cluster.TLSSelfSigned {
 		steps = append(steps, e.caStep())
@@ -44,6 +47,25 @@ func (e *Engine) Create() ([]step.Step, error) {
 		steps = append(steps, e.passfileStep(n), e.cloneStep(n, p), e.startStep(n, e.startNeeds(n, "clone@"+n.Host)...), e.followStep(n, p))
 	}
 	return steps, nil
+}
+
+// localFiles makes sure that the files the topology names are there before
+// anything is changed.
+func (e *Engine) localFiles() error {
+	if e.top.Database.PasswordFile != "" {
+		if _, err := e.adminPassword(); err != nil {
+			return err
+		}
+	}
+	if e.top.TLS.Mode != cluster.TLSFiles {
+		return nil
+	}
+	for _, h := range e.top.Hosts {
+		if _, _, err := e.certFiles(h); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e *Engine) startNeeds(n cluster.Node, made string) []string {

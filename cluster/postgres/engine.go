@@ -15,11 +15,13 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 
 	"cw/cluster"
 	"cw/cluster/hostprep"
+	"cw/fault"
 	"cw/remote"
 )
 
@@ -156,7 +158,35 @@ func (e *Engine) tool(ctx context.Context, n cluster.Node, name string, args ...
 		return err
 	}
 	_, err = e.Fleet.Host(n.Host).Run(ctx, remote.Cmd{Args: append([]string{path.Join(b.Dir, name)}, args...), As: e.top.OSUser, Dir: "/"})
-	return err
+	return toolError(n, name, err)
+}
+
+// telling are the words of the lines that say what went wrong; the last lines
+// of initdb and pg_basebackup are about cleaning up.
+var telling = regexp.MustCompile(`(?i)error|fatal|panic|could not|no space|denied|refused|failed|detail:|hint:`) //nolint:gochecknoglobals // compiled once
+
+// toolError shortens the failure of a program to what it says about the cause.
+func toolError(n cluster.Node, name string, err error) error {
+	var exit *remote.ExitError
+	if !errors.As(err, &exit) {
+		return err
+	}
+	var lines []string
+	for _, l := range strings.Split(exit.Stderr, "\n") {
+		if l = strings.TrimSpace(l); telling.MatchString(l) {
+			lines = append(lines, l)
+		}
+	}
+	if len(lines) == 0 {
+		return err
+	}
+	hint := ""
+	text := strings.Join(lines[max(0, len(lines)-4):], "; ")
+	if strings.Contains(exit.Stderr, "No space left on device") || strings.Contains(exit.Stderr, "Check free disk space") {
+		hint = fmt.Sprintf("free space on %s: df -h %s", n.Host, n.Dir)
+		text = "no space left on the device: " + text
+	}
+	return fault.New(fault.Failed, hint, "%s: %s ended with status %d: %s", n.Host, name, exit.Code, text)
 }
 
 // sql runs statements in a database of a node over its unix socket, as the

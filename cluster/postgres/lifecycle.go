@@ -21,13 +21,19 @@ func stopPatience(mode cluster.StopMode) time.Duration {
 	return 5 * time.Minute
 }
 
-// Start starts all nodes at once, then sees the standbys stream. Standbys do
-// not wait for the primary: they can answer queries without it.
+// Start starts the primary, then the standbys, and sees them stream. Standbys
+// do not need the primary, since they can answer queries without it; they only
+// wait for its start, or their first attempt to connect would come too early
+// and the next one five seconds later.
 func (e *Engine) Start() ([]step.Step, error) {
 	var steps []step.Step
 	p := e.lay.Primary()
 	for _, n := range e.lay.Nodes {
-		steps = append(steps, e.startStep(n))
+		s := e.startStep(n)
+		if n.ID != p.ID {
+			s.After = []string{"start@" + p.Host}
+		}
+		steps = append(steps, s)
 	}
 	for _, n := range e.lay.Standbys() {
 		s := e.followStep(n, p)
