@@ -20,7 +20,7 @@ echo "user $(id -un)"
 echo "uid $(id -u)"
 echo "locale ${LANG:-C}"
 for f in /etc/machine-id /var/lib/dbus/machine-id; do
-  [ -r $f ] && read -r x <$f && echo "machine_id $x" && break
+  x=; [ -r $f ] && { read -r x <$f ||:; }; [ "$x" ] && echo "machine_id $x" && break
 done
 for f in /etc/os-release /usr/lib/os-release; do
   [ -r $f ] && (. $f; echo "os $ID"; echo "os_version $VERSION_ID"; echo "os_name $PRETTY_NAME") && break
