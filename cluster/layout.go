@@ -26,7 +26,6 @@ const (
 	NodeCoordinator = "coordinator"
 	NodePrimary     = "primary"
 	NodeStandby     = "standby"
-	NodeReplica     = "replica"
 	NodeMirror      = "mirror"
 )
 
@@ -78,7 +77,7 @@ func (l *Layout) Primary() Node {
 func (l *Layout) Standbys() []Node {
 	var out []Node
 	for _, n := range l.Nodes {
-		if n.Role == NodeReplica || n.Role == NodeStandby {
+		if n.Role == NodeStandby {
 			out = append(out, n)
 		}
 	}
@@ -122,7 +121,7 @@ func Expand(t *Topology, prev *Layout) (*Layout, error) {
 		out.Nodes = append(out.Nodes, n)
 		next++
 	}
-	for _, pass := range []struct{ host, node string }{{RoleCoordinator, NodePrimary}, {RoleStandby, NodeReplica}} {
+	for _, pass := range []struct{ host, node string }{{RoleCoordinator, NodePrimary}, {RoleStandby, NodeStandby}} {
 		for _, h := range t.Hosts {
 			if h.Has(pass.host) && len(out.On(h.Name)) == 0 {
 				add(h, pass.node)

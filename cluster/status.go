@@ -63,7 +63,7 @@ type TLSStatus struct {
 
 // NodeStatus is one database instance as observed.
 type NodeStatus struct {
-	ID            int    `json:"id"`
+	ID            string `json:"id"` // n1: the same number as Node.ID
 	Content       int    `json:"content"`
 	Role          string `json:"role"` // as it acts now
 	PreferredRole string `json:"preferred_role"`

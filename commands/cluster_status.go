@@ -59,7 +59,7 @@ func (a *App) printStatus(st cluster.Status) error {
 		if h.Disk != nil {
 			free = fmt.Sprintf("%s of %s", schema.FormatSize(h.Disk.Free), schema.FormatSize(h.Disk.Size))
 		}
-		t.add(fmt.Sprintf("n%d", n.ID), n.Role, n.Host, h.Address, fmt.Sprint(n.Port), n.State, n.Mode, lag, free, n.DataDir)
+		t.add(n.ID, n.Role, n.Host, h.Address, fmt.Sprint(n.Port), n.State, n.Mode, lag, free, n.DataDir)
 	}
 	human := a.flags.output == "table" || a.flags.output == "wide"
 	if human {

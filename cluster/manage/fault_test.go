@@ -118,7 +118,7 @@ func TestCreateOfAChangedTopologyNamesTheVerb(t *testing.T) {
 	reached := *l.top
 	reached.Protected = true
 	op := l.must(l.m.Create(t.Context(), &reached))
-	if !strings.Contains(op.Nothing, "1 settings") {
+	if !strings.Contains(op.Nothing, "1 changed settings") {
 		t.Errorf("nothing = %q", op.Nothing)
 	}
 	_, err = l.m.Delete(t.Context(), "lab")

@@ -59,7 +59,7 @@ func (m *Manager) exists(ctx context.Context, k *known, t *cluster.Topology) (*O
 	if err != nil {
 		return nil, err
 	}
-	op := &Operation{Cluster: t.Name, Verb: VerbCreate, m: m, k: k, Nothing: fmt.Sprintf("cluster %s exists already (created %s): nothing was changed", t.Name, k.record.CreatedAt.UTC().Format("2006-01-02 15:04 UTC"))}
+	op := &Operation{Cluster: t.Name, Verb: VerbCreate, m: m, k: k, Nothing: fmt.Sprintf("cluster %s exists already (created %s): there is nothing to do", t.Name, k.record.CreatedAt.UTC().Format("2006-01-02 15:04 UTC"))}
 	if len(changes) == 0 {
 		return op, nil
 	}
@@ -68,7 +68,7 @@ func (m *Manager) exists(ctx context.Context, k *known, t *cluster.Topology) (*O
 	if err := k.encode(); err != nil {
 		return nil, err
 	}
-	op.Nothing = fmt.Sprintf("cluster %s exists already: nothing was changed on its hosts, %d settings of how they are reached were noted", t.Name, len(changes))
+	op.Nothing = fmt.Sprintf("cluster %s exists already: there is nothing to do on its hosts; %d changed settings of how they are reached were noted", t.Name, len(changes))
 	return op, m.Store.PutCluster(ctx, k.record)
 }
 

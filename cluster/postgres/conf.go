@@ -49,7 +49,7 @@ func (e *Engine) nodeConf(ctx context.Context, n cluster.Node) (string, error) {
 	if e.top.TLS.Mode != cluster.TLSOff {
 		b.WriteString(confLine("ssl", "on") + confLine("ssl_cert_file", tlsFile(n)) + confLine("ssl_key_file", tlsFile(n)))
 	}
-	if n.Role == cluster.NodeReplica {
+	if n.Role == cluster.NodeStandby {
 		b.WriteString(confLine("primary_conninfo", e.replicationConninfo(n, e.lay.Primary())))
 		b.WriteString(confLine("primary_slot_name", slot(n)))
 	}

@@ -164,7 +164,7 @@ func (e *Engine) judge(seen []sight) cluster.Status {
 
 func (e *Engine) nodeStatus(s sight, primary *answer) cluster.NodeStatus {
 	n := s.node
-	ns := cluster.NodeStatus{ID: n.ID, Content: n.Content, Role: n.Role, PreferredRole: n.PreferredRole, Host: n.Host, Port: n.Port, DataDir: n.DataDir}
+	ns := cluster.NodeStatus{ID: n.Name(), Content: n.Content, Role: n.Role, PreferredRole: n.PreferredRole, Host: n.Host, Port: n.Port, DataDir: n.DataDir}
 	switch {
 	case s.host != nil:
 		ns.State = cluster.NodeUnknown
@@ -181,10 +181,10 @@ func (e *Engine) nodeStatus(s sight, primary *answer) cluster.NodeStatus {
 		ns.State = cluster.NodeUp
 		ns.Role = cluster.NodePrimary
 		if s.answer.Recovery {
-			ns.Role = cluster.NodeReplica
+			ns.Role = cluster.NodeStandby
 		}
 	}
-	if n.PreferredRole != cluster.NodeReplica || ns.State != cluster.NodeUp {
+	if n.PreferredRole != cluster.NodeStandby || ns.State != cluster.NodeUp {
 		return ns
 	}
 	ns.Mode = cluster.ModeDetached
