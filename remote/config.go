@@ -33,11 +33,11 @@ type endpoint struct {
 // addr is what is dialled: host:port.
 func (e *endpoint) addr() string { return net.JoinHostPort(e.host, strconv.Itoa(e.port)) }
 
-// key identifies a connection: who, where, and through what.
+// key identifies a connection: who, where, how, and through what.
 func (e *endpoint) key() string {
-	key := e.user + "@" + e.addr()
+	key := fmt.Sprintf("%s@%s %q %q %s", e.user, e.addr(), e.identities, e.passwordFile, e.hostKey)
 	for _, hop := range e.via {
-		key += "<" + hop.user + "@" + hop.addr()
+		key += " via " + hop.user + "@" + hop.addr()
 	}
 	return key
 }

@@ -64,6 +64,10 @@ func (p *Pool) login(ctx context.Context, e *endpoint, dial dialFunc) (*ssh.Clie
 	dialCtx, cancel := context.WithTimeoutCause(ctx, p.o.ConnectTimeout, fmt.Errorf("no answer within %s", p.o.ConnectTimeout))
 	defer cancel()
 	raw, err := dial(dialCtx, e.addr())
+	var classified fault.Kinder
+	if errors.As(err, &classified) { // a jump host's error
+		return nil, fmt.Errorf("%s: %w", e.name, err)
+	}
 	if err != nil {
 		if dialCtx.Err() != nil {
 			err = context.Cause(dialCtx)
@@ -101,8 +105,6 @@ func (p *Pool) login(ctx context.Context, e *endpoint, dial dialFunc) (*ssh.Clie
 // explain turns a failed handshake into the error that names its cause.
 func (p *Pool) explain(ctx context.Context, e *endpoint, a *attempt, policy *policy, conn *greeting, clock *clock, err error) error {
 	var negotiation *ssh.AlgorithmNegotiationError
-	var refused *ssh.ServerAuthError
-	_ = refused
 	switch {
 	case policy.refused != nil:
 		return policy.refused

@@ -73,7 +73,8 @@ func (h *Host) fileError(verb, target string, err error) error {
 	case statusFolder:
 		return fmt.Errorf("%s: %s %s: it is a folder", h.t.Name, verb, target)
 	}
-	if strings.Contains(exit.Stderr, "No such file") { // sh and the tools speak LC_ALL=C
+	// sh and the tools speak LC_ALL=C; the second text is dash's.
+	if strings.Contains(exit.Stderr, "No such file") || strings.Contains(exit.Stderr, "Directory nonexistent") {
 		return fmt.Errorf("%s: %s %s: %w", h.t.Name, verb, target, fs.ErrNotExist)
 	}
 	if strings.Contains(exit.Stderr, "No space left") {

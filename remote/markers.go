@@ -48,7 +48,7 @@ func (m *markers) Write(p []byte) (int, error) {
 			return len(p), nil // the rest of the marker is still under way
 		}
 		if end < 0 || end > 16 || end < 2 || rest[1] == '%' || !couldMark(rest[:end]) {
-			m.emit(len(m.nonce)) // the nonce itself, by accident: an echo of the command line
+			m.emit(1) // the nonce alone, as in an echo of the command line
 			continue
 		}
 		m.mark(rest[1:end])

@@ -63,7 +63,6 @@ type Server struct {
 	keys  []ssh.Signer
 	conns map[net.Conn]bool
 	calls []string
-	peak  int // most sessions ever open at once on one connection
 	shut  bool
 	wg    sync.WaitGroup
 	procs processes
@@ -154,14 +153,6 @@ func (s *Server) Connections() int {
 	return len(s.conns)
 }
 
-// PeakSessions is the greatest number of sessions that one connection had
-// open at once.
-func (s *Server) PeakSessions() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.peak
-}
-
 // SetHostKeys changes the host keys for connections to come.
 func (s *Server) SetHostKeys(keys ...ssh.Signer) {
 	s.mu.Lock()
@@ -248,9 +239,6 @@ func (s *Server) serve(raw net.Conn, keys []ssh.Signer) {
 				_ = nc.Reject(ssh.ConnectionFailed, "open failed") // OpenSSH's words
 				continue
 			}
-			s.mu.Lock()
-			s.peak = max(s.peak, sessions.now())
-			s.mu.Unlock()
 			wg.Go(func() { s.session(conn, raw, nc, sessions.leave) })
 		case "direct-tcpip", "direct-streamlocal@openssh.com":
 			wg.Go(func() { s.forward(nc) })
@@ -289,10 +277,4 @@ func (c *counter) leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.n--
-}
-
-func (c *counter) now() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.n
 }
