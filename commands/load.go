@@ -1,8 +1,117 @@
 package commands
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
 
-func newLoad(_ *App) *cobra.Command {
+	"github.com/spf13/cobra"
+
+	"cw/schema"
+	"cw/state"
+)
+
+func newLoad(a *App) *cobra.Command {
 	c := group("load", "Load tables from object storage and files")
+	c.AddCommand(
+		newLoadInit(a), newLoadCheck(a), newLoadRun(a), newLoadList(a), newLoadShow(a), newLoadLimit(a), newLoadPause(a), newLoadContinue(a),
+		newLoadCancel(a), newLoadWait(a), newLoadResume(a),
+	)
 	return c
+}
+
+// jobDoc is a job in JSON: sizes in bytes, rates in bytes per second.
+type jobDoc struct {
+	ID           string     `json:"id"`
+	State        string     `json:"state"`
+	Phase        string     `json:"phase,omitempty"`
+	Target       string     `json:"target"`
+	SpecFile     string     `json:"spec_file"`
+	StartedAt    time.Time  `json:"started_at"`
+	UpdatedAt    time.Time  `json:"updated_at"`
+	FinishedAt   *time.Time `json:"finished_at,omitempty"`
+	Bytes        int64      `json:"bytes"`
+	BytesTotal   int64      `json:"bytes_total"`
+	Rows         int64      `json:"rows"`
+	Rejected     int64      `json:"rejected"`
+	Objects      int64      `json:"objects"`
+	ObjectsTotal int64      `json:"objects_total"`
+	Rate         int64      `json:"rate"`
+	Limit        int64      `json:"limit"`
+	WantLimit    int64      `json:"limit_wanted"`
+	ETASeconds   *int64     `json:"eta_seconds"` // null when unknown
+	Owner        string     `json:"owner"`
+	Error        string     `json:"error,omitempty"`
+}
+
+func newJobDoc(j state.Job) jobDoc {
+	d := jobDoc{
+		ID: j.ID, State: j.State, Phase: j.Phase, Target: j.Target, SpecFile: j.SpecFile, StartedAt: j.StartedAt, UpdatedAt: j.UpdatedAt,
+		Bytes: j.Bytes, BytesTotal: j.BytesTotal, Rows: j.Rows, Rejected: j.Rejected, Objects: j.Objects, ObjectsTotal: j.ObjectsTotal,
+		Rate: j.Rate, Limit: j.Limit, WantLimit: j.WantLimit, Owner: j.Owner, Error: redact(j.Error),
+	}
+	if !j.FinishedAt.IsZero() && !j.Active() {
+		d.FinishedAt = &j.FinishedAt
+	}
+	if j.ETASeconds >= 0 {
+		d.ETASeconds = &j.ETASeconds
+	}
+	return d
+}
+
+func jobTable() table {
+	return table{cols: cols("JOB", "STATE", "TABLE", "DONE", "BYTES", "ROWS", "RATE", "LIMIT", "ETA", "STARTED", "+OBJECTS", "+OWNER", "+FILE", "+ERROR")}
+}
+
+func (t *table) addJob(j state.Job) {
+	rate, eta := "", ""
+	if j.Active() {
+		rate, eta = schema.FormatRate(j.Rate), formatETA(j.ETASeconds)
+		if j.Rate == 0 {
+			rate = "0B/s"
+		}
+	}
+	firstLine, _, _ := strings.Cut(redact(j.Error), "\n")
+	t.add(j.ID, j.State, j.Target, percent(j.Bytes, j.BytesTotal), schema.FormatSize(j.Bytes), fmt.Sprint(j.Rows), rate, schema.FormatRate(j.WantLimit), eta,
+		j.StartedAt.Local().Format(time.RFC3339), fmt.Sprintf("%d/%d", j.Objects, j.ObjectsTotal), j.Owner, j.SpecFile, firstLine)
+}
+
+func (a *App) printJob(j state.Job) error {
+	t := jobTable()
+	t.addJob(j)
+	return a.print(object("Job", newJobDoc(j)), t)
+}
+
+func percent(part, whole int64) string {
+	if whole == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d%%", part*100/whole)
+}
+
+func formatETA(seconds int64) string {
+	if seconds < 0 {
+		return "?"
+	}
+	return (time.Duration(seconds) * time.Second).String()
+}
+
+// job finds the job a command is about.
+func (a *App) job(ctx context.Context, id string) (*state.Store, state.Job, error) {
+	st, err := a.openStore(ctx)
+	if err != nil {
+		return nil, state.Job{}, err
+	}
+	j, err := st.Job(ctx, id)
+	return st, j, err
+}
+
+// activeJob is job for commands that talk to a running process.
+func (a *App) activeJob(ctx context.Context, id string) (*state.Store, error) {
+	st, j, err := a.job(ctx, id)
+	if err == nil && !j.Active() {
+		err = usagef("see the jobs with: cw load list", "job %s is not running: it is %s", id, j.State)
+	}
+	return st, err
 }

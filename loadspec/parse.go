@@ -14,14 +14,23 @@ import (
 	"cw/schema"
 )
 
-// Load reads and validates the control file at path.
-func Load(path string) (*Spec, error) {
+// ReadFile reads the control file at path.
+func ReadFile(path string) ([]byte, error) {
 	data, err := os.ReadFile(path) //nolint:gosec // the user names the file
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New(fault.Usage, "write one: cw load init > "+path, "read control file: %w", err)
+		return nil, fault.New(fault.Usage, "write one: cw load init "+path, "read control file: %w", err)
 	}
 	if err != nil {
 		return nil, fault.New(fault.Usage, "", "read control file: %w", err)
+	}
+	return data, nil
+}
+
+// Load reads and validates the control file at path.
+func Load(path string) (*Spec, error) {
+	data, err := ReadFile(path)
+	if err != nil {
+		return nil, err
 	}
 	return Parse(path, data)
 }

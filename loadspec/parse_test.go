@@ -225,9 +225,9 @@ func TestLoadMissingFile(t *testing.T) {
 	}
 }
 
-func TestWithoutPassword(t *testing.T) {
+func TestForStore(t *testing.T) {
 	t.Parallel()
-	out, err := WithoutPassword([]byte(gploadFile))
+	out, err := ForStore([]byte(gploadFile), "/here")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,6 +242,21 @@ func TestWithoutPassword(t *testing.T) {
 	a.Conn.Password = ""
 	if a.Conn != b.Conn || !reflect.DeepEqual(a.Output, b.Output) || !reflect.DeepEqual(a.Columns, b.Columns) || a.Format.Null != b.Format.Null {
 		t.Errorf("the file means something else without its password:\n%s", out)
+	}
+}
+
+func TestForStoreMakesPathsAbsolute(t *testing.T) {
+	t.Parallel()
+	out, err := ForStore([]byte(strings.Replace(minimal, "FILE: [/data/x.csv]", "file: [a/x.csv, /b/*.csv]", 1)), "/here")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Parse("x", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"/here/a/x.csv", "/b/*.csv"}; !reflect.DeepEqual(s.Sources[0].Locations, want) {
+		t.Errorf("%q, want %q", s.Sources[0].Locations, want)
 	}
 }
 

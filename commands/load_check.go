@@ -1,0 +1,133 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"cw/loadspec"
+	"cw/loadspec/run"
+	"cw/schema"
+)
+
+func newLoadCheck(a *App) *cobra.Command {
+	return &cobra.Command{
+		Use: "check FILE", Short: "Check a control file against the database and the objects", Args: args(1, 1),
+		Long: `Check a control file against the database and the objects: the table, its
+columns and privileges are looked up, the objects listed, and the first rows
+tried on a temporary table. Nothing is changed.` + exitHelp(4, 5),
+		Example: "  cw load check orders.yaml",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			spec, _, err := a.readSpec(args[0])
+			if err != nil {
+				return err
+			}
+			return a.loadCheck(cmd.Context(), spec)
+		},
+	}
+}
+
+// readSpec reads a control file and says what in it deserves a warning.
+func (a *App) readSpec(file string) (*loadspec.Spec, []byte, error) {
+	read := func() (string, []byte, error) { return readFileArg(a.IO, file) }
+	if file != "-" {
+		read = func() (string, []byte, error) {
+			data, err := loadspec.ReadFile(file)
+			return file, data, err
+		}
+	}
+	name, data, err := read()
+	if err != nil {
+		return nil, nil, err
+	}
+	spec, err := loadspec.Parse(name, data)
+	if err != nil {
+		return nil, nil, err
+	}
+	warnings, err := spec.OnPostgres()
+	for _, w := range append(spec.Warnings, warnings...) {
+		a.warnf("%s", w)
+	}
+	return spec, data, err
+}
+
+// loadPlan is what a check found, in JSON.
+type loadPlan struct {
+	Database  string      `json:"database"`
+	Server    string      `json:"server"`
+	Table     string      `json:"table"`
+	Columns   []columnDoc `json:"columns"`
+	Statement string      `json:"statement"`
+	Staging   bool        `json:"staging"`
+	Objects   []objectDoc `json:"objects"`
+	Bytes     int64       `json:"bytes_total"`
+	Codec     string      `json:"compression"`
+	Splits    int64       `json:"splits"`
+	Workers   int         `json:"workers"`
+	Limit     int64       `json:"limit"`
+	Steps     []string    `json:"steps"`
+	Sampled   int64       `json:"rows_tried"`
+	Warnings  []string    `json:"warnings"`
+}
+
+type columnDoc struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
+type objectDoc struct {
+	URL  string `json:"url"`
+	Size int64  `json:"size"`
+	ETag string `json:"etag"`
+}
+
+func newLoadPlan(spec *loadspec.Spec, r *run.Report) loadPlan {
+	p := loadPlan{
+		Database: fmt.Sprintf("%s on %s:%d", r.Server.Database, r.Server.Host, r.Server.Port), Server: r.Server.Version,
+		Table: r.Plan.Target.Schema + "." + r.Plan.Target.Table, Statement: r.Plan.Copy, Staging: r.Plan.Stage != "",
+		Bytes: r.BytesTotal, Codec: r.Codec, Splits: r.Splits, Workers: r.Workers, Limit: spec.Limit, Sampled: r.Sampled, Warnings: r.Warnings,
+	}
+	for _, c := range r.Plan.Columns {
+		p.Columns = append(p.Columns, columnDoc{c.Name, c.Type})
+	}
+	for _, o := range r.Objects {
+		p.Objects = append(p.Objects, objectDoc{o.URL, o.Size, o.ETag})
+	}
+	if spec.Truncate {
+		p.Steps = append(p.Steps, "truncate "+p.Table)
+	}
+	if spec.Before != "" {
+		p.Steps = append(p.Steps, "SQL BEFORE: "+redact(spec.Before))
+	}
+	p.Steps = append(p.Steps, fmt.Sprintf("copy %d objects (%s) with %d sessions", len(p.Objects), schema.FormatSize(p.Bytes), p.Workers))
+	if p.Staging {
+		p.Steps = append(p.Steps, "each split through a temporary table: "+redact(r.Plan.Insert))
+	}
+	if spec.After != "" {
+		p.Steps = append(p.Steps, "SQL AFTER: "+redact(spec.After))
+	}
+	return p
+}
+
+func (a *App) loadCheck(ctx context.Context, spec *loadspec.Spec) error {
+	rep, err := run.Check(ctx, run.Options{Spec: spec, Log: a.Log})
+	if err != nil {
+		return err
+	}
+	p := newLoadPlan(spec, rep)
+	t := table{cols: cols("OBJECT", "SIZE", "+ETAG")}
+	for _, o := range rep.Objects {
+		t.add(o.URL, schema.FormatSize(o.Size), o.ETag)
+	}
+	if a.flags.output == "table" || a.flags.output == "wide" {
+		a.infof("database: %s", p.Database)
+		a.infof("table:    %s", p.Table)
+		for _, s := range p.Steps {
+			a.infof("step:     %s", s)
+		}
+		a.infof("limit:    %s", schema.FormatRate(p.Limit))
+		a.infof("tried:    %d rows of the first object fit the table", p.Sampled)
+	}
+	return a.print(object("LoadPlan", p), t)
+}

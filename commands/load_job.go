@@ -1,0 +1,193 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"cw/fault"
+	"cw/loadspec"
+	"cw/loadspec/run"
+	"cw/schema"
+	"cw/state"
+)
+
+// runJob runs a job of the store in this process and prints it at its end.
+func (a *App) runJob(ctx context.Context, j state.Job, spec *loadspec.Spec) error {
+	st, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	show := a.newProgress()
+	show.Event(fmt.Sprintf("load %s into %s: cw load limit %s RATE changes its speed", j.ID, j.Target, j.ID), nil)
+	res, err := run.Recorded(ctx, st, j.ID, run.Options{Spec: spec, Log: a.Log, Reporter: &loadProgress{show: show, job: j.ID}})
+	show.Close()
+	if err != nil {
+		return resumeHint(j.ID, err)
+	}
+	a.infof("loaded %d rows from %d objects (%s) into %s in %s, %s", res.Rows, res.Objects, schema.FormatSize(res.Bytes), j.Target,
+		res.ThisRun.Round(10*time.Millisecond), schema.FormatRate(max(1, int64(float64(res.Bytes)/res.ThisRun.Seconds()))))
+	done, err := st.Job(ctx, j.ID)
+	if err != nil {
+		return err
+	}
+	return a.printJob(done)
+}
+
+// resumeHint tells how to go on, with the job's own name.
+func resumeHint(id string, err error) error {
+	hint := fault.HintOf(err)
+	switch kind := fault.KindOf(err); {
+	case kind == fault.Locked:
+		return err
+	case hint == "":
+		hint = "what is committed stays; go on with: cw load resume " + id
+	case kind == fault.Unreachable || kind == fault.Auth:
+		hint += "; then: cw load resume " + id
+	default:
+		hint = replaceJob(hint, id)
+	}
+	return fault.Wrap(fault.KindOf(err), hint, err)
+}
+
+// detachJob starts cw again in a session of its own to run the job, and waits
+// until it has the job in hand.
+func (a *App) detachJob(ctx context.Context, j state.Job) error {
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	logName := filepath.Join(filepath.Dir(a.Paths.LogFile()), "load-"+j.ID+".log")
+	out, err := os.OpenFile(logName, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the detached load's output: %w", err)
+	}
+	defer func() { _ = out.Close() }()
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), exe, "load", "resume", j.ID, "--no-input", "--progress", "plain", "--store", a.storeDSN()) //nolint:gosec // cw itself
+	cmd.Args[0] = "cw"
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // survives the terminal
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start the detached load: %w", err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	st, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	for {
+		now, err := st.Job(ctx, j.ID)
+		if err != nil {
+			return err
+		}
+		if now.State != state.Pending && now.PID == cmd.Process.Pid { // it has started, or is through already
+			a.infof("load %s runs in the background (process %d); follow it with: cw load wait %s; its output: %s", j.ID, cmd.Process.Pid, j.ID, logName)
+			return a.printJob(now)
+		}
+		select {
+		case <-ended:
+			if now, err = st.Job(ctx, j.ID); err == nil && now.PID != cmd.Process.Pid {
+				text, _ := os.ReadFile(logName) //nolint:gosec // written above
+				return fault.New(fault.Failed, "", "the detached load %s did not start: %s", j.ID, text)
+			}
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// storedSpec reads a job's control file from the store; its password, which
+// is not kept there, comes from the file if that is still there.
+func storedSpec(j state.Job) (*loadspec.Spec, error) {
+	spec, err := loadspec.Parse(j.SpecFile, []byte(j.Spec))
+	if err != nil {
+		return nil, err
+	}
+	if j.SpecFile != "-" {
+		if again, err := loadspec.Load(j.SpecFile); err == nil {
+			spec.Conn.Password = again.Conn.Password
+		}
+	}
+	spec.Limit = j.WantLimit
+	return spec, nil
+}
+
+// loadProgress shows a running load to people.
+type loadProgress struct {
+	mu   sync.Mutex
+	show *progress
+	job  string
+	last run.Progress
+}
+
+// progressDoc is a line of --progress json.
+type progressDoc struct {
+	Job        string `json:"job"`
+	Phase      string `json:"phase"`
+	Bytes      int64  `json:"bytes"`
+	BytesTotal int64  `json:"bytes_total"`
+	Rows       int64  `json:"rows"`
+	Rate       int64  `json:"rate"`
+	Limit      int64  `json:"limit"`
+	ETASeconds *int64 `json:"eta_seconds"`
+	Paused     bool   `json:"paused,omitempty"`
+}
+
+func (l *loadProgress) Progress(p run.Progress) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	doc := progressDoc{Job: l.job, Phase: p.Phase, Bytes: p.Bytes, BytesTotal: p.BytesTotal, Rows: p.Rows, Rate: p.Rate, Limit: p.Limit, Paused: p.Paused}
+	if p.ETASeconds >= 0 {
+		doc.ETASeconds = &p.ETASeconds
+	}
+	switch {
+	case p.Resumed && !l.last.Resumed && p.BytesTotal > 0:
+		l.show.Event(fmt.Sprintf("resumed: %d rows, %s of %s are committed already", p.Rows, schema.FormatSize(p.Bytes), schema.FormatSize(p.BytesTotal)), doc)
+	case p.Waiting != nil && l.last.Waiting == nil:
+		l.show.Event(fmt.Sprintf("the database is gone, waiting for it: %v", p.Waiting), doc)
+	case p.Waiting == nil && l.last.Waiting != nil:
+		l.show.Event("the database is back", doc)
+	case p.Paused != l.last.Paused:
+		l.show.Event(map[bool]string{true: "paused", false: "continued"}[p.Paused], doc)
+	case p.Limit != l.last.Limit && l.last.Phase == run.PhaseLoad:
+		l.show.Event("limit is now "+schema.FormatRate(p.Limit), doc)
+	case p.Phase != l.last.Phase:
+		l.show.Event(phaseText(p), doc)
+	}
+	l.last = p
+	if p.Phase == run.PhaseLoad {
+		l.show.Status(progressText(p), doc)
+	}
+}
+
+func phaseText(p run.Progress) string {
+	if p.Phase == run.PhaseLoad {
+		return fmt.Sprintf("load: %d of %d objects to do, %s", p.ObjectsTotal-p.Objects, p.ObjectsTotal, schema.FormatSize(p.BytesTotal-p.Bytes))
+	}
+	return p.Phase
+}
+
+func progressText(p run.Progress) string {
+	rate := schema.FormatRate(p.Rate)
+	if p.Rate == 0 {
+		rate = "0B/s"
+	}
+	if p.Paused {
+		rate = "paused"
+	}
+	return fmt.Sprintf("%4s  %s of %s  %d rows  %s  limit %s  eta %s", percent(p.Bytes, p.BytesTotal), schema.FormatSize(p.Bytes), schema.FormatSize(p.BytesTotal),
+		p.Rows, rate, schema.FormatRate(p.Limit), formatETA(p.ETASeconds))
+}
+
+var errNoUnfinished = errors.New("no load is unfinished")

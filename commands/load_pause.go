@@ -1,0 +1,43 @@
+package commands
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"cw/state"
+)
+
+func newLoadPause(a *App) *cobra.Command {
+	return &cobra.Command{
+		Use: "pause JOB", Short: "Stop a load for a while", Args: args(1, 1), Annotations: mutating(),
+		Long:    "Stop a load for a while: nothing more is read until cw load continue JOB." + exitHelp(),
+		Example: "  cw load pause l7q2mx4",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.loadWant(cmd.Context(), args[0], state.WantPause, "pauses")
+		},
+	}
+}
+
+func newLoadContinue(a *App) *cobra.Command {
+	return &cobra.Command{
+		Use: "continue JOB", Short: "Let a paused load go on", Args: args(1, 1), Annotations: mutating(),
+		Long:    "Let a paused load go on." + exitHelp(),
+		Example: "  cw load continue l7q2mx4",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.loadWant(cmd.Context(), args[0], state.WantRun, "goes on")
+		},
+	}
+}
+
+func (a *App) loadWant(ctx context.Context, id, want, what string) error {
+	st, err := a.activeJob(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := st.SetJobWant(ctx, id, want); err != nil {
+		return err
+	}
+	a.infof("load %s %s", id, what)
+	return nil
+}

@@ -1,0 +1,114 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"cw/loadspec"
+	"cw/schema"
+	"cw/state"
+)
+
+type loadRunOptions struct {
+	limit  string
+	detach bool
+	yes    bool
+	dryRun bool
+}
+
+func newLoadRun(a *App) *cobra.Command {
+	var o loadRunOptions
+	c := &cobra.Command{
+		Use: "run FILE", Short: "Load what a control file describes", Args: args(1, 1), Annotations: mutating(),
+		Long: `Load what a control file describes. Every split is committed with its row in the
+table cw.load_ledger of the target database, so that a load that was interrupted
+goes on with cw load resume and ends with exactly the rows of the source. The
+speed can be changed while it runs: cw load limit JOB 50MB/s.
+
+A question is asked only when the table is emptied first (PRELOAD: TRUNCATE).` + exitHelp(4, 5, 7),
+		Example: `  cw load run orders.yaml
+  cw load run orders.yaml --limit 200MB/s --detach
+  cw load run orders.yaml --dry-run`,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.loadRun(cmd.Context(), args[0], o) },
+	}
+	c.Flags().StringVar(&o.limit, "limit", "", "bytes read from the source per second: 200MB/s, 1GiB/s, none")
+	c.Flags().BoolVarP(&o.detach, "detach", "d", false, "load in the background; cw load wait JOB waits for it")
+	c.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
+	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "show what would be done, and try the first rows, without changing anything")
+	return c
+}
+
+func (a *App) loadRun(ctx context.Context, file string, o loadRunOptions) error {
+	spec, data, err := a.readSpec(file)
+	if err != nil {
+		return err
+	}
+	if spec.Limit, err = limitFlag(o.limit, spec.Limit); err != nil {
+		return err
+	}
+	if o.dryRun {
+		return a.loadCheck(ctx, spec)
+	}
+	if spec.Truncate {
+		if err := a.confirm(ctx, fmt.Sprintf("Table %s is emptied first. Go on?", targetName(spec)), o.yes); err != nil {
+			return err
+		}
+	}
+	if file == "-" && o.detach && spec.Conn.Password != "" {
+		return usagef("put the password into ~/.pgpass, or the control file on disk", "a detached load cannot take its password from standard input")
+	}
+	j, err := a.newJob(ctx, file, spec, data)
+	if err != nil {
+		return err
+	}
+	if o.detach {
+		return a.detachJob(ctx, j)
+	}
+	return a.runJob(ctx, j, spec)
+}
+
+// limitFlag is --limit where it is given, else the control file's limit.
+func limitFlag(flag string, fromFile int64) (int64, error) {
+	if flag == "" {
+		return fromFile, nil
+	}
+	limit, err := schema.ParseRate(flag)
+	if err != nil {
+		return 0, usagef("", "--limit: %v", err)
+	}
+	return limit, nil
+}
+
+func targetName(s *loadspec.Spec) string {
+	name := s.Output.Table
+	if s.Output.Schema != "" {
+		name = s.Output.Schema + "." + name
+	}
+	return name
+}
+
+// newJob writes the job down before anything is done for it.
+func (a *App) newJob(ctx context.Context, file string, spec *loadspec.Spec, data []byte) (state.Job, error) {
+	st, err := a.openStore(ctx)
+	if err != nil {
+		return state.Job{}, err
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return state.Job{}, err
+	}
+	text, err := loadspec.ForStore(data, dir)
+	if err != nil {
+		return state.Job{}, err
+	}
+	if file != "-" && !filepath.IsAbs(file) {
+		file = filepath.Join(dir, file)
+	}
+	j := state.Job{Kind: "load", SpecFile: file, Spec: string(text), Target: targetName(spec)}
+	j.WantLimit = spec.Limit
+	return st.CreateJob(ctx, j)
+}

@@ -1,0 +1,143 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"cw/fault"
+	"cw/schema"
+	"cw/state"
+)
+
+// Recorded runs a job that is kept in the store: it holds the job's lease,
+// follows what operators write there, and writes down how far it is and how
+// it ended. o.Control is not used; o.Reporter still gets every report.
+func Recorded(ctx context.Context, st *state.Store, id string, o Options) (*Result, error) {
+	held, lease, err := st.Acquire(ctx, state.JobLease(id), "load")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = lease.Release(ctx) }()
+	if err := st.StartJob(held, id); err != nil {
+		return nil, err
+	}
+	if o.Reporter == nil {
+		o.Reporter = discard{}
+	}
+	r := &recorder{ctx: held, st: st, id: id, next: o.Reporter, warn: func(err error) {
+		if o.Log != nil {
+			o.Log.Warn("the job's record could not be written", "job", id, "error", err)
+		}
+	}}
+	o.Job, o.Control, o.Reporter = id, r.control, r
+	r.event("load-started", state.Info, "load "+id+" started", nil)
+	res, err := Run(held, o)
+	r.finish(res, err)
+	return res, err
+}
+
+// recorder writes a job's progress into the store, at most twice a second,
+// and at once when it changes its state.
+type recorder struct {
+	ctx     context.Context //nolint:containedctx // Reporter has no context of its own
+	st      *state.Store
+	id      string
+	next    Reporter
+	warn    func(error)
+	written time.Time
+	last    Progress
+}
+
+const recordBeat = 500 * time.Millisecond
+
+func (r *recorder) control(ctx context.Context) (Control, error) {
+	c, err := r.st.JobControl(ctx, r.id)
+	return Control{Limit: c.WantLimit, Pause: c.Want == state.WantPause, Cancel: c.Want == state.WantCancel}, err
+}
+
+// Progress passes a report on and writes it down.
+func (r *recorder) Progress(p Progress) {
+	r.next.Progress(p)
+	changed := p.Phase != r.last.Phase || p.Paused != r.last.Paused || p.Limit != r.last.Limit || (p.Waiting == nil) != (r.last.Waiting == nil)
+	if !changed && time.Since(r.written) < recordBeat {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), 5*time.Second)
+	defer cancel()
+	var err error
+	if p.ObjectsTotal > 0 { // before the plan there is nothing to say, and an earlier run's numbers are there
+		err = r.st.SetJobProgress(ctx, r.id, numbers(p))
+	}
+	if changed {
+		now := state.Running
+		if p.Paused {
+			now = state.Paused
+		}
+		phase := p.Phase
+		if p.Waiting != nil {
+			phase = "waiting for the database"
+		}
+		err = errors.Join(err, r.st.SetJobState(ctx, r.id, now, phase))
+		if p.Limit != r.last.Limit && r.last.Phase == p.Phase {
+			r.event("limit-changed", state.Info, fmt.Sprintf("load %s: limit is %s", r.id, schema.FormatRate(p.Limit)), map[string]any{"limit": p.Limit})
+		}
+	}
+	if err != nil {
+		r.warn(err)
+	}
+	r.written, r.last = time.Now(), p
+}
+
+func numbers(p Progress) state.Progress {
+	return state.Progress{
+		Bytes: p.Bytes, BytesTotal: p.BytesTotal, Rows: p.Rows, Objects: p.Objects, ObjectsTotal: p.ObjectsTotal,
+		Rate: p.Rate, Limit: p.Limit, ETASeconds: p.ETASeconds,
+	}
+}
+
+// finish writes down how the run ended, also when its context is over.
+func (r *recorder) finish(res *Result, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), 10*time.Second)
+	defer cancel()
+	end, severity, text := state.Done, state.Info, ""
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrCancelled):
+		end = state.Cancelled
+	case fault.KindOf(err) == fault.Interrupted:
+		end = state.Interrupted
+	default:
+		end, severity = state.Failed, state.Warning
+	}
+	if err != nil {
+		text = err.Error()
+	}
+	if res != nil && res.ObjectsTotal > 0 {
+		p := numbers(res.Progress)
+		p.Rate, p.ETASeconds = 0, -1
+		if end == state.Done {
+			p.ETASeconds = 0
+		}
+		if werr := r.st.SetJobProgress(ctx, r.id, p); werr != nil {
+			r.warn(werr)
+		}
+	}
+	if werr := r.st.FinishJob(ctx, r.id, end, text); werr != nil {
+		r.warn(werr)
+	}
+	message := "load " + r.id + " " + end
+	if text != "" {
+		message += ": " + text
+	}
+	r.event("load-"+end, severity, message, nil)
+}
+
+func (r *recorder) event(kind, severity, message string, data map[string]any) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), 5*time.Second)
+	defer cancel()
+	if err := r.st.AddEvent(ctx, state.Event{Kind: kind, Severity: severity, Job: r.id, Message: message, Data: data}); err != nil {
+		r.warn(err)
+	}
+}
