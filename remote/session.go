@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -28,6 +29,10 @@ type session struct {
 	stdin  io.Reader
 	beat   time.Duration                             // how often the far side hears that we live
 	secret func(ctx context.Context) (string, error) // sudo's password; an error ends the attempt
+
+	// writing is held while something is written to the channel, and for its
+	// half-close. A command that does not read its input makes that long.
+	writing sync.Mutex
 
 	out, err        markers
 	begun, outEnd   chan struct{} // start marker and end of standard output
@@ -127,7 +132,10 @@ func (s *session) awaitStart(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if _, err := s.ch.Write([]byte(secret + "\n")); err != nil {
+			s.writing.Lock()
+			_, err = s.ch.Write([]byte(secret + "\n"))
+			s.writing.Unlock()
+			if err != nil {
 				return errLost
 			}
 			patience.Reset(startGrace)
@@ -151,9 +159,16 @@ func (s *session) awaitStart(ctx context.Context) error {
 }
 
 // kill ends the command: the end of its input makes the wrapper kill it. It
-// waits until the wrapper says so.
+// waits until the wrapper says so. When the command has left so much input
+// unread that the end would not get through, the channel is closed, which the
+// wrapper notices within a second but cannot confirm.
 func (s *session) kill(ctx context.Context) error {
+	if !s.writing.TryLock() {
+		_ = s.ch.Close()
+		return context.Cause(ctx)
+	}
 	_ = s.ch.CloseWrite()
+	s.writing.Unlock()
 	patience := time.NewTimer(killGrace)
 	defer patience.Stop()
 	select {

@@ -20,10 +20,9 @@ const maxFrame = 1 << 20
 func (s *session) feed(stop <-chan struct{}, fail context.CancelCauseFunc) {
 	in := &intake{}
 	in.more.L = &in.mu
-	var frames sync.Mutex
 	if s.stdin != nil {
 		go in.fill(s.stdin)
-		go s.feedInput(in, &frames, fail)
+		go s.feedInput(in, fail)
 		defer in.close()
 	}
 	// The first sign of life comes early, so that a command that has run for
@@ -39,9 +38,9 @@ func (s *session) feed(stop <-chan struct{}, fail context.CancelCauseFunc) {
 		case <-timer.C:
 			// A full window holds this up, and then the watcher over there
 			// is busy too and has no timer running.
-			frames.Lock()
+			s.writing.Lock()
 			_, err := s.ch.Write([]byte(alive))
-			frames.Unlock()
+			s.writing.Unlock()
 			if err != nil {
 				return
 			}
@@ -50,16 +49,16 @@ func (s *session) feed(stop <-chan struct{}, fail context.CancelCauseFunc) {
 	}
 }
 
-func (s *session) feedInput(in *intake, frames *sync.Mutex, fail context.CancelCauseFunc) {
+func (s *session) feedInput(in *intake, fail context.CancelCauseFunc) {
 	for {
 		data, ok, err := in.take()
 		if err != nil {
 			fail(fmt.Errorf("read the command's standard input: %w", err))
 			return
 		}
-		frames.Lock()
+		s.writing.Lock()
 		err = s.frame(data)
-		frames.Unlock()
+		s.writing.Unlock()
 		if err != nil || !ok {
 			return
 		}
@@ -75,7 +74,7 @@ func (s *session) frame(data []byte) error {
 	return err
 }
 
-// intake reads ahead, so that many small reads become few frames.
+// intake reads ahead, so that many small reads become few s.writing.
 type intake struct {
 	mu      sync.Mutex
 	more    sync.Cond

@@ -58,7 +58,7 @@ cw_o() { trap "kill -KILL \$cw_v; exit" TERM; sleep $1 & cw_j; wait $cw_v; cw_z;
 cw_h() {
  trap "kill -KILL \$cw_v; exit" TERM;
  trap "" PIPE;
- while printf "%s:H\n" "$0" >&5; do sleep 2 & cw_j; wait $cw_v; done;
+ while printf "%s:H\n" "$0" >&5; do sleep 1 & cw_j; wait $cw_v; done;
  cw_z;
 };
 # cw_r reads the connection: a number and that many bytes for the command, 0
