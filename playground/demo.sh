@@ -11,7 +11,10 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/cwdemo.XXXXXX")
 chmod 755 "$work"
 export CW_STORE=$work/state.db
 export AWS_ACCESS_KEY_ID=cwdemo AWS_SECRET_ACCESS_KEY=cwdemosecret AWS_REGION=us-east-1
-PATH="$bin:$(ls -d /usr/lib/postgresql/*/bin /usr/pgsql-*/bin 2>/dev/null | tail -1):$PATH"
+for dir in /usr/pgsql-*/bin /usr/lib/postgresql/*/bin; do
+	[ ! -x "$dir/psql" ] || PATH=$dir:$PATH
+done
+PATH=$bin:$PATH
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 run() { printf '$ %s\n' "$*"; "$@"; }
@@ -115,7 +118,9 @@ wait "$load" || fail "the load failed"
 run cw load show "$job"
 
 say "Exactly the rows of the source"
-want=$(cat "$work/truth1" "$work/truth2" | sed 's/[{}"]//g; s/[a-z_]*://g' | awk -F, '{r+=$1; k+=$2; c+=$3; b+=$4} END {printf "%d|%d|%d|%d", r, k, c, b}')
+IFS=, read -r r1 k1 c1 b1 _ <<<"$(sed 's/[{}"a-z_:]//g' "$work/truth1")"
+IFS=, read -r r2 k2 c2 b2 _ <<<"$(sed 's/[{}"a-z_:]//g' "$work/truth2")"
+want="$((r1 + r2))|$((k1 + k2))|$((c1 + c2))|$((b1 + b2))"
 got=$(psql -XAtq -c "select count(*), sum(l_orderkey), sum(l_extendedprice*100)::bigint, sum(octet_length(l_comment)) from lineitem")
 echo "rows, sums of keys, of prices, of comment bytes"
 echo "source:  $want"

@@ -56,17 +56,18 @@ func TestUpServesHostsAndDownLeavesNothing(t *testing.T) {
 	}
 	pool := remote.NewPool(remote.Options{KnownHosts: filepath.Join(t.TempDir(), "known_hosts"), ConnectTimeout: 5 * time.Second})
 	t.Cleanup(pool.Close)
+	var hosts []*remote.Host
 	for _, h := range top.Hosts {
 		host := pool.Host(remote.Target{Name: h.Name, Address: h.Address, Port: top.SSH.Port, User: top.SSH.User, IdentityFile: top.SSH.IdentityFile})
 		res, err := host.Run(t.Context(), remote.Cmd{Args: []string{"sh", "-c", "id -un; echo $CW_PLAYGROUND_HOST; pwd"}})
+		hosts = append(hosts, host)
 		want := s.User + "\n" + h.Name + "\n" + filepath.Join(o.Dir, h.Name) + "\n"
 		if err != nil || string(res.Stdout) != want {
 			t.Errorf("%s: %q, %v; want %q", h.Name, res.Stdout, err, want)
 		}
 	}
 	// What is left running inside goes with it.
-	first := pool.Host(remote.Target{Name: top.Hosts[0].Name})
-	if _, err := first.Run(t.Context(), remote.Cmd{Args: []string{"sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 </dev/null &"}}); err != nil {
+	if _, err := hosts[0].Run(t.Context(), remote.Cmd{Args: []string{"sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 </dev/null &"}}); err != nil {
 		t.Fatal(err)
 	}
 	ended, err := playground.Down(t.Context(), s)

@@ -195,11 +195,24 @@ func (s *State) reachable() error {
 		if err != nil {
 			return err
 		}
-		if st.Mode()&0o001 == 0 {
+		if !s.mayEnter(st) {
 			return fault.New(fault.Usage, "choose another folder, as: --dir /var/lib/cw/playground", "user %s cannot reach %s: %s is closed to others", s.User, s.Dir, dir)
 		}
 	}
 	return nil
+}
+
+func (s *State) mayEnter(dir fs.FileInfo) bool {
+	mode := dir.Mode()
+	sys, ok := dir.Sys().(*syscall.Stat_t)
+	switch {
+	case ok && int(sys.Uid) == s.UID:
+		return mode&0o100 != 0
+	case ok && int(sys.Gid) == s.GID:
+		return mode&0o010 != 0
+	default:
+		return mode&0o001 != 0
+	}
 }
 
 // giveAway gives the hosts' files to the user the hosts run as.
