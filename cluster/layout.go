@@ -60,7 +60,10 @@ func socketFile(dir string, port int) string {
 // Layout is a topology expanded to nodes. It is stored when a cluster is
 // created and only ever added to.
 type Layout struct {
-	Nodes []Node `json:"nodes"`
+	// Version is the engine's major version that was found when the cluster was
+	// made. A newer one that is installed later changes nothing.
+	Version string `json:"version,omitempty"`
+	Nodes   []Node `json:"nodes"`
 }
 
 // Primary is the node that takes writes (the coordinator).
@@ -112,7 +115,7 @@ func Expand(t *Topology, prev *Layout) (*Layout, error) {
 			}
 			next = max(next, n.ID+1)
 		}
-		out.Nodes = slices.Clone(prev.Nodes)
+		out.Version, out.Nodes = prev.Version, slices.Clone(prev.Nodes)
 	}
 	add := func(h Host, role string) {
 		n := Node{ID: next, Content: -1, Role: role, PreferredRole: role, Host: h.Name, Port: t.Database.Port}

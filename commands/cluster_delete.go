@@ -11,6 +11,7 @@ import (
 type clusterDeleteOptions struct {
 	dryRun  bool
 	confirm string
+	forget  bool
 }
 
 func newClusterDelete(a *App) *cobra.Command {
@@ -27,6 +28,7 @@ can be repeated. OS users and packages stay.` + exitHelp(3, 7),
 		RunE:        func(cmd *cobra.Command, args []string) error { return a.clusterDelete(cmd.Context(), args[0], o) },
 	}
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "show the plan and change nothing")
+	c.Flags().BoolVar(&o.forget, "forget", false, "drop the cluster from the list even when a host could not be cleaned")
 	c.Flags().StringVar(&o.confirm, "confirm", "", "the cluster's name again, instead of typing it")
 	return c
 }
@@ -43,6 +45,7 @@ func (a *App) clusterDelete(ctx context.Context, name string, o clusterDeleteOpt
 	if err != nil {
 		return err
 	}
+	op.Forget = o.forget
 	_, err = a.change(ctx, op, changeOptions{dryRun: o.dryRun}, func(step.View) error {
 		return a.confirmName(ctx, "cluster", name, o.confirm)
 	})

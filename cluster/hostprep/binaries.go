@@ -49,11 +49,13 @@ func (f *Fleet) InstalledPostgres(ctx context.Context, host, home string) ([]Bin
 	return found, nil
 }
 
-// PostgresMajor is the major version a cluster runs: the topology's, else the
-// newest supported one that all hosts have.
+// PostgresMajor is the major version a cluster runs: the one it was made with,
+// else the topology's, else the newest supported one that all hosts have.
 func (f *Fleet) PostgresMajor(ctx context.Context) (int, error) {
-	if v := f.Topology.Engine.Version; v != "" {
-		return strconv.Atoi(v)
+	for _, v := range []string{f.Layout.Version, f.Topology.Engine.Version} {
+		if v != "" {
+			return strconv.Atoi(v)
+		}
 	}
 	count := map[int]int{}
 	for _, h := range f.Topology.Hosts {

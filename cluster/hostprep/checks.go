@@ -165,7 +165,7 @@ func checkPorts(ctx context.Context, f *Fleet, s *scene) Check {
 	if err != nil {
 		return FailedBy(c.ID, s.host.Name, c.Expected, err)
 	}
-	addrs, _, err := f.OwnAddresses(ctx, s.host.Name)
+	addrs, err := f.OwnAddresses(ctx, s.host.Name)
 	if err != nil {
 		return FailedBy(c.ID, s.host.Name, c.Expected, err)
 	}

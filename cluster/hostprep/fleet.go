@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -215,97 +214,6 @@ func ParseDF(line string) (size, free int64, err error) {
 		return 0, 0, fmt.Errorf("reading df's answer %q: %w", line, err)
 	}
 	return size << 10, free << 10, nil
-}
-
-// OwnAddresses are the addresses of a host on which its database listens: the
-// topology's, as far as the host carries them. None is left when the host is
-// behind address translation; all stands for that.
-func (f *Fleet) OwnAddresses(ctx context.Context, host string) (own []string, all bool, err error) {
-	h, _ := f.Topology.Host(host)
-	if f.Topology.Network.Public {
-		return []string{"*"}, true, nil
-	}
-	carried, err := f.nicAddrs(ctx, host)
-	if err != nil {
-		return nil, false, err
-	}
-	for _, a := range append([]string{h.Address}, h.Interconnect...) {
-		ip, err := netip.ParseAddr(a)
-		if err != nil { // a name: the server resolves it itself
-			own = append(own, a)
-			continue
-		}
-		for _, c := range carried {
-			if c == ip || ip.IsLoopback() && c.IsLoopback() {
-				own = append(own, a)
-				break
-			}
-		}
-	}
-	if len(own) == 0 {
-		return []string{"*"}, true, nil
-	}
-	return own, false, nil
-}
-
-// PeerRanges are the addresses from which a host's own connections come, as
-// far as they can be known: what the topology names and, where that is a name
-// or an address the host does not carry, all it carries.
-func (f *Fleet) PeerRanges(ctx context.Context, host string) ([]netip.Prefix, error) {
-	h, _ := f.Topology.Host(host)
-	var out []netip.Prefix
-	add := func(a netip.Addr) {
-		p := netip.PrefixFrom(a.WithZone(""), a.BitLen())
-		for _, have := range out {
-			if have == p {
-				return
-			}
-		}
-		out = append(out, p)
-	}
-	byName := false
-	for _, a := range append([]string{h.Address}, h.Interconnect...) {
-		ip, err := netip.ParseAddr(a)
-		switch {
-		case err != nil:
-			byName = true
-		case ip.IsLoopback():
-			add(ip)
-			if ip.Is4() {
-				// Linux gives connections to 127.x.y.z this source address.
-				add(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
-			}
-		default:
-			add(ip)
-		}
-	}
-	carried, err := f.nicAddrs(ctx, host)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range carried {
-		if byName && !c.IsLinkLocalUnicast() {
-			add(c)
-		}
-	}
-	return out, nil
-}
-
-func (f *Fleet) nicAddrs(ctx context.Context, host string) ([]netip.Addr, error) {
-	facts, err := f.hosts[host].Facts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var out []netip.Addr
-	for _, n := range facts.NICs {
-		for _, a := range n.Addrs {
-			text, _, _ := strings.Cut(a, "/")
-			if ip, err := netip.ParseAddr(text); err == nil {
-				out = append(out, ip)
-			}
-		}
-	}
-	return out, nil
 }
 
 // trimLines splits output into its non-empty lines.

@@ -20,6 +20,9 @@ import (
 type Engine interface {
 	// Checks are the engine's own checks of a host that can be reached.
 	Checks(ctx context.Context, host string) []hostprep.Check
+	// Version is the engine's major version on the hosts; once a cluster is made
+	// it stays.
+	Version(ctx context.Context) (string, error)
 	// Create are the steps from bare hosts to a running cluster.
 	Create() ([]step.Step, error)
 	Start() ([]step.Step, error)

@@ -136,7 +136,7 @@ func (m *Manager) Check(ctx context.Context, t *cluster.Topology) (hostprep.Repo
 		return hostprep.Report{}, err
 	}
 	if old, err := m.find(ctx, t.Name); err == nil {
-		k.record.Facts = old.record.Facts
+		k.record.Facts, k.lay.Version = old.record.Facts, old.lay.Version
 	} else if !errors.Is(err, state.ErrNotFound) {
 		return hostprep.Report{}, err
 	}
@@ -247,7 +247,7 @@ func (m *Manager) List(ctx context.Context) ([]Summary, error) {
 		if json.Unmarshal([]byte(r.Topology), &top) == nil && json.Unmarshal([]byte(r.Layout), &lay) == nil {
 			p := lay.Primary()
 			h, _ := top.Host(p.Host)
-			s.Version, s.Hosts, s.Nodes, s.Endpoint = top.Engine.Version, len(top.Hosts), len(lay.Nodes), fmt.Sprintf("%s:%d/%s", h.Address, p.Port, top.Database.Name)
+			s.Version, s.Hosts, s.Nodes, s.Endpoint = lay.Version, len(top.Hosts), len(lay.Nodes), fmt.Sprintf("%s:%d/%s", h.Address, p.Port, top.Database.Name)
 		}
 		if held, err := m.Store.Holder(ctx, leaseName(r.Name)); err == nil {
 			s.LockedBy = held.Owner

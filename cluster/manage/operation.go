@@ -24,6 +24,9 @@ type Operation struct {
 	Nothing string
 	// Report holds the checks that were made before planning, if any were.
 	Report hostprep.Report
+	// Forget makes a delete drop the cluster from the store even when a host
+	// could not be cleaned: it will never come back.
+	Forget bool
 
 	m      *Manager
 	k      *known
@@ -119,6 +122,9 @@ func (op *Operation) Run(ctx context.Context, report func(step.Event)) (Outcome,
 	out.Summary, err = runner.Run(held, op.plan)
 	out.Left, out.Took = op.eng.Left(), time.Since(started)
 	if err != nil {
+		if op.Forget && op.Verb == VerbDelete && ctx.Err() == nil {
+			return out, op.forget(context.WithoutCancel(ctx), run, err)
+		}
 		return out, op.failed(ctx, run, err)
 	}
 	return out, op.finish(context.WithoutCancel(ctx), run)
@@ -183,14 +189,23 @@ func (op *Operation) failed(ctx context.Context, run state.Run, err error) error
 	if op.Verb == VerbCreate {
 		hint += fmt.Sprintf(", or give it up: cw cluster delete %s --confirm %s", op.Cluster, op.Cluster)
 	}
+	if op.Verb == VerbDelete && kind != fault.Interrupted {
+		// What can be cleaned is clean; the rest is named, and kept in the store.
+		hint += fmt.Sprintf(" when the hosts are back; if they never will be: cw cluster delete %s --confirm %s --forget", op.Cluster, op.Cluster)
+		return fault.New(fault.Partial, hint, "%s", op.notCleaned(err))
+	}
 	if h := fault.HintOf(err); h != "" {
 		hint = h + "; then: " + hint
 	}
-	if op.Verb == VerbDelete && kind != fault.Interrupted {
-		// What can be cleaned is clean; the rest is named, and kept in the store.
-		return fault.New(fault.Partial, hint, "%s", op.notCleaned(err))
-	}
 	return fault.Wrap(kind, hint, err)
+}
+
+// forget ends a delete that could not clean everything, on the user's word.
+func (op *Operation) forget(ctx context.Context, run state.Run, err error) error {
+	if ferr := op.finish(ctx, run); ferr != nil {
+		return errors.Join(err, ferr)
+	}
+	return fault.New(fault.Partial, "", "%s\ncluster %s is forgotten all the same", op.notCleaned(err), op.Cluster)
 }
 
 // notCleaned says what a delete could not remove.

@@ -47,10 +47,14 @@ func (m *Manager) Create(ctx context.Context, t *cluster.Topology) (*Operation, 
 		return nil, err
 	}
 	op.Report = hostprep.Run(ctx, op.fleet, k.uid(), op.eng.Checks)
-	if err := ctx.Err(); err != nil {
+	if ctx.Err() != nil {
 		return op, context.Cause(ctx)
 	}
-	return op, op.Report.Err()
+	if err := op.Report.Err(); err != nil {
+		return op, err
+	}
+	k.lay.Version, err = op.eng.Version(ctx)
+	return op, err
 }
 
 // exists is the operation of a create that finds the cluster created.

@@ -18,7 +18,7 @@ func confLine(name, value string) string {
 
 // nodeConf are the settings that make a node this node.
 func (e *Engine) nodeConf(ctx context.Context, n cluster.Node) (string, error) {
-	listen, _, err := e.Fleet.OwnAddresses(ctx, n.Host)
+	listen, err := e.Fleet.OwnAddresses(ctx, n.Host)
 	if err != nil {
 		return "", err
 	}

@@ -140,7 +140,7 @@ func (e *Engine) replicationStep(p cluster.Node, standbys []cluster.Node) step.S
 		return out, nil
 	}
 	return step.Step{
-		ID: "replication@" + p.Host, Host: p.Host, Title: fmt.Sprintf("create role %s and %d replication slots", cluster.ReplicationRole, len(standbys)),
+		ID: "replication@" + p.Host, Host: p.Host, Title: "create role " + cluster.ReplicationRole + " and the slots of the standbys",
 		Needs: []string{"start@" + p.Host},
 		Check: func(ctx context.Context) (step.Observed, error) {
 			pw, err := e.replicationPassword()

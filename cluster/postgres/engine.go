@@ -16,6 +16,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -39,15 +40,16 @@ type Engine struct {
 	top *cluster.Topology
 	lay *cluster.Layout
 
-	mu    sync.Mutex
-	bins  map[string]hostprep.Binaries
-	major int
-	left  []string
+	mu      sync.Mutex
+	bins    map[string]hostprep.Binaries
+	major   int
+	left    []string
+	markers map[int][]hostprep.Marker // of folders that were removed, by node id
 }
 
 // New makes the engine of one cluster; it contacts nobody.
 func New(c Config) *Engine {
-	return &Engine{Config: c, top: c.Fleet.Topology, lay: c.Fleet.Layout, bins: map[string]hostprep.Binaries{}}
+	return &Engine{Config: c, top: c.Fleet.Topology, lay: c.Fleet.Layout, bins: map[string]hostprep.Binaries{}, markers: map[int][]hostprep.Marker{}}
 }
 
 // Left is what a Delete found and did not remove, one sentence each.
@@ -65,7 +67,7 @@ func (e *Engine) leave(format string, args ...any) {
 
 // Checks are the engine's own checks of a host.
 func (e *Engine) Checks(ctx context.Context, host string) []hostprep.Check {
-	c := hostprep.Check{ID: "postgresql", Host: host, Severity: hostprep.Required, Expected: "PostgreSQL " + e.top.Engine.Version}
+	c := hostprep.Check{ID: "postgresql", Host: host, Severity: hostprep.Required, Expected: strings.TrimSpace("PostgreSQL " + e.top.Engine.Version)}
 	b, err := e.binaries(ctx, host)
 	missing := (*hostprep.MissingError)(nil)
 	switch {
@@ -80,6 +82,12 @@ func (e *Engine) Checks(ctx context.Context, host string) []hostprep.Check {
 		return []hostprep.Check{hostprep.FailedBy(c.ID, host, c.Expected, err)}
 	}
 	return []hostprep.Check{c}
+}
+
+// Version is the major version the cluster runs, as text.
+func (e *Engine) Version(ctx context.Context) (string, error) {
+	v, err := e.version(ctx)
+	return strconv.Itoa(v), err
 }
 
 // version is the major version the cluster runs.

@@ -119,10 +119,43 @@ func (e *Engine) restartStep(n cluster.Node, mode cluster.StopMode) step.Step {
 // that is down keeps no other from being cleaned.
 func (e *Engine) Delete() ([]step.Step, error) {
 	var steps []step.Step
+	var removed []string
 	for _, n := range e.lay.Nodes {
 		steps = append(steps, e.endStep(n), e.removeStep(n))
+		removed = append(removed, "remove@"+n.Host)
+	}
+	for _, n := range e.lay.Nodes {
+		s := e.tidyStep(n)
+		s.Needs, s.After = []string{"remove@" + n.Host}, removed
+		steps = append(steps, s)
 	}
 	return steps, nil
+}
+
+// tidyStep removes the folders above the node's that claimStep had to make,
+// if they are empty. It comes after all removals, since the nodes of a
+// laboratory share folders. That one stays is no failure.
+func (e *Engine) tidyStep(n cluster.Node) step.Step {
+	return step.Step{
+		ID: "tidy@" + n.Host, Host: n.Host, Title: "remove the empty folders above " + n.Dir,
+		Check: func(context.Context) (step.Observed, error) {
+			return step.Observed{Done: len(e.claimed(n)) == 0, Note: "empty folders"}, nil
+		},
+		Apply: func(ctx context.Context) error {
+			for _, m := range e.claimed(n) {
+				e.Fleet.Unclaim(ctx, n.Host, e.top.OSUser, m)
+			}
+			return nil
+		},
+		Verify: func(context.Context) error { return nil },
+	}
+}
+
+// claimed are the markers of the node's folder that were removed by this run.
+func (e *Engine) claimed(n cluster.Node) []hostprep.Marker {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.markers[n.ID]
 }
 
 // ours says whether the node's folder is there and ours, on the machine that
@@ -229,7 +262,11 @@ func (e *Engine) removeStep(n cluster.Node) step.Step {
 			for _, l := range strings.Fields(out) {
 				e.leave("%s: tablespace folder %s was left: remove it by hand if nobody needs it", n.Host, l)
 			}
-			e.Fleet.Unclaim(ctx, n.Host, e.top.OSUser, d.Marker)
+			if len(d.Marker.Created) > 0 {
+				e.mu.Lock()
+				e.markers[n.ID] = append(e.markers[n.ID], d.Marker)
+				e.mu.Unlock()
+			}
 			return nil
 		},
 	}

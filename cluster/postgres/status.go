@@ -113,8 +113,9 @@ func (e *Engine) look(ctx context.Context, n cluster.Node) sight {
 func (e *Engine) judge(seen []sight) cluster.Status {
 	p := e.lay.Primary()
 	host, _ := e.top.Host(p.Host)
+	major := e.lay.Version
 	st := cluster.Status{
-		Name: e.top.Name, Engine: cluster.EngineStatus{Kind: cluster.Postgres, Version: e.top.Engine.Version},
+		Name: e.top.Name, Engine: cluster.EngineStatus{Kind: cluster.Postgres, Version: major},
 		Endpoint:  cluster.Endpoint{Host: host.Address, Port: p.Port, Database: e.top.Database.Name, User: e.top.Database.Admin, PasswordFile: e.AdminPasswordFile()},
 		TLS:       &cluster.TLSStatus{Mode: e.top.TLS.Mode, CAFile: e.CAFile()},
 		Problems:  []string{},
@@ -125,7 +126,7 @@ func (e *Engine) judge(seen []sight) cluster.Status {
 		if s.node.ID == p.ID {
 			primary = s.answer
 		}
-		if s.answer != nil && (st.Engine.Version == e.top.Engine.Version || s.node.ID == p.ID) {
+		if s.answer != nil && (st.Engine.Version == major || s.node.ID == p.ID) {
 			st.Engine.Version = s.answer.Version
 		}
 	}

@@ -1,0 +1,105 @@
+package hostprep
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+
+	"cw/cluster"
+	"cw/remote"
+)
+
+// OwnAddresses are the addresses of a host on which its database listens.
+func (f *Fleet) OwnAddresses(ctx context.Context, host string) ([]string, error) {
+	h, _ := f.Topology.Host(host)
+	if f.Topology.Network.Public {
+		return []string{"*"}, nil
+	}
+	facts, err := f.hosts[host].Facts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return ownAddresses(h, carried(facts)), nil
+}
+
+// ownAddresses are the topology's addresses as far as the host carries them.
+// None is left when the host is behind address translation: then it listens
+// on all, and pg_hba.conf alone decides who may come in.
+func ownAddresses(h cluster.Host, nics []netip.Addr) []string {
+	var own []string
+	for _, a := range append([]string{h.Address}, h.Interconnect...) {
+		ip, err := netip.ParseAddr(a)
+		if err != nil { // a name: the server resolves it itself
+			own = append(own, a)
+			continue
+		}
+		for _, c := range nics {
+			if c == ip || ip.IsLoopback() && c.IsLoopback() {
+				own = append(own, a)
+				break
+			}
+		}
+	}
+	if len(own) == 0 {
+		return []string{"*"}
+	}
+	return own
+}
+
+// PeerRanges are the addresses from which a host's own connections come.
+func (f *Fleet) PeerRanges(ctx context.Context, host string) ([]netip.Prefix, error) {
+	h, _ := f.Topology.Host(host)
+	facts, err := f.hosts[host].Facts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return peerRanges(h, carried(facts)), nil
+}
+
+// peerRanges are the addresses the topology names and, where it has a name
+// instead of one, all that the host carries.
+func peerRanges(h cluster.Host, nics []netip.Addr) []netip.Prefix {
+	var out []netip.Prefix
+	add := func(a netip.Addr) {
+		p := netip.PrefixFrom(a.WithZone(""), a.BitLen())
+		for _, have := range out {
+			if have == p {
+				return
+			}
+		}
+		out = append(out, p)
+	}
+	byName := false
+	for _, a := range append([]string{h.Address}, h.Interconnect...) {
+		ip, err := netip.ParseAddr(a)
+		if err != nil {
+			byName = true
+			continue
+		}
+		add(ip)
+		if ip.IsLoopback() && ip.Is4() {
+			// Linux gives connections to 127.x.y.z this source address.
+			add(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+		}
+	}
+	for _, c := range nics {
+		if byName && !c.IsLinkLocalUnicast() && !c.IsLoopback() {
+			add(c)
+		}
+	}
+	return out
+}
+
+// carried are the addresses on a host's network interfaces.
+func carried(facts remote.Facts) []netip.Addr {
+	var out []netip.Addr
+	for _, n := range facts.NICs {
+		for _, a := range n.Addrs {
+			text, _, _ := strings.Cut(a, "/")
+			if ip, err := netip.ParseAddr(text); err == nil {
+				out = append(out, ip)
+			}
+		}
+	}
+	return out
+}
