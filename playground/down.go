@@ -21,19 +21,29 @@ import (
 // is inside are touched.
 func Down(ctx context.Context, s *State) (ended int, err error) {
 	if s.Running() {
-		if err := end(ctx, []int{s.PID}, syscall.SIGTERM); err != nil {
+		if err := end(ctx, []int{s.PID}, func(int) syscall.Signal { return syscall.SIGTERM }); err != nil {
 			return 0, err
 		}
 	}
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGKILL} { // fast, immediate, at once: as PostgreSQL reads them
+	for _, round := range []struct{ postmaster, other syscall.Signal }{
+		{syscall.SIGINT, syscall.SIGTERM}, // a fast shutdown, as PostgreSQL reads it
+		{syscall.SIGQUIT, syscall.SIGKILL},
+		{syscall.SIGKILL, syscall.SIGKILL},
+	} {
 		inside := s.processes()
 		if len(inside) == 0 {
 			break
 		}
 		ended = max(ended, len(inside))
-		if err := end(ctx, inside, sig); err != nil && sig == syscall.SIGKILL {
-			return ended, err
-		}
+		err = end(ctx, inside, func(pid int) syscall.Signal {
+			if isPostmaster(pid) {
+				return round.postmaster
+			}
+			return round.other
+		})
+	}
+	if err != nil {
+		return ended, err
 	}
 	if err := os.RemoveAll(s.Dir); err != nil {
 		return ended, fmt.Errorf("remove playground: %w", err)
@@ -41,8 +51,21 @@ func Down(ctx context.Context, s *State) (ended int, err error) {
 	return ended, nil
 }
 
-// processes are those whose working folder is inside the playground. A
-// postmaster's children come and go with it, so ending twice is harmless.
+// isPostmaster says whether a process is the server of the data directory it
+// works in.
+func isPostmaster(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cwd/postmaster.pid", pid))
+	first, _, _ := strings.Cut(string(text), "\n")
+	return err == nil && first == strconv.Itoa(pid)
+}
+
+// isBackend says whether a process is a child of a postmaster, which ends it.
+func isBackend(pid int) bool {
+	_, err := os.Stat(fmt.Sprintf("/proc/%d/cwd/postmaster.pid", pid))
+	return err == nil && !isPostmaster(pid)
+}
+
+// processes are those whose working folder is inside the playground.
 func (s *State) processes() []int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -74,11 +97,13 @@ func (s *State) processes() []int {
 }
 
 // end signals processes and waits up to ten seconds until they are gone.
-func end(ctx context.Context, pids []int, sig syscall.Signal) error {
+func end(ctx context.Context, pids []int, sig func(pid int) syscall.Signal) error {
 	starts := make(map[int]string, len(pids))
 	for _, pid := range pids {
 		starts[pid] = born(pid)
-		if err := syscall.Kill(pid, sig); errors.Is(err, syscall.EPERM) {
+		if s := sig(pid); isBackend(pid) && s != syscall.SIGKILL {
+			continue
+		} else if err := syscall.Kill(pid, s); errors.Is(err, syscall.EPERM) {
 			return fault.New(fault.Auth, "run this as the user who made the playground", "process %d of the playground: %w", pid, fs.ErrPermission)
 		}
 	}

@@ -71,8 +71,8 @@ func TestUpServesHostsAndDownLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended, err := playground.Down(t.Context(), s)
-	if err != nil || ended != 1 {
-		t.Errorf("down: ended %d, %v; want the sleep", ended, err)
+	if err != nil || ended < 1 {
+		t.Errorf("down: ended %d, %v; want the sleep at least", ended, err)
 	}
 	if _, err := os.Stat(o.Dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("left: %v", err)
