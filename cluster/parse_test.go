@@ -57,7 +57,7 @@ func TestParseReportsEverythingAtItsPlace(t *testing.T) {
 		name, text string
 		want       []string // each must be in one line of the error
 	}{
-		{"unknown key", change("network:", "netwrok:"), []string{`cluster.yaml:5:1: unknown key "netwrok": did you mean "network"?`}},
+		{"unknown key", change("network:", "netwok:"), []string{`cluster.yaml:5:1: unknown key "netwok": did you mean "network"?`}},
 		{"bad name", change("name: dw1", "name: DW/1"), []string{`cluster.yaml:3:7: name: "DW/1" is not a cluster name`}},
 		{"version", change("version: 15", "version: 9"), []string{`cluster.yaml:4:35: engine.version: "9" is not a supported major version`}},
 		{"same name", change(`"db[2-3]"`, `"db[1-2]"`), []string{"cluster.yaml:8:12: hosts[1].name: host db1 is given twice, first as hosts[0]"}},
@@ -76,8 +76,8 @@ func TestParseReportsEverythingAtItsPlace(t *testing.T) {
 		{"tls", good + "tls: {mode: files}\n", []string{"mode files needs cert_file", "mode files needs key_file"}},
 		{"port", good + "database: {port: 70000}\n", []string{"70000 is not a TCP port"}},
 		{"admin", good + "database: {admin: pg_read}\n", []string{`"pg_read" cannot be the name of a role`}},
-		{"profile", good + "profile: defualt\n", []string{"did you mean default?"}},
-		{"two at once", change("version: 15", "versoin: 15") + "os_user: root\n", []string{`unknown key "versoin"`, "refuses to run as root"}},
+		{"profile", good + "profile: defalt\n", []string{"did you mean default?"}},
+		{"two at once", change("version: 15", "verson: 15") + "os_user: root\n", []string{`unknown key "verson"`, "refuses to run as root"}},
 		{"empty", "", []string{"the file is empty"}},
 		{"no hosts", strings.Split(good, "hosts:")[0] + "hosts: []\n", []string{"the list is empty"}},
 	}

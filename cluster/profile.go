@@ -14,7 +14,7 @@ import (
 // profile file; no setting is called so.
 const baseKey = "cw.base"
 
-var settingName = regexp.MustCompile(`^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$`) //nolint:gochecknoglobals // compiled once
+var settingName = regexp.MustCompile(`^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$`)
 
 // ownedSettings are decided by topology and layout; a profile cannot set them.
 var ownedSettings = []string{ //nolint:gochecknoglobals // constant table

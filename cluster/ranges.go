@@ -13,7 +13,7 @@ const maxRange = 4096
 
 // rangePart is a range in square brackets: [01-16], [1,3,7-9]. A bracketed
 // IPv6 address does not match, for it has colons.
-var rangePart = regexp.MustCompile(`\[(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)\]`) //nolint:gochecknoglobals // compiled once
+var rangePart = regexp.MustCompile(`\[(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)\]`)
 
 // ExpandRange turns sdw[01-03] into sdw01, sdw02, sdw03; the width of the
 // first number is kept. Text without a range gives itself. Only one range per

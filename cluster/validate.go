@@ -12,12 +12,12 @@ import (
 )
 
 var (
-	clusterName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,39}$`)                            //nolint:gochecknoglobals // compiled once
-	hostName    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)    //nolint:gochecknoglobals // compiled once
-	osUserName  = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)                           //nolint:gochecknoglobals // compiled once
-	dnsName     = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.?$`) //nolint:gochecknoglobals // compiled once
-	roleName    = regexp.MustCompile(`^[^\x00-\x1f"'\\]{1,63}$`)                           //nolint:gochecknoglobals // compiled once
-	localeName  = regexp.MustCompile(`^[A-Za-z0-9_.@-]{1,60}$`)                            //nolint:gochecknoglobals // compiled once
+	clusterName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,39}$`)
+	hostName    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
+	osUserName  = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
+	dnsName     = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.?$`)
+	roleName    = regexp.MustCompile(`^[^\x00-\x1f"'\\]{1,63}$`)
+	localeName  = regexp.MustCompile(`^[A-Za-z0-9_.@-]{1,60}$`)
 )
 
 // ValidName says whether a text can be the name of a cluster. Names become

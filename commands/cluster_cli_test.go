@@ -72,7 +72,7 @@ func newCLILab(t *testing.T) *cliLab {
 		l.servers = append(l.servers, s)
 		hosts += fmt.Sprintf("  - {name: h%d, address: %s, roles: [%s], ssh_port: %d}\n", i+1, addr, role, s.Port())
 	}
-	free, err := net.Listen("tcp", ":0") //nolint:noctx // closed on the next line
+	free, err := net.Listen("tcp", ":0")
 	if err != nil {
 		t.Fatal(err)
 	}

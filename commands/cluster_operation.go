@@ -147,10 +147,10 @@ func (s *stepProgress) event(e step.Event) {
 	delete(s.running, where+": "+e.Step.Title)
 	s.ended++
 	text := fmt.Sprintf("[%d/%d] %s: %s: %s", s.ended, e.Total, where, e.Step.Title, e.State)
-	switch {
-	case e.State == step.Skipped:
+	switch e.State {
+	case step.Skipped:
 		text = fmt.Sprintf("[%d/%d] %s: %s: was done already", s.ended, e.Total, where, e.Step.Title)
-	case e.State == step.Blocked:
+	case step.Blocked:
 		text += ", since " + e.Observed
 	default:
 		text += fmt.Sprintf(" (%.1f s)", e.Duration.Seconds())

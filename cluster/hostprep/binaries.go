@@ -30,7 +30,7 @@ for d in ${1:+"$1/bin"} /usr/lib/postgresql/*/bin /usr/pgsql-*/bin $(IFS=:; for 
   echo "$d $("$d/postgres" --version)"
 done`
 
-var pgVersion = regexp.MustCompile(`^(\S+) postgres \(PostgreSQL\) ((\d+)(?:\.\d+|\S*))`) //nolint:gochecknoglobals // compiled once
+var pgVersion = regexp.MustCompile(`^(\S+) postgres \(PostgreSQL\) ((\d+)(?:\.\d+|\S*))`)
 
 // InstalledPostgres lists the PostgreSQL versions on a host; home, if given,
 // is the only place that counts.

@@ -175,7 +175,7 @@ func checkAccess(ctx context.Context, f *Fleet, s *scene) Check {
 
 // errNotNow keeps checks quiet that cannot be made because an earlier one
 // failed and says why already.
-var errNotNow = errors.New("not checked") //nolint:gochecknoglobals // sentinel
+var errNotNow = errors.New("not checked")
 
 // as is the user who can look into a node's folder.
 func (s *scene) as(owner string) (string, error) {

@@ -12,8 +12,8 @@ import (
 )
 
 // query runs an SQL query that returns one JSON value and decodes it.
-func (e *Engine) query(ctx context.Context, n cluster.Node, database, sql string, into any) error {
-	out, err := e.sql(ctx, n, database, sql)
+func (e *Engine) query(ctx context.Context, n cluster.Node, sql string, into any) error {
+	out, err := e.sql(ctx, n, sql)
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ type role struct {
 
 func (e *Engine) role(ctx context.Context, n cluster.Node, name string) (*role, error) {
 	var r *role
-	err := e.query(ctx, n, "postgres", fmt.Sprintf(
+	err := e.query(ctx, n, fmt.Sprintf(
 		"select coalesce((select json_build_object('password', rolpassword, 'login', rolcanlogin) from pg_authid where rolname = %s), 'null'::json)", literal(name)), &r)
 	return r, err
 }
@@ -67,7 +67,7 @@ func (e *Engine) putRole(ctx context.Context, n cluster.Node, name, attributes, 
 	} else if r != nil {
 		verb = "alter"
 	}
-	_, err = e.sql(ctx, n, "postgres", fmt.Sprintf("%s role %s %s password %s;\n", verb, ident(name), attributes, literal(v)))
+	_, err = e.sql(ctx, n, fmt.Sprintf("%s role %s %s password %s;\n", verb, ident(name), attributes, literal(v)))
 	return err
 }
 
@@ -93,7 +93,7 @@ func (e *Engine) adminStep(n cluster.Node) step.Step {
 			if err := e.putRole(ctx, n, name, "login createdb createrole", pw); err != nil {
 				return fmt.Errorf("creating role %s: %w", name, err)
 			}
-			_, err = e.sql(ctx, n, "postgres", "grant pg_monitor to "+ident(name)+";\n")
+			_, err = e.sql(ctx, n, "grant pg_monitor to "+ident(name)+";\n")
 			return err
 		},
 	}
@@ -109,11 +109,11 @@ func (e *Engine) databaseStep(n cluster.Node) step.Step {
 				return step.Observed{Note: "node " + n.Name() + " does not run"}, ignoreNoUser(err)
 			}
 			var there bool
-			err := e.query(ctx, n, "postgres", fmt.Sprintf("select to_json(exists(select from pg_database where datname = %s))", literal(d.Name)), &there)
+			err := e.query(ctx, n, fmt.Sprintf("select to_json(exists(select from pg_database where datname = %s))", literal(d.Name)), &there)
 			return step.Observed{Done: there, Note: choose(there, "exists", "missing")}, err
 		},
 		Apply: func(ctx context.Context) error {
-			_, err := e.sql(ctx, n, "postgres", fmt.Sprintf("create database %s owner %s template template0 encoding %s lc_collate %s lc_ctype %s;\n",
+			_, err := e.sql(ctx, n, fmt.Sprintf("create database %s owner %s template template0 encoding %s lc_collate %s lc_ctype %s;\n",
 				ident(d.Name), ident(d.Admin), literal(d.Encoding), literal(d.Locale), literal(d.Locale)))
 			if err != nil {
 				return fmt.Errorf("creating database %s: %w", d.Name, err)
@@ -128,7 +128,7 @@ func (e *Engine) databaseStep(n cluster.Node) step.Step {
 func (e *Engine) replicationStep(p cluster.Node, standbys []cluster.Node) step.Step {
 	missing := func(ctx context.Context) ([]string, error) {
 		var have []string
-		if err := e.query(ctx, p, "postgres", "select coalesce(json_agg(slot_name), '[]'::json) from pg_replication_slots where slot_type = 'physical'", &have); err != nil {
+		if err := e.query(ctx, p, "select coalesce(json_agg(slot_name), '[]'::json) from pg_replication_slots where slot_type = 'physical'", &have); err != nil {
 			return nil, err
 		}
 		var out []string
@@ -167,7 +167,7 @@ func (e *Engine) replicationStep(p cluster.Node, standbys []cluster.Node) step.S
 				return err
 			}
 			for _, name := range lack {
-				if _, err := e.sql(ctx, p, "postgres", fmt.Sprintf("select pg_create_physical_replication_slot(%s, true);\n", literal(name))); err != nil {
+				if _, err := e.sql(ctx, p, fmt.Sprintf("select pg_create_physical_replication_slot(%s, true);\n", literal(name))); err != nil {
 					return fmt.Errorf("creating slot %s: %w", name, err)
 				}
 			}

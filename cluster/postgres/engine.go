@@ -171,7 +171,7 @@ func (e *Engine) tool(ctx context.Context, n cluster.Node, name string, args ...
 
 // telling are the words of the lines that say what went wrong; the last lines
 // of initdb and pg_basebackup are about cleaning up.
-var telling = regexp.MustCompile(`(?i)error|fatal|panic|could not|no space|denied|refused|failed|detail:|hint:`) //nolint:gochecknoglobals // compiled once
+var telling = regexp.MustCompile(`(?i)error|fatal|panic|could not|no space|denied|refused|failed|detail:|hint:`)
 
 // toolError shortens the failure of a program to what it says about the cause.
 func toolError(n cluster.Node, name string, err error) error {
@@ -197,15 +197,15 @@ func toolError(n cluster.Node, name string, err error) error {
 	return fault.New(fault.Failed, hint, "%s: %s ended with status %d: %s", n.Host, name, exit.Code, text)
 }
 
-// sql runs statements in a database of a node over its unix socket, as the
-// superuser. They go over standard input: what is in them is in no argv. The
+// sql runs statements in database postgres of a node over its unix socket, as
+// the superuser. They go over standard input: what is in them is in no argv. The
 // result is the output of psql without headers and padding.
-func (e *Engine) sql(ctx context.Context, n cluster.Node, database, statements string) (string, error) {
+func (e *Engine) sql(ctx context.Context, n cluster.Node, statements string) (string, error) {
 	b, err := e.binaries(ctx, n.Host)
 	if err != nil {
 		return "", err
 	}
-	conninfo := fmt.Sprintf("host=%s port=%d dbname=%s user=%s connect_timeout=5", connValue(n.SocketDir()), n.Port, connValue(database), connValue(e.top.OSUser))
+	conninfo := fmt.Sprintf("host=%s port=%d dbname=postgres user=%s connect_timeout=5", connValue(n.SocketDir()), n.Port, connValue(e.top.OSUser))
 	res, err := e.Fleet.Host(n.Host).Run(ctx, remote.Cmd{
 		Args:  []string{path.Join(b.Dir, "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", conninfo},
 		Stdin: strings.NewReader(statements), As: e.top.OSUser, Dir: "/",

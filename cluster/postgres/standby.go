@@ -79,7 +79,7 @@ func (e *Engine) followStep(n, p cluster.Node) step.Step {
 			return step.Observed{Note: "node " + p.Name() + " does not run"}, ignoreNoUser(err)
 		}
 		var state string
-		err := e.query(ctx, p, "postgres", fmt.Sprintf(
+		err := e.query(ctx, p, fmt.Sprintf(
 			"select to_json(coalesce((select state from pg_stat_replication where application_name = %s order by state = 'streaming' desc limit 1), 'not connected'))", literal(n.Name())), &state)
 		return step.Observed{Done: state == cluster.ModeStreaming, Note: state}, err
 	}

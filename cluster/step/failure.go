@@ -16,7 +16,7 @@ type Summary struct {
 	Blocked  []string
 	NotBegun []string // the run was stopped before
 	Undone   []string
-	Errs     []*StepError // in the order they happened
+	Errs     []*Error // in the order they happened
 }
 
 // Changed says whether the run changed anything or tried to.
@@ -69,8 +69,8 @@ func (f *Failure) stopped() bool { return f.Cause != nil }
 
 // shown are the errors worth showing: those of a stopped run that only say
 // that it was stopped are not.
-func (f *Failure) shown() []*StepError {
-	var out []*StepError
+func (f *Failure) shown() []*Error {
+	var out []*Error
 	for _, e := range f.Errs {
 		if f.stopped() && errors.Is(e.Err, context.Canceled) {
 			continue

@@ -15,15 +15,15 @@ const (
 
 // View is a plan as people and programs read it.
 type View struct {
-	Cluster string     `json:"cluster"`
-	Verb    string     `json:"verb"`
-	Pending int        `json:"pending"` // steps that would be applied
-	Done    int        `json:"done"`    // steps found done already
-	Steps   []StepView `json:"steps"`
+	Cluster string    `json:"cluster"`
+	Verb    string    `json:"verb"`
+	Pending int       `json:"pending"` // steps that would be applied
+	Done    int       `json:"done"`    // steps found done already
+	Steps   []Planned `json:"steps"`
 }
 
-// StepView is one step of a View.
-type StepView struct {
+// Planned is one step of a View.
+type Planned struct {
 	ID              string   `json:"id"`
 	Host            string   `json:"host,omitempty"`
 	Title           string   `json:"title"`
@@ -43,7 +43,7 @@ func Look(ctx context.Context, p Plan, limit int) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	v := View{Cluster: p.Cluster, Verb: p.Verb, Steps: make([]StepView, len(steps))}
+	v := View{Cluster: p.Cluster, Verb: p.Verb, Steps: make([]Planned, len(steps))}
 	slots := make(chan struct{}, orElse(limit, 16))
 	var wg sync.WaitGroup
 	for i, s := range steps {
@@ -67,8 +67,8 @@ func Look(ctx context.Context, p Plan, limit int) (View, error) {
 	return v, nil
 }
 
-func (s Step) view(ctx context.Context) StepView {
-	v := StepView{ID: s.ID, Host: s.Host, Title: s.Title, Needs: s.Needs, After: s.After, Destructive: s.Destructive, PointOfNoReturn: s.PointOfNoReturn, State: Pending}
+func (s Step) view(ctx context.Context) Planned {
+	v := Planned{ID: s.ID, Host: s.Host, Title: s.Title, Needs: s.Needs, After: s.After, Destructive: s.Destructive, PointOfNoReturn: s.PointOfNoReturn, State: Pending}
 	seen, err := s.look(ctx)
 	v.Observed = seen.Note
 	switch {

@@ -56,17 +56,17 @@ type Runner struct {
 	UndoTimeout time.Duration
 }
 
-// StepError is the failure of one step.
-type StepError struct {
+// Error is the failure of one step.
+type Error struct {
 	ID   string
 	Host string
 	Err  error
 }
 
-func (e *StepError) Error() string { return e.ID + ": " + e.Err.Error() }
+func (e *Error) Error() string { return e.ID + ": " + e.Err.Error() }
 
 // Unwrap gives the cause.
-func (e *StepError) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Err }
 
 // result is what a finished goroutine hands back.
 type result struct {
@@ -177,7 +177,7 @@ func (x *execution) end(res result) {
 	case Skipped:
 		x.summary.Skipped = append(x.summary.Skipped, s.ID)
 	default:
-		x.summary.Errs = append(x.summary.Errs, &StepError{ID: s.ID, Host: s.Host, Err: res.err})
+		x.summary.Errs = append(x.summary.Errs, &Error{ID: s.ID, Host: s.Host, Err: res.err})
 	}
 	if res.undone {
 		x.summary.Undone = append(x.summary.Undone, s.ID)
