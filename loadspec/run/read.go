@@ -13,8 +13,8 @@ import (
 )
 
 // pieceAge is how old a piece may become while it fills: with a low limit
-// rows still reach the table four times a second.
-const pieceAge = 250 * time.Millisecond
+// rows still reach the table ten times a second.
+const pieceAge = 100 * time.Millisecond
 
 // read sends what is left of an object to the workers.
 func (j *job) read(ctx context.Context, o *object) error {

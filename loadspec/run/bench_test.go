@@ -1,0 +1,216 @@
+package run
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"cw/playground/pgtest"
+)
+
+// TestBench measures cw load against what a DBA would type instead, in
+// interleaved pairs on a throwaway PostgreSQL whose data and input are on
+// tmpfs, and prints medians and ratios. CW_BENCH=1 runs it; CW_BENCH_MB
+// (default 400) and CW_BENCH_PAIRS (default 5) size it.
+func TestBench(t *testing.T) {
+	if os.Getenv("CW_BENCH") == "" {
+		t.Skip("CW_BENCH=1 runs the benchmark")
+	}
+	b := newBench(t)
+	ok := b.compare("one csv file", b.csv, 1.7, func() *exec.Cmd {
+		return b.psql(`\copy lineitem from '` + b.csv + `' csv`)
+	})
+	ok = b.compare("one gzip file", b.gz, 1, func() *exec.Cmd {
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", `gunzip -c "$1" | exec "$2" -X -q -c 'copy lineitem from stdin csv'`, "sh", b.gz, filepath.Join(b.pg.BinDir, "psql"))
+		cmd.Env = b.env
+		return cmd
+	}) && ok
+	ok = b.limits() && ok
+	if !ok {
+		t.Error("a goal is missed")
+	}
+}
+
+const lineitem = `create table lineitem (l_orderkey bigint, l_partkey int, l_suppkey int, l_linenumber int, l_quantity numeric, l_extendedprice numeric,
+	l_discount numeric, l_tax numeric, l_returnflag char(1), l_linestatus char(1), l_shipdate date, l_commitdate date, l_receiptdate date,
+	l_shipinstruct text, l_shipmode text, l_comment text)`
+
+type bench struct {
+	t       *testing.T
+	pg      *pgtest.Server
+	cw      string
+	dir     string
+	csv, gz string
+	size    int64
+	rows    int64
+	pairs   int
+	env     []string
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{t: t, dir: pgtest.Dir(t), pairs: number("CW_BENCH_PAIRS", 5)}
+	b.pg = pgtest.Start(t, "shared_buffers='1GB'", "max_wal_size='16GB'", "checkpoint_timeout='1h'", "autovacuum=off")
+	b.pg.Exec(t, "postgres", lineitem)
+	b.cw = filepath.Join(b.dir, "cw")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", b.cw, "cw/cmd/cw").CombinedOutput(); err != nil {
+		t.Fatalf("build cw: %v\n%s", err, out)
+	}
+	b.env = append(os.Environ(), "PGHOST="+b.pg.Dir, "PGPORT="+strconv.Itoa(b.pg.Port), "PGUSER=cw", "PGPASSWORD=cw", "PGDATABASE=postgres",
+		"HOME="+b.dir, "XDG_STATE_HOME=", "XDG_CONFIG_HOME=")
+	b.generate(int64(number("CW_BENCH_MB", 400)) * 1_000_000)
+	return b
+}
+
+func number(env string, fallback int) int {
+	if n, err := strconv.Atoi(os.Getenv(env)); err == nil && n > 0 {
+		return n
+	}
+	return fallback
+}
+
+func (b *bench) generate(size int64) {
+	b.csv, b.gz = filepath.Join(b.dir, "lineitem.csv"), filepath.Join(b.dir, "lineitem.csv.gz")
+	f, err := os.Create(b.csv)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	g, err := os.Create(b.gz)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	z, _ := gzip.NewWriterLevel(g, 6)
+	rng := rand.New(rand.NewPCG(1, 2))
+	w := bufio.NewWriterSize(f, 1<<20)
+	comments := []string{"carefully final deposits wake blithely", "quickly ironic requests", "furiously regular foxes nag", `"pending, ""silent"" accounts"`, "slyly even packages"}
+	for b.size < size {
+		line := fmt.Sprintf("%d,%d,%d,%d,%d.00,%d.%02d,0.0%d,0.0%d,%c,%c,199%d-0%d-1%d,199%d-0%d-2%d,199%d-1%d-0%d,DELIVER IN PERSON,TRUCK,%s\n",
+			b.rows/4, rng.IntN(2e5), rng.IntN(1e4), 1+b.rows%7, 1+rng.IntN(50), rng.IntN(1e5), rng.IntN(100), rng.IntN(10), rng.IntN(9),
+			"ANR"[rng.IntN(3)], "OF"[rng.IntN(2)], 2+rng.IntN(7), 1+rng.IntN(9), rng.IntN(10), 2+rng.IntN(7), 1+rng.IntN(9), rng.IntN(9),
+			2+rng.IntN(7), rng.IntN(3), 1+rng.IntN(9), comments[rng.IntN(len(comments))])
+		n, _ := w.WriteString(line)
+		_, _ = z.Write([]byte(line))
+		b.size += int64(n)
+		b.rows++
+	}
+	for _, err := range []error{w.Flush(), f.Close(), z.Close(), g.Close(), os.Chmod(b.csv, 0o644)} {
+		if err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+func (b *bench) psql(sql string) *exec.Cmd {
+	cmd := exec.CommandContext(b.t.Context(), filepath.Join(b.pg.BinDir, "psql"), "-X", "-q", "-c", sql)
+	cmd.Env = b.env
+	return cmd
+}
+
+func (b *bench) load(file string, args ...string) *exec.Cmd {
+	spec := filepath.Join(b.dir, "bench.yaml")
+	text := "VERSION: 1.0.0.1\nGPLOAD:\n  INPUT:\n    - SOURCE: {FILE: ['" + file + "']}\n    - FORMAT: csv\n  OUTPUT:\n    - TABLE: lineitem\n"
+	if err := os.WriteFile(spec, []byte(text), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+	cmd := exec.CommandContext(b.t.Context(), b.cw, append([]string{"load", "run", spec, "-q"}, args...)...)
+	cmd.Env = b.env
+	return cmd
+}
+
+// timed empties the table, runs a command and checks that all rows are there.
+// The client's CPU time tells what a noisy machine hides.
+func (b *bench) timed(cmd *exec.Cmd) (wall, cpu float64) {
+	b.t.Helper()
+	b.pg.Exec(b.t, "postgres", "truncate lineitem; checkpoint")
+	start := time.Now()
+	out, err := cmd.CombinedOutput()
+	took := time.Since(start).Seconds()
+	if err != nil {
+		b.t.Fatalf("%s: %v\n%s", cmd, err, out)
+	}
+	var n int64
+	if err := b.pg.Connect(b.t, "postgres").QueryRow(b.t.Context(), "select count(*) from lineitem").Scan(&n); err != nil || n != b.rows {
+		b.t.Fatalf("%s: %d rows, want %d (%v)", cmd, n, b.rows, err)
+	}
+	return took, (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
+}
+
+// compare runs interleaved pairs after one of each to warm up.
+func (b *bench) compare(name, file string, goal float64, other func() *exec.Cmd) bool {
+	b.t.Helper()
+	var cw, theirs, cwCPU, theirCPU []float64
+	for i := range b.pairs + 1 {
+		t, tc := b.timed(other())
+		c, cc := b.timed(b.load(file))
+		if i > 0 {
+			theirs, cw, theirCPU, cwCPU = append(theirs, t), append(cw, c), append(theirCPU, tc), append(cwCPU, cc)
+		}
+	}
+	mb := float64(b.size) / 1e6
+	m, o := median(cw), median(theirs)
+	fmt.Printf("%-16s %8.0f MB  psql %6.2f s %6.1f MB/s   cw %6.2f s %6.1f MB/s   cw/psql %.2f (goal %.2f)  client CPU s: psql %.2f, cw %.2f  all: psql %.2f cw %.2f\n",
+		name, mb, o, mb/o, m, mb/m, o/m, goal, median(theirCPU), median(cwCPU), theirs, cw)
+	return o/m >= goal
+}
+
+func median(v []float64) float64 {
+	s := append([]float64(nil), v...)
+	sort.Float64s(s)
+	return s[len(s)/2]
+}
+
+// limits loads with a limit that is changed, and measures what was committed
+// in windows of ten seconds and how soon the new limit shows.
+func (b *bench) limits() bool {
+	b.t.Helper()
+	b.pg.Exec(b.t, "postgres", "truncate lineitem, cw.load_ledger")
+	cmd := b.load(b.csv, "--limit", "6MB/s")
+	if err := cmd.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	conn := b.pg.Connect(b.t, "postgres")
+	loaded := func() float64 {
+		var n float64
+		if err := conn.QueryRow(b.t.Context(), "select coalesce(sum(source_bytes), 0)::float8 from cw.load_ledger where kind = 'split'").Scan(&n); err != nil {
+			b.t.Fatal(err)
+		}
+		return n
+	}
+	for loaded() == 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	var job string
+	if err := conn.QueryRow(b.t.Context(), "select job from cw.load_ledger limit 1").Scan(&job); err != nil {
+		b.t.Fatal(err)
+	}
+	ok := true
+	for _, limit := range []float64{6e6, 15e6, 3e6} {
+		set := exec.CommandContext(b.t.Context(), b.cw, "load", "limit", job, fmt.Sprintf("%.0fB/s", limit), "-q")
+		set.Env = b.env
+		if out, err := set.CombinedOutput(); err != nil {
+			b.t.Fatalf("%v\n%s", err, out)
+		}
+		time.Sleep(time.Second) // the time allowed for it to be in force
+		first, start := loaded(), time.Now()
+		time.Sleep(10 * time.Second)
+		rate := (loaded() - first) / time.Since(start).Seconds()
+		deviation := (rate/limit - 1) * 100
+		fmt.Printf("%-16s %8.1f MB/s wanted %8.2f MB/s measured over 10 s, from 1 s after the change: %+.1f %% (goal within 5 %%)\n", "limit", limit/1e6, rate/1e6, deviation)
+		ok = ok && deviation > -5 && deviation < 5
+	}
+	_ = cmd.Process.Signal(os.Interrupt)
+	if err := cmd.Wait(); err == nil || !strings.Contains(err.Error(), "130") {
+		b.t.Errorf("interrupted load ended with %v", err)
+	}
+	return ok
+}
