@@ -25,7 +25,7 @@ type fixture struct {
 }
 
 // newKeyFile writes a private key in OpenSSH's format; phrase may be empty.
-func newKeyFile(t *testing.T, path, phrase string) ssh.PublicKey {
+func newKeyFile(t testing.TB, path, phrase string) ssh.PublicKey {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

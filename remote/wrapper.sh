@@ -24,15 +24,14 @@ shift;
 exec 3<&0 5>&2 2>/dev/null;
 cw_m() { printf "%s:%s\n" "$0" "$1"; printf "%s:%s\n" "$0" "$1" >&5; };
 cw_m S;
-# Who this shell is, so that a recycled process id is never taken for it.
-read -r cw_l </proc/$$/stat;
-cw_s() { set -- ${1##*) }; cw_t=${20}; };
-cw_s "$cw_l"; cw_b=$cw_t;
+# cw_s finds out when this shell was born, so that a recycled process id is
+# never taken for it.
+cw_s() { cw_l=; read -r cw_l </proc/$$/stat; set -- ${cw_l##*) }; cw_t=${20}; };
 # cw_z ends the command: TERM to the process group of each child of this
 # shell (the watcher itself left out), KILL to what is left 3 s later.
 cw_z() {
  cw_g=; cw_n=0;
- read -r cw_l </proc/$$/stat; cw_s "$cw_l"; [ "$cw_t" = "$cw_b" ] || return;
+ cw_s; [ "$cw_b" ] && [ "$cw_t" = "$cw_b" ] || return;
  for cw_f in /proc/[0-9]*/stat; do
   cw_l=; read -r cw_l <$cw_f;
   cw_p=${cw_l%% *};
@@ -65,6 +64,7 @@ cw_h() {
 # for the end of its standard input, tN to give up unless the next line comes
 # within N seconds. The end of the connection ends the command.
 cw_r() {
+ cw_s; cw_b=$cw_t;
  read -r cw_w cw_l </proc/self/stat;
  cw_k=; cw_y=; cw_q=0;
  while read -r cw_n; do
