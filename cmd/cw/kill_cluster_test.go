@@ -18,8 +18,7 @@ type clusterStatus struct {
 		Database string
 	}
 	Nodes []struct {
-		ID                int
-		Role, State, Mode string
+		ID, Role, State, Mode string
 	}
 }
 
@@ -54,11 +53,11 @@ func TestKillCreateThenResume(t *testing.T) {
 			t.Fatalf("after resume: %+v", s)
 		}
 		for _, n := range s.Nodes {
-			if n.State != "up" || n.Role == "replica" && n.Mode != "streaming" {
+			if n.State != "up" || n.Role == "standby" && n.Mode != "streaming" {
 				t.Errorf("node %+v", n)
 			}
 		}
-		if a := u.cw("cluster", "create", "-f", topology, "--yes"); a.code != 0 || !strings.Contains(a.errOut, "nothing was changed") {
+		if a := u.cw("cluster", "create", "-f", topology, "--yes"); a.code != 0 || !strings.Contains(a.errOut, "exists already") {
 			t.Errorf("second create: exit code %d\n%s%s", a.code, a.out, a.errOut)
 		}
 		deleteCluster(t, u, name, dir)

@@ -26,7 +26,7 @@ func TestKillLoadThenResume(t *testing.T) {
 	want := writeRows(t, source, rows)
 	for round := range rounds(t, 4) {
 		table := fmt.Sprintf("t%d", round)
-		pg.Exec(t, "postgres", "create table "+table+" (id bigint, word text)")
+		pg.Exec(t, "postgres", "create table public."+table+" (id bigint, word text)")
 		spec := filepath.Join(u.home, table+".yaml")
 		writeFile(t, spec, fmt.Sprintf(`VERSION: 1.0.0.1
 HOST: 127.0.0.1
@@ -64,7 +64,7 @@ GPLOAD:
 			u.must("load", "resume", id, "--yes")
 		}
 		var got, distinct, sum int64
-		if err := conn.QueryRow(t.Context(), "select count(*), count(distinct id), coalesce(sum(id * length(word)), 0) from "+table).Scan(&got, &distinct, &sum); err != nil {
+		if err := conn.QueryRow(t.Context(), "select count(*), count(distinct id), coalesce(sum(id * length(word)), 0) from public."+table).Scan(&got, &distinct, &sum); err != nil {
 			t.Fatal(err)
 		}
 		t.Logf("round %d: %d kills, %d rows", round, kills, got)
