@@ -24,6 +24,11 @@ func TestKillLoadThenResume(t *testing.T) {
 	const rows = 200_000
 	source := filepath.Join(u.home, "rows.csv")
 	want := writeRows(t, source, rows)
+	// The limit makes the load last about 1.3 s.
+	window := func() time.Duration {
+		return time.Duration(rand.Int64N(int64(1500 * time.Millisecond))) //nolint:gosec // no secret
+	}
+	total := 0
 	for round := range rounds(t, 4) {
 		table := fmt.Sprintf("t%d", round)
 		pg.Exec(t, "postgres", "create table public."+table+" (id bigint, word text)")
@@ -37,13 +42,13 @@ GPLOAD:
   INPUT:
     - SOURCE: {URL: ["file://%s"]}
     - FORMAT: csv
-  SPEED: {LIMIT: 8MB/s}
+  SPEED: {LIMIT: 3MB/s}
   PARALLEL: {WORKERS: 3, SPLIT: 256KB}
   OUTPUT: [{TABLE: public.%s}]
 `, pg.Port, source, table))
 
 		kills := 0
-		if u.killAfter(time.Duration(rand.Int64N(int64(900*time.Millisecond))), "load", "run", spec, "--yes") { //nolint:gosec // no secret
+		if u.killAfter(window(), "load", "run", spec, "--yes") {
 			kills++
 		}
 		var jobs struct{ Items []struct{ ID, State, Target string } }
@@ -58,11 +63,12 @@ GPLOAD:
 		case id == "": // killed before the job was recorded
 			u.must("load", "run", spec, "--yes")
 		case state != "done":
-			if u.killAfter(time.Duration(rand.Int64N(int64(900*time.Millisecond))), "load", "resume", id, "--yes") { //nolint:gosec // no secret
+			if u.killAfter(window(), "load", "resume", id, "--yes") {
 				kills++
 			}
 			u.must("load", "resume", id, "--yes")
 		}
+		total += kills
 		var got, distinct, sum int64
 		if err := conn.QueryRow(t.Context(), "select count(*), count(distinct id), coalesce(sum(id * length(word)), 0) from public."+table).Scan(&got, &distinct, &sum); err != nil {
 			t.Fatal(err)
@@ -71,6 +77,9 @@ GPLOAD:
 		if got != rows || distinct != rows || sum != want {
 			t.Errorf("round %d: %d rows, %d distinct, sum %d; want %d rows, sum %d", round, got, distinct, sum, rows, want)
 		}
+	}
+	if total == 0 {
+		t.Error("no load was killed: the test proves nothing")
 	}
 	if left := processesIn(u.home); len(left) > 0 {
 		t.Errorf("left running: %v", left)
