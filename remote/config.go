@@ -33,9 +33,11 @@ type endpoint struct {
 // addr is what is dialled: host:port.
 func (e *endpoint) addr() string { return net.JoinHostPort(e.host, strconv.Itoa(e.port)) }
 
-// key identifies a connection: who, where, how, and through what.
+// key identifies a connection: who, where, how, and through what. The name is
+// part of it so that errors call a host as its topology does, even when
+// another host's file calls it a jump host.
 func (e *endpoint) key() string {
-	key := fmt.Sprintf("%s@%s %q %q %s", e.user, e.addr(), e.identities, e.passwordFile, e.hostKey)
+	key := fmt.Sprintf("%s %s@%s %q %q %s", e.name, e.user, e.addr(), e.identities, e.passwordFile, e.hostKey)
 	for _, hop := range e.via {
 		key += " via " + hop.user + "@" + hop.addr()
 	}
