@@ -49,8 +49,10 @@ func (f *Fleet) UserExists(ctx context.Context, host string) (bool, error) {
 }
 
 // CreateUser makes the topology's os_user with a home folder and no password.
+// It is a system user: systemd (RemoveIPC) takes the shared memory of ordinary
+// users away when they log out.
 func (f *Fleet) CreateUser(ctx context.Context, host string) error {
-	_, err := f.Script(ctx, host, "root", `useradd --create-home --user-group --shell /bin/bash --comment "database owner, made by cw" "$1" || id -u "$1" >/dev/null`, f.Topology.OSUser)
+	_, err := f.Script(ctx, host, "root", `useradd --system --create-home --user-group --shell /bin/bash --comment "database owner, made by cw" "$1" || id -u "$1" >/dev/null`, f.Topology.OSUser)
 	if err != nil {
 		return fmt.Errorf("creating user %s: %w", f.Topology.OSUser, err)
 	}

@@ -136,7 +136,7 @@ func (f *Fleet) checkHost(ctx context.Context, s *scene) []Check {
 		os = facts.OS
 	}
 	out := []Check{{ID: "ssh", Host: s.host.Name, Severity: Required, OK: true, Expected: "login works and the machine is the one seen before", Observed: fmt.Sprintf("%s, %s %s", facts.User, os, facts.Arch)}}
-	for _, check := range []one{checkAccess, checkTwin, checkClock, checkMemory, checkLocale, checkDirs, checkSpace, checkPorts} {
+	for _, check := range []one{checkAccess, checkTwin, checkClock, checkIPC, checkMemory, checkLocale, checkDirs, checkSpace, checkPorts} {
 		if c := check(ctx, f, s); c.ID != "" {
 			c.Host = s.host.Name
 			if c.OK {

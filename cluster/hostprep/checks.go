@@ -18,6 +18,8 @@ const (
 	memoryLeast   = 256 << 20        // PostgreSQL with 100 connections starts in it
 	highMemory    = 16 << 30         // what "high" in a node type promises
 	highCPUs      = 8
+
+	firstOrdinaryUID = 1000 // login.defs of Debian and Red Hat
 )
 
 // checkTwin finds two entries of the topology that are one machine. Loopback
@@ -54,6 +56,31 @@ func checkClock(ctx context.Context, f *Fleet, s *scene) Check {
 	c := Check{ID: "clock", Severity: Advised, OK: skew.Abs() <= clockAdvised, Expected: "within " + clockAdvised.String() + " of this machine's", Observed: skew.String() + " off", Remedy: "switch time synchronisation on: timedatectl set-ntp true"}
 	if skew.Abs() > clockRequired {
 		c.Severity, c.Expected = Required, "within "+clockRequired.String()+" of this machine's"
+	}
+	return c
+}
+
+// ipcScript says whether systemd takes the shared memory of user $1 away when
+// the last session of that user ends (logind.conf(5), RemoveIPC; docs of
+// PostgreSQL 19.4.2). Users that linger, and system users, keep it.
+const ipcScript = `[ -d /run/systemd/system ] || { echo kept; exit; }
+[ -e "/var/lib/systemd/linger/$1" ] && { echo kept; exit; }
+case $(cat /etc/systemd/logind.conf /etc/systemd/logind.conf.d/*.conf 2>/dev/null | sed -n 's/^RemoveIPC=//p' | tail -n 1) in
+no|0|false|off) echo kept;; *) echo removed;; esac`
+
+// checkIPC concerns databases that run as the ordinary user who logs in.
+func checkIPC(ctx context.Context, f *Fleet, s *scene) Check {
+	facts, err := f.hosts[s.host.Name].Facts(ctx)
+	if err != nil || facts.User != f.Topology.OSUser || facts.UID < firstOrdinaryUID {
+		return Check{}
+	}
+	c := Check{ID: "shared memory", Severity: Advised, OK: true, Expected: "kept when " + facts.User + " logs out", Observed: "kept"}
+	out, err := f.Script(ctx, s.host.Name, "", ipcScript, facts.User)
+	if err != nil {
+		return FailedBy(c.ID, s.host.Name, c.Expected, err)
+	}
+	if c.Observed = strings.TrimSpace(out); c.Observed != "kept" {
+		c.OK, c.Remedy = false, fmt.Sprintf("on %s as root: loginctl enable-linger %s", s.host.Name, facts.User)
 	}
 	return c
 }

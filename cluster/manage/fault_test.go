@@ -107,7 +107,11 @@ func TestHostsThatCannotCarryTheCluster(t *testing.T) {
 func TestCreateOfAChangedTopologyNamesTheVerb(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 1)
+	l.top.Network.Public = true
 	l.create()
+	if out, err := l.psql(0, "show listen_addresses"); err != nil || out != "*" {
+		t.Errorf("a public cluster listens on %s %v", out, err)
+	}
 	changed := *l.top
 	changed.Hosts = append(append([]cluster.Host(nil), l.top.Hosts...), cluster.Host{Name: "h9", Address: "127.0.0.9", Roles: []string{"standby"}})
 	changed.Profile = "loading"
