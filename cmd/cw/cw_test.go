@@ -147,9 +147,7 @@ func (u *user) playground(n int) (topology, dir string) {
 		if a.code != 0 {
 			u.t.Errorf("playground down: %s", a.errOut)
 		}
-		if left := processesIn(dir); len(left) > 0 {
-			u.t.Errorf("left running after playground down: %v", left)
-		}
+		wantProcesses(u.t, dir, 0)
 		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 			u.t.Errorf("playground down left %s (%v)", dir, err)
 		}
@@ -168,6 +166,28 @@ func processesIn(dir string) []string {
 		}
 	}
 	return found
+}
+
+// wantProcesses waits until at most n processes name the folder: what a killed
+// cw had running ends within seconds, not at once.
+func wantProcesses(t *testing.T, dir string, n int) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		left := processesIn(dir)
+		if len(left) <= n {
+			return
+		}
+		if time.Now().After(deadline) {
+			for _, p := range left {
+				t.Errorf("left running: %.200s…%.200s", p, p[max(0, len(p)-200):])
+			}
+			return
+		}
+		<-tick.C
+	}
 }
 
 // rounds is how often a test that kills at random repeats: more with CW_KILLS.

@@ -81,9 +81,7 @@ GPLOAD:
 	if total == 0 {
 		t.Error("no load was killed: the test proves nothing")
 	}
-	if left := processesIn(u.home); len(left) > 0 {
-		t.Errorf("left running: %v", left)
-	}
+	wantProcesses(t, u.home, 0)
 }
 
 // writeRows writes CSV with line breaks and quotes inside quotes, and returns
