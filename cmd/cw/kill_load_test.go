@@ -51,7 +51,9 @@ GPLOAD:
 		if u.killAfter(window(), "load", "run", spec, "--yes") {
 			kills++
 		}
-		var jobs struct{ Items []struct{ ID, State, Target string } }
+		var jobs struct {
+			Items []struct{ ID, State, Target string }
+		}
 		u.read(&jobs, "load", "list")
 		id, state := "", ""
 		for _, j := range jobs.Items {
