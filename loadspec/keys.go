@@ -32,7 +32,7 @@ func Root() schema.Key {
 			}},
 			{Name: "SQL", Type: schema.Sections, Doc: "SQL run once before and once after the rows.", Keys: []schema.Key{
 				{Name: "BEFORE", Doc: "SQL run after TRUNCATE and before the first row.", Example: "drop index if exists i"},
-				{Name: "AFTER", Doc: "SQL run after the last row.", Example: "analyze orders"},
+				{Name: "AFTER", Doc: "SQL run after the last row.", Example: "select refresh_totals()"},
 			}},
 			{Name: "SPEED", Type: schema.Map, Doc: "How fast the source may be read.", Keys: speedKeys()},
 			{Name: "PARALLEL", Type: schema.Map, Doc: "How the work is divided.", Keys: []schema.Key{
@@ -69,8 +69,10 @@ func inputKeys() []schema.Key {
 			{Name: "CERTIFICATES_PATH", Doc: "Folder with server.crt, server.key, root.crt (Greenplum).", Example: "/etc/gpfdist"},
 		}},
 		{Name: "FULLY_QUALIFIED_DOMAIN_NAME", Type: schema.Bool, Default: "false", Doc: "Give segments the full host name (Greenplum).", Example: "true"},
-		{Name: "COLUMNS", Type: schema.List, Doc: "Columns of the file in order, name: type; default the target's columns without its sequences.", Example: "[{id: int}, {name: text}]",
-			Elem: &schema.Key{Type: schema.Map, Elem: str}},
+		{
+			Name: "COLUMNS", Type: schema.List, Doc: "Columns of the file in order, name: type; default the target's columns without its sequences.", Example: "[{id: int}, {name: text}]",
+			Elem: &schema.Key{Type: schema.Map, Elem: str},
+		},
 		{Name: "TRANSFORM", Doc: "Name of an input transformation.", Example: "xml"},
 		{Name: "TRANSFORM_CONFIG", Doc: "File that defines the transformations.", Example: "transform.yaml"},
 		{Name: "MAX_LINE_LENGTH", Type: schema.Int, Doc: "Longest row in bytes; a longer one is an error. Default 256 MiB.", Example: "1048576"},

@@ -73,7 +73,7 @@ func (e *MarkerError) FaultHint() string {
 	return `quote the value ("\.") in csv, write \\. in text, or remove the line`
 }
 
-var copyContext = regexp.MustCompile(`(?m)^COPY .*?, line (\d+)(?:, column (.*?))?(?:: |$)`) //nolint:gochecknoglobals // compiled once
+var copyContext = regexp.MustCompile(`(?m)^COPY .*?, line (\d+)(?:, column (.*?))?(?:: |$)`)
 
 // excerpt is the longest part of a row that is shown.
 const excerpt = 300
@@ -169,7 +169,7 @@ func Retriable(ctx context.Context, err error) bool {
 		switch pg.Code {
 		case "57P01", "57P02", "57P03", "57P05", // shutdown, crash, starting up, idle
 			"53300",          // too many connections
-			"40001", "40P01": // serialization, deadlock
+			"40001", "40P01": // could not serialise, deadlock
 			return true
 		}
 		return strings.HasPrefix(pg.Code, "08")
@@ -178,6 +178,14 @@ func Retriable(ctx context.Context, err error) bool {
 	var network net.Error
 	return errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed")
+}
+
+// NoServer tells that no server answered at all: a wrong name or port, or a
+// server that is down.
+func NoServer(err error) bool {
+	var connect *pgconn.ConnectError
+	var pg *pgconn.PgError
+	return errors.As(err, &connect) && !errors.As(err, &pg)
 }
 
 func connectError(cfg *pgx.ConnConfig, err error) error {

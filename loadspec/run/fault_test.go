@@ -466,28 +466,38 @@ func TestObjectChangesDuringLoad(t *testing.T) {
 }
 
 // TestRowErrorsNameTheRow compares the place that is named with the truth for
-// a bad value in every kind of row, and with PostgreSQL's own line counting.
+// a bad value in every kind of row and every kind of line end.
 func TestRowErrorsNameTheRow(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, pgtest.Start(t), items)
 	rng := rand.New(rand.NewPCG(9, 9))
-	for i := range 30 {
-		rows := bytes.SplitAfter(csvRows(1, 200), []byte("\n"))
-		_ = rows
-		before, after := csvRows(1, 1+rng.IntN(150)), csvRows(1000, 20)
+	for i := range 60 {
+		eol := []string{"\n", "\r\n", "\r"}[i%3]
+		convert := func(b string) string { return strings.ReplaceAll(strings.ReplaceAll(b, "\r\n", "\n"), "\n", eol) }
+		before, after := convert(string(csvRows(1, 1+rng.IntN(150)))), convert(string(csvRows(1000, 20)))
 		if i%10 == 0 {
-			before = nil
+			before = ""
 		}
-		bad := []string{"12,n,notanumber,x\n", "13,\"a\n\nb\",nan?,\"x\ny\"\n"}[i%2]
-		header := "id,name,\"amo\nunt\",note\n"
-		data := header + string(before) + bad + string(after)
-		line := strings.Count(header+string(before), "\n") + 1
-		spec := e.spec(simple(e.file("x.csv", []byte(data)), "csv", "items", "    - HEADER: true\n"), 0)
+		bad := convert([]string{"12,n,notanumber,x\n", "13,\"a\n\nb\",nan?,\"x\ny\"\n"}[i%2])
+		header := convert("id,name,\"amo\nunt\",note\n")
+		if i%4 < 2 {
+			header = ""
+		}
+		line := strings.Count(header+before, eol[len(eol)-1:]) + 1
+		spec := e.spec(simple(e.file("x.csv", []byte(header+before+bad+after)), "csv", "items", fmt.Sprintf("    - HEADER: %v\n", header != "")), 0)
 		_, err := Run(t.Context(), e.options(spec, fmt.Sprint("j", i)))
 		var row *copy.RowError
-		if !errors.As(err, &row) || row.Line != int64(line) || row.Column != "amount" || row.Row != strings.TrimSuffix(bad, "\n") {
-			t.Fatalf("bad row in line %d: %v", line, err)
+		if !errors.As(err, &row) || row.Line != int64(line) || row.Column != "amount" || row.Row != strings.TrimRight(bad, "\r\n") {
+			t.Errorf("line end %q, bad row %q in line %d: %v", eol, bad, line, err)
 		}
+	}
+	// In text a backslash before the line end makes it data.
+	e.pg.Exec(t, e.db, "create table t (id int, note text)")
+	text := strings.Repeat("1\ta\\\nb\n", 50) + "x\tbad\n" + "3\tc\n"
+	_, err := Run(t.Context(), e.options(e.spec(simple(e.file("x.txt", []byte(text)), "text", "t"), 0), "jt"))
+	var row *copy.RowError
+	if !errors.As(err, &row) || row.Line != 101 || row.Column != "id" || row.Row != "x\tbad" {
+		t.Errorf("text: %v", err)
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"runtime"
 	"time"
 
@@ -125,10 +124,10 @@ func newJob(o Options) (*job, error) {
 	if o.Reporter == nil {
 		o.Reporter = discard{}
 	}
-	log := o.Log
+	logger := o.Log
 	if o.Source.OnRetry == nil {
 		o.Source.OnRetry = func(url string, err error, wait time.Duration) {
-			log.Warn("reading is tried again", "object", url, "error", err, "wait", wait)
+			logger.Warn("reading is tried again", "object", url, "error", err, "wait", wait)
 		}
 	}
 	j := &job{
@@ -179,8 +178,7 @@ func (j *job) setUp(ctx context.Context) (*pgx.Conn, *ledger.Journal, error) {
 	for {
 		j.state.phase(PhaseConnect)
 		conn, err := j.connect(ctx)
-		var refused *net.OpError
-		if errors.As(err, &refused) {
+		if copy.NoServer(err) {
 			return nil, nil, err
 		}
 		if err == nil {

@@ -200,7 +200,9 @@ func retry[T any](ctx context.Context, s *s3Store, what string, f func(context.C
 	if err != nil {
 		return zero, err
 	}
+	// What is asked here is asked at the start, with somebody looking.
 	b := backoff{o: s.o}
+	b.o.Attempts = min(b.o.Attempts, 4)
 	for {
 		v, err := f(ctx, c)
 		if err == nil {

@@ -29,7 +29,7 @@ type Object struct {
 // Options tunes a Set; the zero value is for production.
 type Options struct {
 	Credentials aws.CredentialsProvider // instead of the AWS chain
-	Attempts    int                     // tries without progress before giving up; 0: 8
+	Attempts    int                     // tries without progress before giving up; 0: 12, about a minute; listing gives up after 4
 	Backoff     time.Duration           // first wait between tries, doubled up to 50 times; 0: 200 ms
 	Stall       time.Duration           // longest silence of a store; 0: 30 s
 	RangeSize   int64                   // bytes per ranged GET; 0: 8 MiB
@@ -39,7 +39,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.Attempts == 0 {
-		o.Attempts = 8
+		o.Attempts = 12
 	}
 	if o.Backoff == 0 {
 		o.Backoff = 200 * time.Millisecond

@@ -31,7 +31,7 @@ func random(n int, seed uint64) []byte {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	b := make([]byte, n)
 	for i := range b {
-		b[i] = byte("abcdefgh,\n"[rng.IntN(10)])
+		b[i] = "abcdefgh,\n"[rng.IntN(10)]
 	}
 	return b
 }

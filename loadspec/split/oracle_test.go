@@ -6,7 +6,7 @@ package split
 func oracle(data []byte, d Dialect) (ends []int, open bool) {
 	inQuote, escaped := false, false
 	last := 0
-	for i := 0; i < len(data); i++ {
+	for i := range data {
 		c := data[i]
 		if d.CSV {
 			escape := d.Escape

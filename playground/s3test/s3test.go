@@ -30,7 +30,8 @@ type Server struct {
 	Dir            string // bucket/key files
 }
 
-var builds sync.Map //nolint:gochecknoglobals // one build per test process, keyed by module root
+// builds has one build per test process, keyed by module root.
+var builds sync.Map
 
 // Binary builds the s3server program if it is missing or older than its
 // source, and returns its path.
