@@ -35,7 +35,7 @@ can be repeated. OS users and packages stay.` + exitHelp(3, 7),
 
 func (a *App) clusterDelete(ctx context.Context, name string, o clusterDeleteOptions) error {
 	if o.confirm != "" && o.confirm != name {
-		return a.confirmName(ctx, "cluster", name, o.confirm)
+		return a.confirmName(ctx, name, o.confirm)
 	}
 	m, err := a.manager(ctx)
 	if err != nil {
@@ -47,7 +47,7 @@ func (a *App) clusterDelete(ctx context.Context, name string, o clusterDeleteOpt
 	}
 	op.Forget = o.forget
 	_, err = a.change(ctx, op, changeOptions{dryRun: o.dryRun}, func(step.View) error {
-		return a.confirmName(ctx, "cluster", name, o.confirm)
+		return a.confirmName(ctx, name, o.confirm)
 	})
 	return err
 }

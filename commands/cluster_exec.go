@@ -59,7 +59,7 @@ func (o *execOptions) run(ctx context.Context, a *App, args []string) error {
 		var exit *remote.ExitError
 		switch {
 		case errors.As(err, &exit):
-			r.Code, r.Stderr = exit.Code, string(exit.Stderr)
+			r.Code, r.Stderr = exit.Code, exit.Stderr
 		case err != nil:
 			r.Code, r.Error = -1, redact(err.Error())
 		}

@@ -28,18 +28,18 @@ func (a *App) confirm(ctx context.Context, question string, yes bool) error {
 	return nil
 }
 
-// confirmName wants the name of what is to be destroyed, typed or given as
+// confirmName wants the name of the cluster that is to be destroyed, typed or given as
 // --confirm.
-func (a *App) confirmName(ctx context.Context, what, name, given string) error {
+func (a *App) confirmName(ctx context.Context, name, given string) error {
 	if given == "" {
-		answer, err := a.ask(ctx, fmt.Sprintf("Type the %s's name to go on: ", what), fmt.Sprintf("add --confirm %s", name))
+		answer, err := a.ask(ctx, "Type the cluster's name to go on: ", fmt.Sprintf("add --confirm %s", name))
 		if err != nil {
 			return err
 		}
 		given = strings.TrimSpace(answer)
 	}
 	if given != name {
-		return usagef(fmt.Sprintf("add --confirm %s", name), "%q is not the name of the %s (%s): nothing was changed", given, what, name)
+		return usagef(fmt.Sprintf("add --confirm %s", name), "%q is not the name of the cluster (%s): nothing was changed", given, name)
 	}
 	return nil
 }

@@ -169,10 +169,10 @@ func TestConfirm(t *testing.T) {
 	if err := a.confirm(t.Context(), "Go on?", false); !errors.Is(err, errDeclined) {
 		t.Errorf("default: %v", err)
 	}
-	if err := a.confirmName(t.Context(), "cluster", "dw1", "dw2"); fault.KindOf(err) != fault.Usage {
+	if err := a.confirmName(t.Context(), "dw1", "dw2"); fault.KindOf(err) != fault.Usage {
 		t.Errorf("wrong name: %v", err)
 	}
-	if err := a.confirmName(t.Context(), "cluster", "dw1", "dw1"); err != nil {
+	if err := a.confirmName(t.Context(), "dw1", "dw1"); err != nil {
 		t.Errorf("right name: %v", err)
 	}
 }
