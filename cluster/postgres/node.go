@@ -124,8 +124,7 @@ func (e *Engine) stop(ctx context.Context, n cluster.Node, mode cluster.StopMode
 const killScript = `dir=$1
 find_them() {
   pids=
-  for p in /proc/[0-9]*; do
-    case $(readlink "$p/exe" 2>/dev/null) in */initdb|*/pg_basebackup|*/postgres) ;; *) continue;; esac
+  for p in $(ls -l /proc/[0-9]*/exe 2>/dev/null | sed -En 's,.* (/proc/[0-9]+)/exe -> .*/(initdb|pg_basebackup|postgres)( \(deleted\))?$,\1,p'); do
     if [ "$(readlink "$p/cwd")" = "$dir" ] || tr '\0' '\n' <"$p/cmdline" 2>/dev/null | grep -Fxq -e "$dir"; then pids="$pids ${p#/proc/}"; fi
   done
 }
