@@ -24,11 +24,12 @@ const maxAgentKeys = 4
 
 // secrets are what was typed at the terminal, each asked for once per run.
 type secrets struct {
-	prompt func(context.Context, string) (string, error)
-	asking sync.Mutex // one question at a time
-	mu     sync.Mutex
-	known  map[string]string
-	keys   map[string]ssh.Signer // decrypted key files by path
+	prompt  func(context.Context, string) (string, error)
+	asking  sync.Mutex // one question at a time
+	opening sync.Mutex // one key at a time
+	mu      sync.Mutex
+	known   map[string]string
+	keys    map[string]ssh.Signer // decrypted key files by path
 }
 
 // ask returns the secret of that id; a first use asks for it.
@@ -281,16 +282,24 @@ func (k *lockedKey) SignWithAlgorithm(rand io.Reader, data []byte, algorithm str
 	return signer.Sign(rand, data)
 }
 
-// open decrypts the key, at most three passphrases are asked for.
+// open decrypts the key, once for all hosts: that takes long on purpose. The
+// handshake's clock stands still meanwhile.
 func (k *lockedKey) open() (signer ssh.Signer, err error) {
+	k.a.pause(func() { signer, err = k.openOnce() })
+	return signer, err
+}
+
+// openOnce asks for at most three passphrases.
+func (k *lockedKey) openOnce() (signer ssh.Signer, err error) {
 	s := k.a.secrets
+	s.opening.Lock()
+	defer s.opening.Unlock()
 	if signer = s.key(k.path); signer != nil {
 		return signer, nil
 	}
 	id := "passphrase of " + k.path
 	for range 3 {
-		var phrase string
-		k.a.pause(func() { phrase, err = s.ask(k.a.ctx, id, fmt.Sprintf("Passphrase of %s: ", k.path)) })
+		phrase, err := s.ask(k.a.ctx, id, fmt.Sprintf("Passphrase of %s: ", k.path))
 		if err != nil {
 			return nil, fault.New(fault.Auth, "add the key to the agent: ssh-add "+quoteWord(k.path), "open the identity file %s: %w", k.path, err)
 		}
@@ -300,7 +309,7 @@ func (k *lockedKey) open() (signer ssh.Signer, err error) {
 		}
 		s.forget(id, phrase)
 	}
-	return nil, fault.New(fault.Auth, "", "open the identity file %s: %w", k.path, err)
+	return nil, fault.New(fault.Auth, "", "open the identity file %s: three wrong passphrases", k.path)
 }
 
 func (s *secrets) key(path string) ssh.Signer {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"strconv"
+	"sync"
 )
 
 // markers splits one output stream of the wrapper: what comes before the
@@ -104,12 +105,17 @@ func (m *markers) emit(n int) {
 	m.buf = append(m.buf[:0], m.buf[n:]...)
 }
 
-// tail keeps the last bytes written to it.
-type tail struct{ b []byte }
+// tail keeps the last bytes written to it. It may be read while it is written.
+type tail struct {
+	mu sync.Mutex
+	b  []byte
+}
 
 const tailSize = 4 << 10
 
 func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.b = append(t.b, p...)
 	if len(t.b) > 2*tailSize {
 		t.b = append(t.b[:0], t.b[len(t.b)-tailSize:]...)
@@ -118,5 +124,7 @@ func (t *tail) Write(p []byte) (int, error) {
 }
 
 func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	return string(t.b[max(0, len(t.b)-tailSize):])
 }

@@ -97,7 +97,7 @@ func (h *Host) runError(parent context.Context, l *link, c Cmd, how become, s *s
 	said := strings.TrimSpace(s.err.noise.String())
 	if how == becomeSudo || how == becomeSudoAsk {
 		if said == "" {
-			said = fmt.Sprintf("sudo ended with status %d", s.status)
+			said = fmt.Sprintf("sudo ended with status %d", s.status.Load())
 		}
 		return &SudoError{Host: h.t.Name, User: l.e.user, As: c.As, Text: said}
 	}
@@ -105,7 +105,7 @@ func (h *Host) runError(parent context.Context, l *link, c Cmd, how become, s *s
 		said = strings.TrimSpace(s.out.noise.String())
 	}
 	return fault.New(fault.Failed, "look at what the login shell does: "+l.e.login(),
-		"%s: the login shell of %s ended with status %d before the command could start: %s", h.t.Name, l.e.user, s.status, lastLines(said, 3, 300))
+		"%s: the login shell of %s ended with status %d before the command could start: %s", h.t.Name, l.e.user, s.status.Load(), lastLines(said, 3, 300))
 }
 
 // become decides how to get to an OS user.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -39,11 +40,12 @@ type session struct {
 	errEnd, killed  chan struct{} // end of standard error, kill marker
 	prompts, noUser chan struct{}
 	reqEnd          chan struct{}
-	status          int // of exit-status, 128+n of exit-signal, -1 when there was neither
+	status          atomic.Int32 // of exit-status, 128+n of exit-signal, -1 when there was neither
 }
 
 func newSession(ch ssh.Channel, nonce string, stdout, stderr io.Writer) *session {
-	s := &session{ch: ch, status: -1}
+	s := &session{ch: ch}
+	s.status.Store(-1)
 	for _, c := range []*chan struct{}{&s.begun, &s.outEnd, &s.errEnd, &s.killed, &s.noUser, &s.reqEnd} {
 		*c = make(chan struct{})
 	}
@@ -146,7 +148,7 @@ func (s *session) awaitStart(ctx context.Context) error {
 			default:
 			}
 			s.awaitStatus()
-			if s.status < 0 {
+			if s.status.Load() < 0 {
 				return errLost
 			}
 			return errNoStart
@@ -190,18 +192,22 @@ func (s *session) result() (int, error) {
 		return s.out.code, nil
 	}
 	s.awaitStatus()
-	if s.status < 0 {
+	if s.status.Load() < 0 {
 		return 0, errLost
 	}
-	return s.status, nil // the wrapper itself was killed
+	return int(s.status.Load()), nil // the wrapper itself was killed
 }
 
+// awaitStatus gives the exit status and the last words a moment to come.
 func (s *session) awaitStatus() {
 	patience := time.NewTimer(endGrace)
 	defer patience.Stop()
-	select {
-	case <-s.reqEnd:
-	case <-patience.C:
+	for _, end := range []chan struct{}{s.reqEnd, s.errEnd} {
+		select {
+		case <-end:
+		case <-patience.C:
+			return
+		}
 	}
 }
 
@@ -238,7 +244,7 @@ func (s *session) readRequests(reqs <-chan *ssh.Request) {
 		case "exit-status":
 			var m struct{ Status uint32 }
 			if ssh.Unmarshal(r.Payload, &m) == nil {
-				s.status = int(m.Status)
+				s.status.Store(int32(m.Status)) //nolint:gosec // 0 to 255
 			}
 		case "exit-signal":
 			var m struct {
@@ -247,7 +253,7 @@ func (s *session) readRequests(reqs <-chan *ssh.Request) {
 				Text, Lang string
 			}
 			if ssh.Unmarshal(r.Payload, &m) == nil {
-				s.status = 128 + signalNumber(m.Signal)
+				s.status.Store(128 + signalNumber(m.Signal))
 			}
 		}
 		if r.WantReply {
@@ -257,8 +263,8 @@ func (s *session) readRequests(reqs <-chan *ssh.Request) {
 }
 
 // signalNumber knows the signals of RFC 4254 by their Linux numbers.
-func signalNumber(name string) int {
-	numbers := map[string]int{
+func signalNumber(name string) int32 {
+	numbers := map[string]int32{
 		"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "ABRT": 6, "FPE": 8,
 		"KILL": 9, "USR1": 10, "SEGV": 11, "USR2": 12, "PIPE": 13, "ALRM": 14, "TERM": 15,
 	}

@@ -52,7 +52,11 @@ func (h *Host) boot() error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	h.cmd = cmd
+	h.cmd, h.ended = cmd, make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(h.ended)
+	}()
 	pid := strconv.Itoa(cmd.Process.Pid)
 	err = errors.Join(
 		tool("ip", "link", "add", h.link, "type", "veth", "peer", "name", "eth0", "address", h.mac, "netns", pid),
@@ -80,16 +84,15 @@ func (h *Host) await(pid int) error {
 	want := fmt.Sprintf(":%04X 00000000:0000 0A", h.Port)
 	deadline := time.Now().Add(patience)
 	for time.Now().Before(deadline) {
-		table, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", pid))
-		if err != nil {
-			return errors.New("it has ended")
-		}
+		// There is no table for a moment while the process becomes sshd.
+		table, _ := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", pid))
 		if strings.Contains(string(table), want) {
 			return nil
 		}
-		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if _, rest, _ := strings.Cut(string(state), ") "); err != nil || strings.HasPrefix(rest, "Z") {
+		select {
+		case <-h.ended:
 			return errors.New("it has ended")
+		default:
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -102,14 +105,14 @@ func (h *Host) kill() {
 	h.end()
 }
 
-// end kills the first process; the kernel kills the others with it, and Wait
-// returns after them. h.mu is held.
+// end kills the first process; the kernel kills the others with it, and it
+// has ended only when they have. h.mu is held.
 func (h *Host) end() {
 	if h.cmd == nil {
 		return
 	}
 	_ = h.cmd.Process.Kill()
-	_ = h.cmd.Wait()
+	<-h.ended
 	_ = tool("ip", "link", "del", h.link) // the kernel does it too, but takes its time
 	h.cmd = nil
 }

@@ -107,7 +107,7 @@ func (s *hostSpec) assemble() error {
 		if err := s.freshPasswords(); err != nil {
 			return err
 		}
-		if err := errors.Join(os.Chmod(s.at("var/tmp"), 0o1777), os.Symlink("../run", s.at("var/run"))); err != nil { //nolint:gosec // as everywhere
+		if err := errors.Join(os.Chmod(s.at("var/tmp"), os.ModeSticky|0o777), os.Symlink("../run", s.at("var/run"))); err != nil { //nolint:gosec // as everywhere
 			return err
 		}
 		// sudo has to belong to this namespace's root to be of use.
@@ -116,7 +116,7 @@ func (s *hostSpec) assemble() error {
 				return err
 			}
 		}
-		if err := os.Chmod(s.at("sudo/bin"), 0o4755); err != nil { //nolint:gosec // setuid is the point
+		if err := os.Chmod(s.at("sudo/bin"), os.ModeSetuid|0o755); err != nil { //nolint:gosec // setuid is the point
 			return err
 		}
 	}

@@ -71,8 +71,10 @@ type Host struct {
 	spec hostSpec
 	link string // our end of its cable
 	mac  string // stays the same over Off and On, or the others' ARP tables would be wrong for a while
-	mu   sync.Mutex
-	cmd  *exec.Cmd // its first process, nil while it is off
+
+	mu    sync.Mutex
+	cmd   *exec.Cmd     // its first process, nil while it is off
+	ended chan struct{} // closed when cmd has ended
 }
 
 // hostSpec is what a host's first process has to know.
@@ -303,6 +305,11 @@ func (l *Lab) On(i int) {
 	l.t.Helper()
 	if err := l.host(i).boot(); err != nil {
 		l.t.Fatalf("lab: boot %s: %v", l.host(i).Name, err)
+	}
+	// Whoever asked for it meanwhile has it down as not there for a second.
+	_ = tool("ip", "neigh", "flush", "dev", "br0")
+	for _, h := range l.Hosts {
+		_, _ = h.run("ip", "neigh", "flush", "dev", "eth0") // one that is off has no table
 	}
 }
 
