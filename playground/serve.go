@@ -18,7 +18,7 @@ import (
 
 // Serve is the playground's process: it serves SSH for all hosts until ctx
 // ends, and says "ready" on ready once they answer.
-func Serve(ctx context.Context, dir string, ready io.WriteCloser, log *slog.Logger) error {
+func Serve(ctx context.Context, dir string, ready io.WriteCloser, logger *slog.Logger) error {
 	s, err := Read(dir)
 	if err != nil {
 		return err
@@ -38,7 +38,7 @@ func Serve(ctx context.Context, dir string, ready io.WriteCloser, log *slog.Logg
 		}
 	}()
 	for _, h := range s.Hosts {
-		server, err := serveHost(s, h, key, log)
+		server, err := serveHost(s, h, key, logger)
 		if err != nil {
 			return err
 		}
@@ -52,7 +52,7 @@ func Serve(ctx context.Context, dir string, ready io.WriteCloser, log *slog.Logg
 	return nil
 }
 
-func serveHost(s *State, h Host, key ssh.PublicKey, log *slog.Logger) (*sshtest.Server, error) {
+func serveHost(s *State, h Host, key ssh.PublicKey, logger *slog.Logger) (*sshtest.Server, error) {
 	pem, err := os.ReadFile(filepath.Join(h.Home, "ssh_host_key"))
 	if err != nil {
 		return nil, fmt.Errorf("serve host %s: %w", h.Name, err)
@@ -67,7 +67,7 @@ func serveHost(s *State, h Host, key ssh.PublicKey, log *slog.Logger) (*sshtest.
 		AuthorizedKeys: []ssh.PublicKey{key},
 		Home:           h.Home,
 		Env:            []string{"CW_PLAYGROUND_HOST=" + h.Name},
-		Log:            log.With("host", h.Name),
+		Log:            logger.With("host", h.Name),
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("serve host %s", h.Name), err)

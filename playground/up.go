@@ -251,11 +251,11 @@ func writeKey(path string) (public string, err error) {
 
 // start starts the serving process and waits until all hosts answer.
 func (s *State) start(ctx context.Context, executable string) error {
-	log, err := os.OpenFile(s.Log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644) //nolint:gosec // nothing secret in it
+	out, err := os.OpenFile(s.Log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644) //nolint:gosec // nothing secret in it
 	if err != nil {
 		return fmt.Errorf("start playground: %w", err)
 	}
-	defer func() { _ = log.Close() }()
+	defer func() { _ = out.Close() }()
 	attr := &syscall.SysProcAttr{Setsid: true} // it outlives this command and its terminal
 	if os.Getuid() == 0 {
 		// The hosts' user may not be able to walk to this program.
@@ -270,7 +270,7 @@ func (s *State) start(ctx context.Context, executable string) error {
 	}
 	defer func() { _ = ready.Close() }()
 	cmd := exec.Command(executable, "playground", "serve", "--dir", s.Dir) //nolint:gosec,noctx // this program; it stays when ctx ends
-	cmd.Dir, cmd.Stderr, cmd.Stdout, cmd.SysProcAttr = s.Dir, log, log, attr
+	cmd.Dir, cmd.Stderr, cmd.Stdout, cmd.SysProcAttr = s.Dir, out, out, attr
 	cmd.ExtraFiles = []*os.File{child}
 	cmd.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=" + s.Hosts[0].Home, "USER=" + s.User, "LOGNAME=" + s.User, "LANG=C.UTF-8"}
 	if err := s.write(); err != nil { // the process reads it

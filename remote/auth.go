@@ -80,7 +80,7 @@ func readSecretFile(path string) (string, error) {
 
 // attempt is the authentication of one handshake.
 type attempt struct {
-	ctx     context.Context //nolint:containedctx // lives as long as one handshake, whose callbacks carry none
+	ctx     context.Context
 	e       *endpoint
 	secrets *secrets
 	pause   func(func()) // stops the handshake's clock while a person types

@@ -49,7 +49,7 @@ exit 1
 func sudoFixture(t *testing.T, po Options) *fixture {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "sudo"), []byte(fakeSudo), 0o755); err != nil { //nolint:gosec // must be executable
+	if err := os.WriteFile(filepath.Join(dir, "sudo"), []byte(fakeSudo), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return newFixture(t, sshtest.Options{Env: []string{"PATH=" + dir + ":/usr/bin:/bin"}}, po)
@@ -173,10 +173,10 @@ func TestBecomeByRoot(t *testing.T) {
 			t.Errorf("without %q: %v", hide, err)
 		}
 		path := filepath.Join(t.TempDir(), "file")
-		if err := os.Chmod(filepath.Dir(path), 0o777); err != nil { //nolint:gosec // nobody must write there
+		if err := os.Chmod(filepath.Dir(path), 0o777); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Chmod(filepath.Dir(filepath.Dir(path)), 0o755); err != nil { //nolint:gosec // and get there
+		if err := os.Chmod(filepath.Dir(filepath.Dir(path)), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		if err := f.host().WriteFile(t.Context(), path, []byte("x"), FileOptions{As: "nobody", Mode: 0o600}); err != nil {
@@ -207,7 +207,7 @@ func shellWithout(t *testing.T, hide []string) string {
 	}
 	script += `exec /bin/sh "$@"' sh "$@"` + "\n"
 	shell := filepath.Join(t.TempDir(), "shell")
-	if err := os.WriteFile(shell, []byte(script), 0o755); err != nil { //nolint:gosec // must be executable
+	if err := os.WriteFile(shell, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command(shell, "-c", "true").CombinedOutput(); err != nil {

@@ -57,13 +57,30 @@ func TestResolve(t *testing.T) {
 		via   []string
 		fails string
 	}{
-		{"alias", Target{Address: "db1"}, "ssh -p 2222 -i /home/me/.ssh/id_db -J me@outer:2200,jumper@bastion.example:22 deploy@10.0.0.1",
-			[]string{"/home/me/.ssh/id_db", "/home/me/.ssh/id_all"}, []string{"me@outer:2200", "jumper@bastion.example:22"}, ""},
-		{"pattern, overridden", Target{Address: "alias-7", Port: 22, User: "root", Jump: "none", IdentityFile: "~/k"}, "ssh -i /home/me/k root@10.0.0.1",
-			[]string{"/home/me/k"}, nil, ""},
+		{
+			"alias",
+			Target{Address: "db1"},
+			"ssh -p 2222 -i /home/me/.ssh/id_db -J me@outer:2200,jumper@bastion.example:22 deploy@10.0.0.1",
+			[]string{"/home/me/.ssh/id_db", "/home/me/.ssh/id_all"},
+			[]string{"me@outer:2200", "jumper@bastion.example:22"},
+			"",
+		},
+		{
+			"pattern, overridden",
+			Target{Address: "alias-7", Port: 22, User: "root", Jump: "none", IdentityFile: "~/k"},
+			"ssh -i /home/me/k root@10.0.0.1",
+			[]string{"/home/me/k"},
+			nil, "",
+		},
 		{"not in the file", Target{Address: "10.9.9.9"}, "ssh -i /home/me/.ssh/id_all me@10.9.9.9", []string{"/home/me/.ssh/id_all"}, nil, ""},
-		{"explicit hops", Target{Address: "h", User: "u", IdentityFile: "/k", Jump: "ssh://a@j1:2201, j2 ,c@[::1]:24"}, "ssh -i /k -J 'a@j1:2201,me@j2:22,c@[::1]:24' u@h",
-			[]string{"/k"}, []string{"a@j1:2201", "me@j2:22", "c@[::1]:24"}, ""},
+		{
+			"explicit hops",
+			Target{Address: "h", User: "u", IdentityFile: "/k", Jump: "ssh://a@j1:2201, j2 ,c@[::1]:24"},
+			"ssh -i /k -J 'a@j1:2201,me@j2:22,c@[::1]:24' u@h",
+			[]string{"/k"},
+			[]string{"a@j1:2201", "me@j2:22", "c@[::1]:24"},
+			"",
+		},
 		{"IPv6", Target{Address: "::1", User: "u", Port: 2222}, "ssh -p 2222 -i /home/me/.ssh/id_all u@::1", []string{"/home/me/.ssh/id_all"}, nil, ""},
 		{"circle", Target{Address: "circle1"}, "", nil, nil, "jump hosts"},
 		{"circle of one", Target{Address: "self"}, "ssh -i /home/me/.ssh/id_all -J me@self:22 me@self", []string{"/home/me/.ssh/id_all"}, []string{"me@self:22"}, ""},

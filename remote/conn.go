@@ -22,9 +22,9 @@ type link struct {
 	e    *endpoint
 	via  *link // nil is directly
 
-	dialing chan struct{} // holds one token; a channel, so that waiting ends with the context
-	mu      sync.Mutex
-	conn    *conn
+	token chan struct{} // holds one token; a channel, so that waiting ends with the context
+	mu    sync.Mutex
+	conn  *conn
 }
 
 // conn is one live connection.
@@ -43,8 +43,8 @@ func (l *link) get(ctx context.Context) (*conn, error) {
 		return c, nil
 	}
 	select {
-	case l.dialing <- struct{}{}:
-		defer func() { <-l.dialing }()
+	case l.token <- struct{}{}:
+		defer func() { <-l.token }()
 	case <-ctx.Done():
 		return nil, l.pool.unreachable(l.e, context.Cause(ctx))
 	}
@@ -116,7 +116,7 @@ func (l *link) close() {
 func (c *conn) keepAlive(every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	answers := make(chan error, keepAliveMisses+1)
+	answers := make(chan struct{}, keepAliveMisses+1)
 	for waiting := 0; ; {
 		select {
 		case <-c.dead:
@@ -130,9 +130,9 @@ func (c *conn) keepAlive(every time.Duration) {
 			}
 			waiting++
 			go func() {
-				_, _, err := c.client.SendRequest("keepalive@openssh.com", true, nil)
+				_, _, _ = c.client.SendRequest("keepalive@openssh.com", true, nil) // a refusal is an answer
 				select {
-				case answers <- err:
+				case answers <- struct{}{}:
 				case <-c.dead:
 				}
 			}()
@@ -246,4 +246,4 @@ func (c *conn) files(ctx context.Context) (*sftp.Client, error) {
 	return client, nil
 }
 
-var errNoSFTP = errors.New("the server has no sftp subsystem") //nolint:gochecknoglobals // sentinel
+var errNoSFTP = errors.New("the server has no sftp subsystem")

@@ -47,7 +47,7 @@ func (p *Pool) connect(ctx context.Context, e *endpoint, dial dialFunc) (*ssh.Cl
 }
 
 // errBusy is a server that hung up before its banner.
-var errBusy = errors.New("the server hangs up before its greeting, as sshd does above MaxStartups") //nolint:gochecknoglobals // sentinel
+var errBusy = errors.New("the server hangs up before its greeting, as sshd does above MaxStartups")
 
 func (p *Pool) unreachable(e *endpoint, err error) error {
 	return &UnreachableError{Host: e.name, Addr: e.addr(), Err: err, Login: e.login()}

@@ -21,7 +21,7 @@ import (
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, sshtest.Options{}, Options{ConnectTimeout: 300 * time.Millisecond})
-	silent, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestDialContextFromTheHost(t *testing.T) {
 		if network == "unix" {
 			addr = filepath.Join(f.dir, "sock")
 		}
-		l, err := net.Listen(network, addr) //nolint:noctx // a test
+		l, err := net.Listen(network, addr)
 		if err != nil {
 			t.Fatal(err)
 		}

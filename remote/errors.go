@@ -33,7 +33,7 @@ func (e *ExitError) Error() string {
 		text = strings.TrimSpace(e.Stdout)
 	}
 	if text != "" {
-		msg += ": " + lastLines(text, 3, 300)
+		msg += ": " + lastLines(text, 3)
 	}
 	return msg
 }
@@ -124,7 +124,7 @@ type SudoError struct {
 }
 
 func (e *SudoError) Error() string {
-	return fmt.Sprintf("%s: user %s may not run commands as %s: %s", e.Host, e.User, e.As, lastLines(e.Text, 2, 300))
+	return fmt.Sprintf("%s: user %s may not run commands as %s: %s", e.Host, e.User, e.As, lastLines(e.Text, 2))
 }
 
 // FaultKind makes *SudoError a fault.Kinder.
@@ -162,13 +162,13 @@ func (e *WrongHostError) FaultHint() string {
 	return "nothing was changed there; correct the address of the host in the topology, or replace the host with cw cluster recover"
 }
 
-// lastLines returns the last n lines of s, joined by "; ", at most limit bytes.
-func lastLines(s string, n, limit int) string {
+// lastLines returns the last n lines of s, joined by "; ", about 300 bytes.
+func lastLines(s string, n int) string {
 	lines := strings.FieldsFunc(strings.TrimSpace(s), func(r rune) bool { return r == '\n' || r == '\r' })
 	if len(lines) > n {
 		lines = lines[len(lines)-n:]
 	}
-	return abbreviate(strings.Join(lines, "; "), limit)
+	return abbreviate(strings.Join(lines, "; "), 300)
 }
 
 // abbreviate cuts the middle out of s when it is longer than limit bytes.

@@ -80,7 +80,7 @@ func (h *Host) fileError(verb, target string, err error) error {
 	if strings.Contains(exit.Stderr, "No space left") {
 		return fault.New(fault.Failed, fmt.Sprintf("make room there: df -h %s", quoteWord(path.Dir(target))), "%s: %s %s: no space left on the device", h.t.Name, verb, target)
 	}
-	return fmt.Errorf("%s: %s %s: %s", h.t.Name, verb, target, lastLines(exit.Stderr, 2, 300))
+	return fmt.Errorf("%s: %s %s: %s", h.t.Name, verb, target, lastLines(exit.Stderr, 2))
 }
 
 func modeWord(mode os.FileMode) string {

@@ -83,12 +83,12 @@ func TestPushAndPull(t *testing.T) {
 		f.server.NoSFTP(!sftp)
 		h := f.host()
 		src := t.TempDir()
-		if err := os.MkdirAll(filepath.Join(src, "sub/empty"), 0o755); err != nil { //nolint:gosec // a test's folder
+		if err := os.MkdirAll(filepath.Join(src, "sub/empty"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		big := bytes.Repeat([]byte("0123456789"), 200_000)
 		for name, data := range map[string][]byte{"small": []byte("s"), "sub/big": big, "sub/it's": nil} {
-			if err := os.WriteFile(filepath.Join(src, name), data, 0o750); err != nil { //nolint:gosec // the mode is what is tested
+			if err := os.WriteFile(filepath.Join(src, name), data, 0o750); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -96,7 +96,7 @@ func (p *Pool) link(e *endpoint) *link {
 	defer p.mu.Unlock()
 	l := p.links[e.key()]
 	if l == nil {
-		l = &link{pool: p, e: e, via: via, dialing: make(chan struct{}, 1)}
+		l = &link{pool: p, e: e, via: via, token: make(chan struct{}, 1)}
 		p.links[e.key()] = l
 	}
 	return l

@@ -105,7 +105,7 @@ func (h *Host) runError(parent context.Context, l *link, c Cmd, how become, s *s
 		said = strings.TrimSpace(s.out.noise.String())
 	}
 	return fault.New(fault.Failed, "look at what the login shell does: "+l.e.login(),
-		"%s: the login shell of %s ended with status %d before the command could start: %s", h.t.Name, l.e.user, s.status.Load(), lastLines(said, 3, 300))
+		"%s: the login shell of %s ended with status %d before the command could start: %s", h.t.Name, l.e.user, s.status.Load(), lastLines(said, 3))
 }
 
 // become decides how to get to an OS user.
@@ -123,7 +123,7 @@ func (h *Host) become(l *link, as string) (become, error) {
 	return becomeSudo, nil
 }
 
-var errSudoSecret = errors.New("sudo wants a password") //nolint:gochecknoglobals // sentinel
+var errSudoSecret = errors.New("sudo wants a password")
 
 // becomeSecret returns the function that answers sudo's prompts. sudo asks
 // again when an answer was wrong.

@@ -108,7 +108,7 @@ func TestNoisyLoginShell(t *testing.T) {
 	dir := t.TempDir()
 	shell := filepath.Join(dir, "shell")
 	script := "#!/bin/sh\nprintf 'Welcome!\\nno newline'\nset -x\nprintf '%s\\n' \"$2\"\nprintf '%s\\n' \"$2\" >&2\n. /dev/stdin <<E\n$2\nE\n"
-	if err := os.WriteFile(shell, []byte(script), 0o755); err != nil { //nolint:gosec // must be executable
+	if err := os.WriteFile(shell, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	h := newFixture(t, sshtest.Options{Shell: shell}, Options{}).host()

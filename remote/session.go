@@ -18,9 +18,9 @@ const (
 )
 
 var (
-	errLost     = errors.New("connection lost while a command was running") //nolint:gochecknoglobals // sentinel
-	errNoStart  = errors.New("no start")                                    //nolint:gochecknoglobals // sentinel: login shell or sudo ended early
-	errNoUser   = errors.New("no such user")                                //nolint:gochecknoglobals // sentinel
+	errLost     = errors.New("connection lost while a command was running")
+	errNoStart  = errors.New("no start")
+	errNoUser   = errors.New("no such user")
 	errNoAnswer = errors.New("the login shell gave no answer within " + startGrace.String())
 )
 
@@ -244,7 +244,7 @@ func (s *session) readRequests(reqs <-chan *ssh.Request) {
 		case "exit-status":
 			var m struct{ Status uint32 }
 			if ssh.Unmarshal(r.Payload, &m) == nil {
-				s.status.Store(int32(m.Status)) //nolint:gosec // 0 to 255
+				s.status.Store(int32(m.Status))
 			}
 		case "exit-signal":
 			var m struct {

@@ -25,7 +25,7 @@ func (h *Host) boot() error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(h.spec.Dir, 0o755); err != nil { //nolint:gosec // hosts' users walk through it
+	if err := os.MkdirAll(h.spec.Dir, 0o755); err != nil {
 		return err
 	}
 	self, err := os.Executable()
@@ -42,7 +42,7 @@ func (h *Host) boot() error {
 		return err
 	}
 	defer func() { _ = gate.Close(); _ = opener.Close() }()
-	cmd := exec.Command(self) //nolint:gosec // ourselves
+	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), envHost+"="+spec)
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{gate}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -127,7 +127,7 @@ func (h *Host) run(args ...string) (string, error) {
 	pid := strconv.Itoa(h.cmd.Process.Pid)
 	h.mu.Unlock()
 	words := append([]string{"-t", pid, "-m", "-u", "-i", "-n", "-p", "--", "setpriv", "--bounding-set=" + dropped, "--"}, args...)
-	cmd := exec.Command("nsenter", words...) //nolint:gosec // a test's own command
+	cmd := exec.Command("nsenter", words...)
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C"}
 	out, err := cmd.CombinedOutput()
 	return string(out), err

@@ -72,7 +72,7 @@ func (s *hostSpec) network() error {
 // had, and a root is put together from the machine's /usr and a copy of /etc.
 func (s *hostSpec) root() error {
 	for _, d := range []string{"up", "work", "root", "home", "data"} {
-		if err := os.MkdirAll(filepath.Join(s.Dir, d), 0o755); err != nil { //nolint:gosec // a root is open
+		if err := os.MkdirAll(filepath.Join(s.Dir, d), 0o755); err != nil {
 			return err
 		}
 	}
@@ -92,7 +92,7 @@ func (s *hostSpec) assemble() error {
 	}
 	first := !exists(s.at("usr"))
 	for _, d := range []string{"usr", "opt", "proc", "sys", "dev", "run", "tmp", "home", "data", "root", "mnt", "etc", "sudo", "var/tmp", "var/log", "var/lib", "var/cache", "var/spool"} {
-		if err := os.MkdirAll(s.at(d), 0o755); err != nil { //nolint:gosec // a root is open
+		if err := os.MkdirAll(s.at(d), 0o755); err != nil {
 			return err
 		}
 	}
@@ -103,11 +103,11 @@ func (s *hostSpec) assemble() error {
 			}
 		}
 		// What is closed to us is left out; passwords are made anew below.
-		_ = exec.Command("cp", "-a", "--no-preserve=ownership", "/etc/.", s.at("etc")).Run() //nolint:gosec // our own paths
+		_ = exec.Command("cp", "-a", "--no-preserve=ownership", "/etc/.", s.at("etc")).Run()
 		if err := s.freshPasswords(); err != nil {
 			return err
 		}
-		if err := errors.Join(os.Chmod(s.at("var/tmp"), os.ModeSticky|0o777), os.Symlink("../run", s.at("var/run"))); err != nil { //nolint:gosec // as everywhere
+		if err := errors.Join(os.Chmod(s.at("var/tmp"), os.ModeSticky|0o777), os.Symlink("../run", s.at("var/run"))); err != nil {
 			return err
 		}
 		// sudo has to belong to this namespace's root to be of use.
@@ -116,7 +116,7 @@ func (s *hostSpec) assemble() error {
 				return err
 			}
 		}
-		if err := os.Chmod(s.at("sudo/bin"), os.ModeSetuid|0o755); err != nil { //nolint:gosec // setuid is the point
+		if err := os.Chmod(s.at("sudo/bin"), os.ModeSetuid|0o755); err != nil {
 			return err
 		}
 	}
@@ -145,7 +145,7 @@ func (s *hostSpec) freshPasswords() error {
 		_ = os.Remove(s.at("etc", name))
 	}
 	return errors.Join(
-		os.MkdirAll(s.at("etc/sudoers.d"), 0o755), //nolint:gosec // as Debian's
+		os.MkdirAll(s.at("etc/sudoers.d"), 0o755),
 		os.WriteFile(s.at("etc/shadow"), []byte(shadow.String()), 0o600),
 		os.WriteFile(s.at("etc/gshadow"), nil, 0o600),
 		os.WriteFile(s.at("etc/sudoers"), []byte("@includedir /etc/sudoers.d\n"), 0o440),
@@ -174,12 +174,12 @@ func (s *hostSpec) system() error {
 		}
 	}
 	for _, d := range []string{"dev/pts", "dev/shm", "run/sshd", "run/lock"} {
-		if err := os.MkdirAll(s.at(d), 0o755); err != nil { //nolint:gosec // as everywhere
+		if err := os.MkdirAll(s.at(d), 0o755); err != nil {
 			return err
 		}
 	}
 	for _, d := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
-		if err := os.WriteFile(s.at("dev", d), nil, 0o666); err != nil { //nolint:gosec // a place to bind to
+		if err := os.WriteFile(s.at("dev", d), nil, 0o666); err != nil {
 			return err
 		}
 		if err := bind("/dev/"+d, s.at("dev", d)); err != nil {
@@ -201,7 +201,7 @@ func (s *hostSpec) system() error {
 	// to write to, before the mounts below could be in the way.
 	for _, d := range []string{"vm", "fs"} {
 		mine := s.at("run", ".sys-"+d)
-		_ = exec.Command("cp", "-r", "--no-preserve=all", "/proc/sys/"+d, mine).Run() //nolint:gosec // some of them cannot be read
+		_ = exec.Command("cp", "-r", "--no-preserve=all", "/proc/sys/"+d, mine).Run()
 		if err := bind(mine, s.at("proc/sys", d)); err != nil {
 			return err
 		}
@@ -224,7 +224,7 @@ func (s *hostSpec) firstBoot() error {
 			return err
 		}
 	}
-	if err := errors.Join(os.MkdirAll(s.at("etc/ssh"), 0o755), os.MkdirAll(s.at("data"), 0o755), os.MkdirAll(filepath.Join(home, ".ssh"), 0o700)); err != nil { //nolint:gosec // as everywhere
+	if err := errors.Join(os.MkdirAll(s.at("etc/ssh"), 0o755), os.MkdirAll(s.at("data"), 0o755), os.MkdirAll(filepath.Join(home, ".ssh"), 0o700)); err != nil {
 		return err
 	}
 	if _, err := newKey(s.at("etc/ssh/ssh_host_ed25519_key")); err != nil {

@@ -127,7 +127,7 @@ func enter() error {
 	if os.Getuid() != 0 {
 		args = append(args, "--user", "--map-root-user", "--map-auto") // needs uidmap and a line in /etc/subuid
 	}
-	if out, err := exec.Command(args[0], append(args[1:], "--", "true")...).CombinedOutput(); err != nil { //nolint:gosec // fixed words
+	if out, err := exec.Command(args[0], append(args[1:], "--", "true")...).CombinedOutput(); err != nil {
 		return fmt.Errorf("unshare does not work here: %s", strings.TrimSpace(string(out)))
 	}
 	self, err := os.Executable()
@@ -174,7 +174,7 @@ func tool(args ...string) error {
 	if err != nil {
 		return err
 	}
-	if out, err := exec.Command(path, args[1:]...).CombinedOutput(); err != nil { //nolint:gosec // our own words
+	if out, err := exec.Command(path, args[1:]...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
 	}
 	return nil
@@ -207,7 +207,7 @@ func UpWith(t testing.TB, n int, o Config) *Lab {
 	t.Cleanup(l.down)
 	public, err := newKey(l.Key)
 	if err == nil {
-		err = os.Chmod(dir, 0o755) //nolint:gosec // hosts' users walk through it
+		err = os.Chmod(dir, 0o755)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -202,7 +202,7 @@ func TestPushAndPullOnRealHosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"big", "sub/it's"} {
-		if err := os.WriteFile(filepath.Join(src, name), data, 0o750); err != nil { //nolint:gosec // the mode is tested
+		if err := os.WriteFile(filepath.Join(src, name), data, 0o750); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -316,7 +316,7 @@ func TestMaxStartups(t *testing.T) {
 }
 
 // started runs a command that prints its process id first, and returns that.
-func started(t *testing.T, ctx context.Context, h *remote.Host, as, script string) (pid string, finished <-chan error) {
+func started(ctx context.Context, t *testing.T, h *remote.Host, as, script string) (pid string, finished <-chan error) {
 	t.Helper()
 	pids, done := make(chan string, 1), make(chan error, 1)
 	go func() {
@@ -357,7 +357,7 @@ func TestProcessGroupsEndWithTheirConnection(t *testing.T) {
 		} {
 			p := pool(t, remote.Options{})
 			ctx, cancel := context.WithCancel(t.Context())
-			group, finished := started(t, ctx, p.Host(target(l, 1)), as, "sleep 600 & sleep 600")
+			group, finished := started(ctx, t, p.Host(target(l, 1)), as, "sleep 600 & sleep 600")
 			if name == "cut" {
 				// The guard is on after the first sign of life.
 				_ = until(t, func() (bool, error) {
@@ -387,7 +387,7 @@ func TestHostThatGoesOffAndOn(t *testing.T) {
 	l := lab.Up(t, 2)
 	p := pool(t, remote.Options{ConnectTimeout: 2 * time.Second})
 	all := hosts(l, p)
-	_, finished := started(t, t.Context(), all[0], "", "sleep 600")
+	_, finished := started(t.Context(), t, all[0], "", "sleep 600")
 	l.Off(1)
 	if err := <-finished; fault.KindOf(err) != fault.Unreachable {
 		t.Errorf("got %v", err)

@@ -35,7 +35,7 @@ func (s *Server) forward(nc ssh.NewChannel) {
 		}
 		network, addr = "unix", m.Path
 	}
-	out, err := net.Dial(network, addr) //nolint:noctx // ends with the channel
+	out, err := net.Dial(network, addr)
 	if err != nil {
 		_ = nc.Reject(ssh.ConnectionFailed, err.Error())
 		return

@@ -78,7 +78,7 @@ func (s *Server) run(raw net.Conn, ch ssh.Channel, reqs <-chan *ssh.Request, arg
 		sendStatus(ch, 254)
 		return
 	}
-	cmd := exec.Command(args[0], args[1:]...) //nolint:noctx // lives as long as the channel, see below
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir, cmd.Env = s.o.Home, s.environment(user)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.inR, p.outW, p.errW
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: s.o.Credential}
@@ -111,14 +111,14 @@ func (s *Server) run(raw net.Conn, ch ssh.Channel, reqs <-chan *ssh.Request, arg
 	drained := make(chan struct{})
 	go func() { outputs.Wait(); close(drained) }()
 
-	exited := make(chan error, 1)
+	exited := make(chan struct{})
 	go func() {
-		err := cmd.Wait()
+		err = cmd.Wait()
 		s.procs.remove(pid)
-		exited <- err
+		close(exited)
 	}()
 	select {
-	case err = <-exited:
+	case <-exited:
 	case <-gone:
 		// The pipes close, as sshd's do; the process has a moment to notice.
 		closeAll(p.inW, p.outR, p.errR)
@@ -159,7 +159,7 @@ func sendExit(ch ssh.Channel, err error) {
 		}
 		code = exit.ExitCode()
 	}
-	_, _ = ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(code)})) //nolint:gosec // 0 to 255
+	_, _ = ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(code)}))
 }
 
 func signalName(sig syscall.Signal) string {

@@ -94,7 +94,7 @@ func Listen(o Options) (*Server, error) {
 		s.keys = []ssh.Signer{key}
 	}
 	var err error
-	if s.listener, err = net.Listen("tcp", o.Addr); err != nil { //nolint:noctx // ended by Close
+	if s.listener, err = net.Listen("tcp", o.Addr); err != nil {
 		return nil, fmt.Errorf("listen for ssh: %w", err)
 	}
 	s.wg.Go(s.accept)
@@ -191,7 +191,7 @@ func (s *Server) accept() {
 	}
 }
 
-var errRefused = errors.New("refused") //nolint:gochecknoglobals // sentinel
+var errRefused = errors.New("refused")
 
 func (s *Server) config(keys []ssh.Signer) *ssh.ServerConfig {
 	c := &ssh.ServerConfig{

@@ -19,14 +19,9 @@ func (s *Server) session(conn *ssh.ServerConn, raw net.Conn, nc ssh.NewChannel, 
 		leave() // first: the client may open its next session at once
 		_ = ch.Close()
 	}()
-	var env []string
 	for r := range reqs {
 		switch r.Type {
 		case "env":
-			var kv struct{ Name, Value string }
-			if ok := ssh.Unmarshal(r.Payload, &kv) == nil; ok {
-				env = append(env, kv.Name+"="+kv.Value)
-			}
 			_ = r.Reply(false, nil) // as sshd without AcceptEnv
 		case "exec", "shell":
 			line := ""
@@ -97,7 +92,7 @@ func (s *Server) command(conn *ssh.ServerConn, raw net.Conn, ch ssh.Channel, req
 
 func sendStatus(ch ssh.Channel, code int) {
 	_ = ch.CloseWrite()
-	_, _ = ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(code)})) //nolint:gosec // 0 to 255
+	_, _ = ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(code)}))
 }
 
 // sftp serves SFTP with the rights of this process; relative paths start at
