@@ -83,6 +83,14 @@ func (a *App) printJob(j state.Job) error {
 	return a.print(object("Job", newJobDoc(j)), t)
 }
 
+// objectCount is "1 object" or "3 objects".
+func objectCount(n int64) string {
+	if n == 1 {
+		return "1 object"
+	}
+	return fmt.Sprintf("%d objects", n)
+}
+
 func percent(part, whole int64) string {
 	if whole == 0 {
 		return ""

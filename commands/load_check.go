@@ -100,7 +100,7 @@ func newLoadPlan(spec *loadspec.Spec, r *run.Report) loadPlan {
 	if spec.Before != "" {
 		p.Steps = append(p.Steps, "SQL BEFORE: "+redact(spec.Before))
 	}
-	p.Steps = append(p.Steps, fmt.Sprintf("copy %d objects (%s) with %d sessions", len(p.Objects), schema.FormatSize(p.Bytes), p.Workers))
+	p.Steps = append(p.Steps, fmt.Sprintf("copy %s (%s) with %d sessions", objectCount(int64(len(p.Objects))), schema.FormatSize(p.Bytes), p.Workers))
 	if p.Staging {
 		p.Steps = append(p.Steps, "each split through a temporary table: "+redact(r.Plan.Insert))
 	}

@@ -31,7 +31,7 @@ func (a *App) runJob(ctx context.Context, j state.Job, spec *loadspec.Spec) erro
 	if err != nil {
 		return resumeHint(j.ID, err)
 	}
-	a.infof("loaded %d rows from %d objects (%s) into %s in %s, %s", res.Rows, res.Objects, schema.FormatSize(res.Bytes), j.Target,
+	a.infof("loaded %d rows from %s (%s) into %s in %s, %s", res.Rows, objectCount(res.Objects), schema.FormatSize(res.Bytes), j.Target,
 		res.ThisRun.Round(10*time.Millisecond), schema.FormatRate(max(1, int64(float64(res.Bytes)/res.ThisRun.Seconds()))))
 	done, err := st.Job(ctx, j.ID)
 	if err != nil {
@@ -173,7 +173,7 @@ func (l *loadProgress) Progress(p run.Progress) {
 
 func phaseText(p run.Progress) string {
 	if p.Phase == run.PhaseLoad {
-		return fmt.Sprintf("load: %d of %d objects to do, %s", p.ObjectsTotal-p.Objects, p.ObjectsTotal, schema.FormatSize(p.BytesTotal-p.Bytes))
+		return fmt.Sprintf("load: %s of %s to do", schema.FormatSize(p.BytesTotal-p.Bytes), objectCount(p.ObjectsTotal))
 	}
 	return p.Phase
 }

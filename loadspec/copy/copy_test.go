@@ -44,8 +44,16 @@ func TestRetriable(t *testing.T) {
 	}{
 		{nil, false},
 		{errors.New("other"), false},
-		{pg("57P01"), true}, {pg("57P03"), true}, {pg("08006"), true}, {pg("53300"), true}, {pg("40001"), true},
-		{pg("28P01"), false}, {pg("22P02"), false}, {pg("23505"), false}, {pg("53100"), false}, {pg("42P01"), false},
+		{pg("57P01"), true},
+		{pg("57P03"), true},
+		{pg("08006"), true},
+		{pg("53300"), true},
+		{pg("40001"), true},
+		{pg("28P01"), false},
+		{pg("22P02"), false},
+		{pg("23505"), false},
+		{pg("53100"), false},
+		{pg("42P01"), false},
 		{fmt.Errorf("read: %w", io.ErrUnexpectedEOF), true},
 		{fault.New(fault.Unreachable, "", "x: %w", &pgconn.ConnectError{}), true},
 	} {
@@ -101,16 +109,20 @@ func TestPlan(t *testing.T) {
 			s.Output.Mapping = []loadspec.Mapping{{Target: "a", Expr: "Y"}, {Target: "B", Expr: "x"}}
 			s.Format.ForceNotNull = []string{"x"}
 		}, `COPY "public"."T" ("B", "a"` + options + `FORCE_NOT_NULL ("B"), ENCODING 'UTF8')`, "", ""},
-		{"expression", func(s *loadspec.Spec) {
-			s.Columns = []loadspec.Column{{Name: "x", Type: "text"}, {Name: "y", Type: "serial"}}
-			s.Output.Mapping = []loadspec.Mapping{{Target: "a", Expr: "y + 1"}, {Target: "B", Expr: `"x"`}}
-		}, `COPY pg_temp.cw_load_stage ("x", "y"` + options + `ENCODING 'UTF8')`, `CREATE TEMP TABLE IF NOT EXISTS cw_load_stage ("x" text, "y" integer) ON COMMIT DELETE ROWS`,
-			`INSERT INTO "public"."T" ("a", "B") SELECT y + 1, "x" FROM pg_temp.cw_load_stage`},
-		{"a column that is left out", func(s *loadspec.Spec) {
-			s.Columns = []loadspec.Column{{Name: "x", Type: "text"}, {Name: "y", Type: "int"}}
-			s.Output.Mapping = []loadspec.Mapping{{Target: "a", Expr: "y"}}
-		}, `COPY pg_temp.cw_load_stage ("x", "y"` + options + `ENCODING 'UTF8')`, `CREATE TEMP TABLE IF NOT EXISTS cw_load_stage ("x" text, "y" int) ON COMMIT DELETE ROWS`,
-			`INSERT INTO "public"."T" ("a") SELECT "y" FROM pg_temp.cw_load_stage`},
+		{
+			"expression", func(s *loadspec.Spec) {
+				s.Columns = []loadspec.Column{{Name: "x", Type: "text"}, {Name: "y", Type: "serial"}}
+				s.Output.Mapping = []loadspec.Mapping{{Target: "a", Expr: "y + 1"}, {Target: "B", Expr: `"x"`}}
+			}, `COPY pg_temp.cw_load_stage ("x", "y"` + options + `ENCODING 'UTF8')`, `CREATE TEMP TABLE IF NOT EXISTS cw_load_stage ("x" text, "y" integer) ON COMMIT DELETE ROWS`,
+			`INSERT INTO "public"."T" ("a", "B") SELECT y + 1, "x" FROM pg_temp.cw_load_stage`,
+		},
+		{
+			"a column that is left out", func(s *loadspec.Spec) {
+				s.Columns = []loadspec.Column{{Name: "x", Type: "text"}, {Name: "y", Type: "int"}}
+				s.Output.Mapping = []loadspec.Mapping{{Target: "a", Expr: "y"}}
+			}, `COPY pg_temp.cw_load_stage ("x", "y"` + options + `ENCODING 'UTF8')`, `CREATE TEMP TABLE IF NOT EXISTS cw_load_stage ("x" text, "y" int) ON COMMIT DELETE ROWS`,
+			`INSERT INTO "public"."T" ("a") SELECT "y" FROM pg_temp.cw_load_stage`,
+		},
 	} {
 		p, err := plan(t, c.edit)
 		if err != nil {

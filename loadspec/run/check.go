@@ -52,7 +52,7 @@ func Check(ctx context.Context, o Options) (*Report, error) {
 	if err := j.privileges(ctx, conn); err != nil {
 		return nil, err
 	}
-	rep := &Report{Server: j.server, Plan: j.plan, Workers: j.workers}
+	rep := &Report{Warnings: []string{}, Server: j.server, Plan: j.plan, Workers: j.workers}
 	if rep.Objects, err = j.set.List(ctx); err != nil {
 		return nil, err
 	}

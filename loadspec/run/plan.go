@@ -130,7 +130,7 @@ func (r *retry) again(ctx context.Context, err error) bool {
 	r.j.state.waiting(err)
 	t := time.NewTimer(r.wait)
 	defer t.Stop()
-	r.wait = min(2*r.wait, 5*time.Second)
+	r.wait = min(2*r.wait, 2*time.Second)
 	select {
 	case <-t.C:
 		return true
