@@ -238,12 +238,16 @@ func (h *Host) pushSFTP(ctx context.Context, f *os.File, target, sum string, siz
 	return true, h.fileError("write", target, err)
 }
 
+// removeScript removes a file twice: a server whose connection broke may
+// still be about to make it, from what it has read of that.
+const removeScript = `rm -f -- "$1" && sleep 1 && rm -f -- "$1"`
+
 // removeLater removes a temporary file after a failure, on a new connection
 // when it must be, whatever became of the context.
 func (h *Host) removeLater(ctx context.Context, tmp string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if _, err := h.Run(ctx, Cmd{Args: []string{"rm", "-f", "--", tmp}}); err != nil {
+	if _, err := h.Run(ctx, Cmd{Args: []string{"/bin/sh", "-c", removeScript, "cw-remove", tmp}}); err != nil {
 		h.pool.log.Warn("temporary file left behind", "host", h.t.Name, "file", tmp, "error", err)
 	}
 }
