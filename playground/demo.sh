@@ -98,8 +98,8 @@ GPLOAD:
   OUTPUT: [ {TABLE: public.lineitem} ]
 END
 run cw load check "$work/lineitem.yaml"
-printf '$ cw load run lineitem.yaml --limit 20MB/s\n'
-cw load run "$work/lineitem.yaml" --limit 20MB/s --yes --progress plain &
+printf '$ cw load run lineitem.yaml --limit 10MB/s\n'
+cw load run "$work/lineitem.yaml" --limit 10MB/s --yes --progress plain &
 load=$!
 job=
 for _ in $(seq 100); do
@@ -110,7 +110,7 @@ done
 [ -n "$job" ] || fail "the load did not start"
 sleep 4
 run cw load list
-run cw load limit "$job" 80MB/s
+run cw load limit "$job" 25MB/s
 sleep 3
 run cw load list
 run cw load limit "$job" none
