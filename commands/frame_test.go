@@ -47,6 +47,9 @@ func TestRedact(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"postgres://dw:s3cret@db/x":            "postgres://dw:[redacted]@db/x",
+		`{"password": "s3cret", "a": 1}`:       `{"password": [redacted], "a": 1}`,
+		"  - PASSWORD: s3cret":                 "  - PASSWORD: [redacted]",
+		"wrong or missing password: failed to": "wrong or missing password: failed to",
 		"alter role dw password 's3cret'":      "alter role dw password [redacted]",
 		"PASSWORD: s3cret":                     "PASSWORD: [redacted]",
 		"aws_secret_access_key=s3cret":         "aws_secret_access_key=[redacted]",

@@ -37,9 +37,14 @@ var secretKey = regexp.MustCompile(`(?i)(passw|passphrase|secret|token|credentia
 var (
 	// urlPassword is the password in scheme://user:password@host.
 	urlPassword = regexp.MustCompile(`(://[^/\s:@]*:)[^@\s]+@`)
-	// assigned is password=… and "password: …" in free text and SQL.
-	assigned = regexp.MustCompile(`(?i)\b(\w*passw(?:or)?d|passphrase|token|(?:\w*_)?secret(?:_?access)?(?:_?key)?)(['"]?\s*[=:]?\s*)('[^']*'|"[^"]*"|[^\s,;&'"]+)`)
+	// assigned is password=… anywhere, and "password: …" where it is a key of
+	// YAML or JSON: in prose it is a sentence.
+	assigned = regexp.MustCompile(`(?im)(\b` + secretWord + `['"]?\s*=\s*|(?:^[\s-]*|[{,]\s*)['"]?` + secretWord + `['"]?\s*:\s*)('[^']*'|"[^"]*"|[^\s,;&'"}]+)`)
+	// sqlPassword is PASSWORD '…' of SQL.
+	sqlPassword = regexp.MustCompile(`(?i)(\b` + secretWord + `\s+)'[^']*'`)
 )
+
+const secretWord = `(?:\w*passw(?:or)?d|passphrase|token|(?:\w*_)?secret(?:_?access)?(?:_?key)?)`
 
 const redacted = "[redacted]"
 
@@ -65,11 +70,6 @@ func redactAttr(_ []string, at slog.Attr) slog.Attr {
 // stay, since they are what one looks for.
 func redact(text string) string {
 	text = urlPassword.ReplaceAllString(text, "${1}"+redacted+"@")
-	return assigned.ReplaceAllStringFunc(text, func(m string) string {
-		p := assigned.FindStringSubmatch(m)
-		if p[2] == "" || strings.TrimSpace(p[2]) == "" && !strings.HasPrefix(p[3], "'") {
-			return m // prose: "password authentication failed"
-		}
-		return p[1] + p[2] + redacted
-	})
+	text = sqlPassword.ReplaceAllString(text, "${1}"+redacted)
+	return assigned.ReplaceAllString(text, "${1}"+redacted)
 }
