@@ -61,14 +61,24 @@ func (e *Engine) putRole(ctx context.Context, n cluster.Node, name, attributes, 
 	if err != nil {
 		return err
 	}
-	verb := "create"
-	if r, err := e.role(ctx, n, name); err != nil {
-		return err
-	} else if r != nil {
-		verb = "alter"
-	}
-	_, err = e.sql(ctx, n, fmt.Sprintf("%s role %s %s password %s;\n", verb, ident(name), attributes, literal(v)))
+	return e.alter(ctx, n,
+		once("create role "+ident(name), "pg_authid where rolname = "+literal(name))+
+			fmt.Sprintf("alter role %s %s password %s;\n", ident(name), attributes, literal(v)))
+}
+
+// alter runs statements of psql one after the other with those of any other
+// cw. A cw that was killed leaves a session that goes on to the end of its
+// statement: the lock makes what follows wait until that is known.
+func (e *Engine) alter(ctx context.Context, n cluster.Node, statements string) error {
+	const lock = "set lock_timeout = '2min';\nselect pg_advisory_lock(hashtext('cw cluster'));\n"
+	_, err := e.sql(ctx, n, lock+statements)
 	return err
+}
+
+// once is a statement that is run only when from (a FROM clause with its
+// WHERE) finds nothing.
+func once(statement, from string) string {
+	return fmt.Sprintf("select %s where not exists (select from %s) \\gexec\n", literal(statement), from)
 }
 
 // adminStep makes the owner of the database. The owner may make databases and
@@ -93,8 +103,7 @@ func (e *Engine) adminStep(n cluster.Node) step.Step {
 			if err := e.putRole(ctx, n, name, "login createdb createrole", pw); err != nil {
 				return fmt.Errorf("creating role %s: %w", name, err)
 			}
-			_, err = e.sql(ctx, n, "grant pg_monitor to "+ident(name)+";\n")
-			return err
+			return e.alter(ctx, n, "grant pg_monitor to "+ident(name)+";\n")
 		},
 	}
 }
@@ -113,8 +122,9 @@ func (e *Engine) databaseStep(n cluster.Node) step.Step {
 			return step.Observed{Done: there, Note: choose(there, "exists", "missing")}, err
 		},
 		Apply: func(ctx context.Context) error {
-			_, err := e.sql(ctx, n, fmt.Sprintf("create database %s owner %s template template0 encoding %s lc_collate %s lc_ctype %s;\n",
-				ident(d.Name), ident(d.Admin), literal(d.Encoding), literal(d.Locale), literal(d.Locale)))
+			create := fmt.Sprintf("create database %s owner %s template template0 encoding %s lc_collate %s lc_ctype %s",
+				ident(d.Name), ident(d.Admin), literal(d.Encoding), literal(d.Locale), literal(d.Locale))
+			err := e.alter(ctx, n, once(create, "pg_database where datname = "+literal(d.Name)))
 			if err != nil {
 				return fmt.Errorf("creating database %s: %w", d.Name, err)
 			}
@@ -162,14 +172,12 @@ func (e *Engine) replicationStep(p cluster.Node, standbys []cluster.Node) step.S
 			if err := e.putRole(ctx, p, cluster.ReplicationRole, "login replication", pw); err != nil {
 				return fmt.Errorf("creating role %s: %w", cluster.ReplicationRole, err)
 			}
-			lack, err := missing(ctx)
-			if err != nil {
-				return err
+			var slots strings.Builder
+			for _, n := range standbys {
+				fmt.Fprintf(&slots, "select pg_create_physical_replication_slot(%[1]s, true) where not exists (select from pg_replication_slots where slot_name = %[1]s);\n", literal(slot(n)))
 			}
-			for _, name := range lack {
-				if _, err := e.sql(ctx, p, fmt.Sprintf("select pg_create_physical_replication_slot(%s, true);\n", literal(name))); err != nil {
-					return fmt.Errorf("creating slot %s: %w", name, err)
-				}
+			if err := e.alter(ctx, p, slots.String()); err != nil {
+				return fmt.Errorf("creating the standbys' replication slots: %w", err)
 			}
 			return nil
 		},
