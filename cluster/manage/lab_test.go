@@ -225,7 +225,20 @@ func (l *lab) processes() []int {
 	return out
 }
 
+// killAll ends what still runs: servers by an immediate shutdown first, since
+// one that is killed leaves its shared memory in /dev/shm.
 func (l *lab) killAll() {
+	for _, pid := range l.processes() {
+		_ = syscall.Kill(pid, syscall.SIGQUIT)
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for range 250 {
+		if len(l.processes()) == 0 {
+			return
+		}
+		<-tick.C
+	}
 	for _, pid := range l.processes() {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
