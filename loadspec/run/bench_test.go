@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -54,6 +55,7 @@ type bench struct {
 	size    int64
 	rows    int64
 	pairs   int
+	rss     int64 // MiB, of the last command
 	env     []string
 }
 
@@ -142,6 +144,9 @@ func (b *bench) timed(cmd *exec.Cmd) (wall, cpu float64) {
 	if err := b.pg.Connect(b.t, "postgres").QueryRow(b.t.Context(), "select count(*) from lineitem").Scan(&n); err != nil || n != b.rows {
 		b.t.Fatalf("%s: %d rows, want %d (%v)", cmd, n, b.rows, err)
 	}
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		b.rss = usage.Maxrss >> 10
+	}
 	return took, (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
 }
 
@@ -158,8 +163,8 @@ func (b *bench) compare(name, file string, goal float64, other func() *exec.Cmd)
 	}
 	mb := float64(b.size) / 1e6
 	m, o := median(cw), median(theirs)
-	fmt.Printf("%-16s %8.0f MB  psql %6.2f s %6.1f MB/s   cw %6.2f s %6.1f MB/s   cw/psql %.2f (goal %.2f)  client CPU s: psql %.2f, cw %.2f  all: psql %.2f cw %.2f\n",
-		name, mb, o, mb/o, m, mb/m, o/m, goal, median(theirCPU), median(cwCPU), theirs, cw)
+	fmt.Printf("%-16s %8.0f MB  psql %6.2f s %6.1f MB/s   cw %6.2f s %6.1f MB/s   cw/psql %.2f (goal %.2f)  client CPU s: psql %.2f, cw %.2f; cw %d MiB  all: psql %.2f cw %.2f\n",
+		name, mb, o, mb/o, m, mb/m, o/m, goal, median(theirCPU), median(cwCPU), b.rss, theirs, cw)
 	return o/m >= goal
 }
 
@@ -174,7 +179,8 @@ func median(v []float64) float64 {
 func (b *bench) limits() bool {
 	b.t.Helper()
 	b.pg.Exec(b.t, "postgres", "truncate lineitem, cw.load_ledger")
-	cmd := b.load(b.csv, "--limit", "6MB/s")
+	base := float64(b.size) / 100 // so that the object lasts for all windows
+	cmd := b.load(b.csv, "--limit", fmt.Sprintf("%.0fB/s", 2*base))
 	if err := cmd.Start(); err != nil {
 		b.t.Fatal(err)
 	}
@@ -194,7 +200,7 @@ func (b *bench) limits() bool {
 		b.t.Fatal(err)
 	}
 	ok := true
-	for _, limit := range []float64{6e6, 15e6, 3e6} {
+	for _, limit := range []float64{2 * base, 4 * base, base} {
 		set := exec.CommandContext(b.t.Context(), b.cw, "load", "limit", job, fmt.Sprintf("%.0fB/s", limit), "-q")
 		set.Env = b.env
 		if out, err := set.CombinedOutput(); err != nil {
