@@ -152,6 +152,7 @@ func (l *lab) listen(i int, addr string) *sshtest.Server {
 	l.t.Helper()
 	s, err := sshtest.Listen(sshtest.Options{
 		Addr: addr, AuthorizedKeys: []ssh.PublicKey{l.pub}, HostKeys: []ssh.Signer{l.keys[i]}, Credential: l.cred, Home: l.data,
+		Env: []string{"PATH=" + filepath.Join(l.data, "bin") + ":/usr/bin:/bin"}, // bin: where tests put programs of their own
 	})
 	if err != nil {
 		l.t.Fatal(err)
