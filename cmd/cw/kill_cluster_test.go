@@ -36,7 +36,7 @@ func TestKillCreateThenResume(t *testing.T) {
 	whole := time.Since(started)
 	deleteCluster(t, u, name, dir)
 
-	for round := range rounds(t, 4) {
+	for round := range rounds(t, 3) {
 		after := time.Duration(rand.Float64() * float64(whole)) //nolint:gosec // no secret
 		killed := u.killAfter(after, "cluster", "create", "-f", topology, "--yes")
 		t.Logf("round %d: killed=%v after %v of %v", round, killed, after.Round(time.Millisecond), whole.Round(time.Millisecond))
@@ -70,7 +70,7 @@ func TestKillCreateThenDelete(t *testing.T) {
 	u := newUser(t)
 	topology, dir := u.playground(2)
 	name := clusterName(t, topology)
-	for range rounds(t, 3) {
+	for range rounds(t, 2) {
 		u.killAfter(time.Duration(rand.Int64N(int64(4*time.Second))), "cluster", "create", "-f", topology, "--yes") //nolint:gosec // no secret
 		if a := u.cw("cluster", "delete", name, "--confirm", name); a.code != 0 && !strings.Contains(a.errOut, "cw cluster list") {
 			t.Fatalf("delete: exit code %d\n%s", a.code, a.errOut)
