@@ -40,7 +40,8 @@ func TestRunReportsWhatTheCommandDid(t *testing.T) {
 		{"empty standard input", Cmd{Args: []string{"cat"}, Stdin: strings.NewReader("")}, "", "", 0},
 		{"input nobody reads", Cmd{Args: []string{"true"}, Stdin: bytes.NewReader(make([]byte, 5<<20))}, "", "", 0},
 		{"sbin is in PATH", Cmd{Args: []string{"sh", "-c", `case :$PATH: in *:/usr/sbin:*) echo yes;; esac`}}, "yes\n", "", 0},
-		{"signals are not ignored", Cmd{Args: []string{"grep", "SigIgn", "/proc/self/status"}}, "SigIgn:\t0000000000000000\n", "", 0},
+		{"interrupts are not ignored", Cmd{Args: []string{"sh", "-c", "kill -INT $$; echo ignored"}}, "", "", 128 + 2},
+		{"quits are not ignored", Cmd{Args: []string{"sh", "-c", "kill -QUIT $$; echo ignored"}}, "", "", 128 + 3},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

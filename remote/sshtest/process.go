@@ -134,6 +134,7 @@ func (s *Server) run(raw net.Conn, ch ssh.Channel, reqs <-chan *ssh.Request, arg
 	case <-gone:
 	}
 	closeAll(p.outR, p.errR)
+	<-drained // nobody may write while CloseWrite runs
 	_ = ch.CloseWrite()
 }
 
