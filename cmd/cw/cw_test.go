@@ -77,7 +77,7 @@ type answer struct {
 }
 
 func (u *user) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(u.bin, args...) //nolint:noctx // ends by itself or is killed by the test
+	cmd := exec.Command(u.bin, args...)
 	cmd.Env, cmd.Dir = u.env, u.home
 	return cmd
 }
