@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"cw/fault"
@@ -139,24 +137,4 @@ func (a *App) event(ctx context.Context, e state.Event) {
 
 func usagef(hint, format string, args ...any) error {
 	return fault.New(fault.Usage, hint, format, args...)
-}
-
-func readFileArg(io *Streams, path string) (name string, data []byte, err error) {
-	if path == "-" {
-		data, err = readAll(io.In)
-		return "<stdin>", data, err
-	}
-	data, err = os.ReadFile(path)
-	if err != nil {
-		return path, nil, usagef("", "%s", strings.TrimPrefix(err.Error(), "open "))
-	}
-	return path, data, nil
-}
-
-func readAll(r io.Reader) ([]byte, error) {
-	data, err := io.ReadAll(r)
-	if err != nil {
-		return nil, fmt.Errorf("read standard input: %w", err)
-	}
-	return data, nil
 }

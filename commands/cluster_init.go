@@ -1,11 +1,6 @@
 package commands
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"cw/cluster"
@@ -43,25 +38,5 @@ func (a *App) clusterInit(file string, o clusterInitOptions) error {
 	if _, err := cluster.Parse(file, []byte(text)); err != nil {
 		return err
 	}
-	if file == "-" {
-		_, err := fmt.Fprint(a.IO.Out, text)
-		return err
-	}
-	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
-	if o.force {
-		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
-	}
-	f, err := os.OpenFile(file, flags, 0o644) //nolint:gosec // a topology holds no secrets
-	if errors.Is(err, fs.ErrExist) {
-		return usagef("name another file, or add --force", "%s exists already", file)
-	}
-	if err != nil {
-		return fmt.Errorf("write the topology: %w", err)
-	}
-	_, err = f.WriteString(text)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write the topology: %w", err)
-	}
-	a.infof("wrote %s: edit it, then: cw cluster check -f %s", file, file)
-	return nil
+	return a.writeSample(file, text, o.force, "cw cluster check -f")
 }

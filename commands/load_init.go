@@ -1,11 +1,6 @@
 package commands
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"cw/loadspec"
@@ -42,25 +37,5 @@ func (a *App) loadInit(file string, o loadInitOptions) error {
 	if _, err := loadspec.Parse("the new file", []byte(text)); err != nil {
 		return err
 	}
-	if file == "-" {
-		_, err := fmt.Fprint(a.IO.Out, text)
-		return err
-	}
-	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
-	if o.force {
-		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
-	}
-	f, err := os.OpenFile(file, flags, 0o644) //nolint:gosec // the template holds no secrets
-	if errors.Is(err, fs.ErrExist) {
-		return usagef("name another file, or add --force", "%s exists already", file)
-	}
-	if err != nil {
-		return fmt.Errorf("write the control file: %w", err)
-	}
-	_, err = f.WriteString(text)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write the control file: %w", err)
-	}
-	a.infof("wrote %s: edit it, then: cw load check %s", file, file)
-	return nil
+	return a.writeSample(file, text, o.force, "cw load check")
 }
