@@ -17,7 +17,7 @@ deps-test:
 	@.ci/deps test
 
 demo: deps-demo build ## three hosts, a cluster, an object store and a load whose speed changes while it runs
-	@go build -C tools -o ../bin/ ./s3server ./lineitem
+	@go build -C tools -o ../bin/ ./...
 	@playground/demo.sh
 
 test: deps-test ## all tests, with the race detector
@@ -35,7 +35,7 @@ lint: bin/golangci-lint-$(GOLANGCI) ## vet and golangci-lint
 check: lint test ## what CI checks before the demo
 
 bench: deps-test build ## ratios against psql \copy and gunzip, side by side
-	@go build -C tools -o ../bin/ ./s3server ./lineitem
+	@go build -C tools -o ../bin/ ./...
 	CW_BENCH=1 CGO_ENABLED=0 go test -count=1 -timeout 60m -run '^TestBench' -v ./loadspec/run/...
 
 fuzz: ## every fuzz target for 20 seconds

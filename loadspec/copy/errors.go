@@ -188,7 +188,28 @@ func NoServer(err error) bool {
 	return errors.As(err, &connect) && !errors.As(err, &pg)
 }
 
+// brief says of a failed connection only why: pgx tells every address and
+// TLS mode it tried.
+type brief struct{ error }
+
+func (b brief) Error() string {
+	var pg *pgconn.PgError
+	var network *net.OpError
+	switch {
+	case errors.As(b.error, &pg):
+		return pg.Error()
+	case errors.As(b.error, &network):
+		return network.Op + ": " + network.Err.Error()
+	default:
+		return b.error.Error()
+	}
+}
+
+// Unwrap gives the whole error.
+func (b brief) Unwrap() error { return b.error }
+
 func connectError(cfg *pgx.ConnConfig, err error) error {
+	err = brief{err}
 	where := fmt.Sprintf("database %s on %s:%d as %s", cfg.Database, cfg.Host, cfg.Port, cfg.User)
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
