@@ -39,10 +39,11 @@ const placeScript = `s=$(sha256sum <"$4") || exit
 [ "${s%% *}" = "$2" ] || exit 90
 chmod "$3" -- "$4" && { sync -d -- "$4" 2>/dev/null || :; } && mv -fT -- "$4" "$1"`
 
-// adoptScript is placeScript for a file that SFTP has brought.
-const adoptScript = `[ -d "$1" ] && { rm -f -- "$4"; exit 92; }
-trap 'rm -f -- "$4"' EXIT
+// adoptScript is placeScript for a file that SFTP has brought, in a folder of
+// its own.
+const adoptScript = `trap 'rm -rf -- "${4%/*}"' EXIT
 trap 'exit 143' TERM HUP INT
+[ -d "$1" ] && exit 92
 ` + placeScript
 
 // WriteFile puts data at path atomically: a temporary file beside it,
@@ -219,10 +220,17 @@ func (h *Host) pushSFTP(ctx context.Context, f *os.File, target, sum string, siz
 	if err != nil {
 		return false, nil //nolint:nilerr // no SFTP there: exec does it, and reports what is really wrong
 	}
-	tmp := temporary(target)
+	// The file arrives in a folder of its own beside the target. Removing the
+	// folder also ends what a server whose connection broke is still to do.
+	dir := temporary(target)
+	tmp := path.Join(dir, "file")
+	if _, err := h.Run(ctx, Cmd{Args: []string{"mkdir", "-m", "700", "--", dir}}); err != nil {
+		h.removeAfter(ctx, err, dir)
+		return true, h.fileError("write", target, err)
+	}
 	defer context.AfterFunc(ctx, func() { _ = client.Close() })()
 	if err := h.upload(client.OpenFile, tmp, f, size); err != nil {
-		h.removeLater(ctx, tmp)
+		h.remove(ctx, dir)
 		switch {
 		case ctx.Err() != nil:
 			return true, fmt.Errorf("%s: push %s: %w", h.t.Name, target, context.Cause(ctx))
@@ -232,22 +240,28 @@ func (h *Host) pushSFTP(ctx context.Context, f *os.File, target, sum string, siz
 		return true, fmt.Errorf("%s: push %s: %w", h.t.Name, target, err)
 	}
 	_, err = h.Run(ctx, Cmd{Args: []string{"/bin/sh", "-c", adoptScript, "cw-adopt", target, sum, modeWord(o.Mode), tmp}})
-	if err != nil && fault.KindOf(err) == fault.Unreachable || ctx.Err() != nil {
-		h.removeLater(ctx, tmp)
-	}
+	h.removeAfter(ctx, err, dir)
 	return true, h.fileError("write", target, err)
 }
 
-// removeScript removes a file twice: a server whose connection broke may
-// still be about to make it, from what it has read of that.
-const removeScript = `rm -f -- "$1" && sleep 1 && rm -f -- "$1"`
+// removeAfter removes a temporary folder when a command ended so that nobody
+// knows whether it made or removed it.
+func (h *Host) removeAfter(ctx context.Context, err error, dir string) {
+	if ctx.Err() != nil || err != nil && fault.KindOf(err) == fault.Unreachable {
+		h.remove(ctx, dir)
+	}
+}
 
-// removeLater removes a temporary file after a failure, on a new connection
-// when it must be, whatever became of the context.
-func (h *Host) removeLater(ctx context.Context, tmp string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+// removeScript removes a folder for three seconds: a server whose connection
+// broke may still be about to start the command that makes it.
+const removeScript = `for i in 1 2 3 4 5 6; do rm -rf -- "$1" || exit; sleep 0.5; done; rm -rf -- "$1"`
+
+// remove removes a temporary folder after a failure, on a new connection when
+// it must be, whatever became of the context.
+func (h *Host) remove(ctx context.Context, dir string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	if _, err := h.Run(ctx, Cmd{Args: []string{"/bin/sh", "-c", removeScript, "cw-remove", tmp}}); err != nil {
-		h.pool.log.Warn("temporary file left behind", "host", h.t.Name, "file", tmp, "error", err)
+	if _, err := h.Run(ctx, Cmd{Args: []string{"/bin/sh", "-c", removeScript, "cw-remove", dir}}); err != nil {
+		h.pool.log.Warn("temporary folder left behind", "host", h.t.Name, "folder", dir, "error", err)
 	}
 }
