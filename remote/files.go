@@ -244,10 +244,11 @@ func (h *Host) pushSFTP(ctx context.Context, f *os.File, target, sum string, siz
 	return true, h.fileError("write", target, err)
 }
 
-// removeAfter removes a temporary folder when a command ended so that nobody
-// knows whether it made or removed it.
+// removeAfter removes a temporary folder when a command ended without its
+// status, so that nobody knows whether it made or removed it.
 func (h *Host) removeAfter(ctx context.Context, err error, dir string) {
-	if ctx.Err() != nil || err != nil && fault.KindOf(err) == fault.Unreachable {
+	var exit *ExitError
+	if ctx.Err() != nil || err != nil && !errors.As(err, &exit) {
 		h.remove(ctx, dir)
 	}
 }
