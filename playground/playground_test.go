@@ -47,6 +47,11 @@ func TestUpServesHostsAndDownLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { // of a test that failed half-way
+		if s.Running() {
+			_, _ = playground.Down(context.WithoutCancel(t.Context()), s)
+		}
+	})
 	if _, err := playground.Up(t.Context(), o); !errors.Is(err, playground.ErrUp) {
 		t.Errorf("up twice: %v", err)
 	}
