@@ -101,7 +101,8 @@ func newPlaygroundDown(a *App) *cobra.Command {
 	var dir string
 	c := &cobra.Command{
 		Use: "down", Short: "Stop the hosts and remove everything they hold", Args: noArgs,
-		Long: "Stop the hosts, databases that still run on them, and remove the folder." + exitHelp(),
+		Long:    "Stop the hosts, databases that still run on them, and remove the folder." + exitHelp(),
+		Example: "  cw playground down\n  cw playground down --dir /tmp/play",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.playgroundDown(cmd.Context(), dir)
 		},
@@ -159,6 +160,7 @@ func newPlaygroundStatus(a *App) *cobra.Command {
 	var dir string
 	c := &cobra.Command{
 		Use: "status", Short: "Show the hosts of the playground", Args: noArgs, Long: "Show the hosts of the playground." + exitHelp(),
+		Example: "  cw playground status -o json",
 		RunE: func(*cobra.Command, []string) error {
 			dir, err := a.playgroundDir(dir)
 			if err != nil {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
@@ -219,14 +217,4 @@ func (h *Host) DialContext(ctx context.Context, network, addr string) (net.Conn,
 			<-c.dead
 		}
 	}
-}
-
-// DefaultFiles are the files a person's ssh uses: ~/.ssh/config, and the
-// known_hosts files of the person and the machine.
-func DefaultFiles() (config string, knownHosts []string) {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", []string{"/etc/ssh/ssh_known_hosts"}
-	}
-	return filepath.Join(home, ".ssh", "config"), []string{filepath.Join(home, ".ssh", "known_hosts"), "/etc/ssh/ssh_known_hosts"}
 }

@@ -37,7 +37,7 @@ type Target struct {
 type Options struct {
 	KnownHosts     string        // file that is read first and that accept-new adds to
 	UserKnownHosts []string      // further known_hosts files, only read
-	ConfigFile     string        // ssh_config file; "" reads none; see DefaultFiles
+	ConfigFile     string        // ssh_config file; "" reads none
 	ConnectTimeout time.Duration // TCP, handshake and log-in of one attempt; 0 is 10 s
 	KeepAlive      time.Duration // between signs of life, three missed end the connection; 0 is 15 s
 	// Prompt asks the person at the terminal for a secret; nil never asks.
