@@ -40,6 +40,13 @@ type Node struct {
 	Port          int    `json:"port"`
 	Dir           string `json:"dir"`      // everything of the node: data, log, socket, keys
 	DataDir       string `json:"data_dir"` // the engine's data directory
+
+	// Address is where other nodes reach this one, when that is not Host.Peer of
+	// its host: hosts with several interconnect addresses spread them.
+	Address string `json:"address,omitempty"`
+	// Socket and ConfigFile are set for clusters that cw did not make.
+	Socket     string `json:"socket,omitempty"`      // folder of the unix socket
+	ConfigFile string `json:"config_file,omitempty"` // postgresql.conf outside the data directory
 }
 
 // Name is the node's short name, n1 for id 1: its folder, its replication
@@ -47,7 +54,12 @@ type Node struct {
 func (n Node) Name() string { return "n" + strconv.Itoa(n.ID) }
 
 // SocketDir is the folder of the node's unix socket.
-func (n Node) SocketDir() string { return path.Join(n.Dir, "run") }
+func (n Node) SocketDir() string {
+	if n.Socket != "" {
+		return n.Socket
+	}
+	return path.Join(n.Dir, "run")
+}
 
 func nodeDir(dataDir, clusterName string, id int) string {
 	return path.Join(dataDir, clusterName, Node{ID: id}.Name())
@@ -69,7 +81,7 @@ type Layout struct {
 // Primary is the node that takes writes (the coordinator).
 func (l *Layout) Primary() Node {
 	for _, n := range l.Nodes {
-		if n.Role == NodePrimary || n.Role == NodeCoordinator {
+		if n.Content < 0 && (n.Role == NodePrimary || n.Role == NodeCoordinator) {
 			return n
 		}
 	}
@@ -85,6 +97,34 @@ func (l *Layout) Standbys() []Node {
 		}
 	}
 	return out
+}
+
+// Node returns the node of a name.
+func (l *Layout) Node(name string) (Node, bool) {
+	for _, n := range l.Nodes {
+		if n.Name() == name {
+			return n, true
+		}
+	}
+	return Node{}, false
+}
+
+// Promote swaps the roles of the primary and of a standby: what was the
+// primary is a standby from now on, even if it is gone and must be recovered.
+func (l *Layout) Promote(name string) {
+	old := l.Primary()
+	to, ok := l.Node(name)
+	if !ok || to.ID == old.ID {
+		return
+	}
+	for i := range l.Nodes {
+		switch n := &l.Nodes[i]; n.ID {
+		case old.ID:
+			n.Role, n.PreferredRole = to.Role, to.Role
+		case to.ID:
+			n.Role, n.PreferredRole = old.Role, old.Role
+		}
+	}
 }
 
 // On are the nodes of a host.

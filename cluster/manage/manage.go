@@ -36,6 +36,12 @@ const (
 	VerbStart   = "start"
 	VerbStop    = "stop"
 	VerbRestart = "restart"
+	VerbReload  = "reload"
+	VerbRecover = "recover"
+	VerbPromote = "promote"
+	VerbExpand  = "expand"
+	VerbShrink  = "shrink"
+	VerbConfig  = "config"
 	VerbDelete  = "delete"
 )
 

@@ -40,8 +40,13 @@ type Operation struct {
 
 // params is what a run must remember to be resumed, kept with its plan.
 type params struct {
-	Mode  cluster.StopMode `json:"mode,omitempty"`
-	Token string           `json:"token"` // the same for a run and its resumption
+	Mode    cluster.StopMode        `json:"mode,omitempty"`
+	Token   string                  `json:"token"` // the same for a run and its resumption
+	Recover *cluster.RecoverOptions `json:"recover,omitempty"`
+	Promote *cluster.PromoteOptions `json:"promote,omitempty"`
+	Nodes   []int                   `json:"nodes,omitempty"` // of expand and shrink
+	Config  *cluster.ConfigChange   `json:"config,omitempty"`
+	Undo    *cluster.ConfigChange   `json:"undo,omitempty"` // what takes Config back
 }
 
 // plannedRun is what state.Run.Plan holds.
@@ -59,7 +64,7 @@ type Outcome struct {
 }
 
 // operation plans a verb.
-func (m *Manager) operation(k *known, verb string, p params) (*Operation, error) {
+func (m *Manager) operation(ctx context.Context, k *known, verb string, p params) (*Operation, error) {
 	if p.Token == "" {
 		p.Token = state.NewID("t")
 	}
@@ -82,8 +87,26 @@ func (m *Manager) operation(k *known, verb string, p params) (*Operation, error)
 		steps, err = eng.Stop(p.Mode)
 	case VerbRestart:
 		steps, err = eng.Restart(p.Mode)
+	case VerbReload:
+		steps, err = eng.Reload()
 	case VerbDelete:
 		steps, err = eng.Delete()
+	case VerbRecover:
+		steps, err = eng.Recover(ctx, *p.Recover)
+	case VerbPromote:
+		var to cluster.Node
+		if to, steps, err = eng.Promote(ctx, *p.Promote); err == nil {
+			op.params.Promote = &cluster.PromoteOptions{Node: to.Name(), Force: p.Promote.Force}
+		}
+	case VerbExpand:
+		steps, err = eng.Grow(k.nodes(p.Nodes))
+	case VerbShrink:
+		steps, err = eng.Shrink(k.nodes(p.Nodes))
+	case VerbConfig:
+		var undo cluster.ConfigChange
+		if steps, undo, err = eng.Configure(ctx, *p.Config); err == nil && p.Undo == nil {
+			op.params.Undo = &undo // of the first attempt: a resumed one sees its own changes
+		}
 	default:
 		err = fmt.Errorf("run of verb %q cannot be planned by this version of cw", verb)
 	}
@@ -228,12 +251,18 @@ func (op *Operation) notCleaned(err error) string {
 	return text
 }
 
+// pastOf are the verbs as events call what was done.
+var pastOf = map[string]string{ //nolint:gochecknoglobals // constant table
+	VerbCreate: "created", VerbStart: "started", VerbStop: "stopped", VerbRestart: "restarted", VerbReload: "reloaded", VerbDelete: "deleted",
+	VerbRecover: "recovered", VerbPromote: "promoted", VerbExpand: "expanded", VerbShrink: "shrunk", VerbConfig: "configured",
+}
+
 // finish records success.
 func (op *Operation) finish(ctx context.Context, run state.Run) error {
 	if err := op.m.Store.FinishRun(ctx, run.ID, state.Done, ""); err != nil {
 		return err
 	}
-	kind := map[string]string{VerbCreate: "created", VerbStart: "started", VerbStop: "stopped", VerbRestart: "restarted", VerbDelete: "deleted"}[op.Verb]
+	kind := pastOf[op.Verb]
 	op.event(ctx, state.Event{Kind: kind, Message: "cluster " + op.Cluster + " " + kind})
 	switch op.Verb {
 	case VerbDelete:
@@ -247,8 +276,16 @@ func (op *Operation) finish(ctx context.Context, run state.Run) error {
 		return nil
 	case VerbStop:
 		op.k.record.State = state.ClusterStopped
+	case VerbReload, VerbConfig: // of a cluster as it is
+	case VerbPromote:
+		op.k.lay.Promote(op.params.Promote.Node)
+	case VerbShrink:
+		op.k.drop(op.params.Nodes)
 	default:
 		op.k.record.State = state.ClusterUp
+	}
+	if err := op.k.encode(); err != nil {
+		return err
 	}
 	return op.m.Store.PutCluster(ctx, op.k.record)
 }

@@ -38,7 +38,7 @@ func (m *Manager) Create(ctx context.Context, t *cluster.Topology) (*Operation, 
 		}
 		k.top = t // how to reach the hosts may have been corrected
 	}
-	op, err := m.operation(k, VerbCreate, params{})
+	op, err := m.operation(ctx, k, VerbCreate, params{})
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func (m *Manager) existing(ctx context.Context, name, verb string, p params) (*O
 	if s := k.record.State; s == state.ClusterCreating || s == state.ClusterDeleting {
 		return nil, fault.New(fault.Usage, "cw cluster resume "+name, "cluster %s: its %s is not finished", name, verbOf(s))
 	}
-	op, err := m.operation(k, verb, p)
+	op, err := m.operation(ctx, k, verb, p)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (m *Manager) Delete(ctx context.Context, name string) (*Operation, error) {
 	if k.top.Protected {
 		return nil, fault.New(fault.Usage, "set protected: false in its topology and run: cw cluster create -f FILE", "cluster %s is protected: it cannot be deleted", name)
 	}
-	op, err := m.operation(k, VerbDelete, params{})
+	op, err := m.operation(ctx, k, VerbDelete, params{})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,193 @@
+package manage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cw/cluster"
+	"cw/cluster/hostprep"
+	"cw/fault"
+	"cw/state"
+)
+
+// nodes are the nodes of the layout with these ids.
+func (k *known) nodes(ids []int) []cluster.Node {
+	var out []cluster.Node
+	for _, n := range k.lay.Nodes {
+		if slices.Contains(ids, n.ID) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// drop takes nodes out of the layout, and hosts that carry none any more out
+// of the topology.
+func (k *known) drop(ids []int) {
+	hosts := map[string]bool{}
+	for _, n := range k.nodes(ids) {
+		hosts[n.Host] = true
+	}
+	k.lay.Nodes = slices.DeleteFunc(k.lay.Nodes, func(n cluster.Node) bool { return slices.Contains(ids, n.ID) })
+	k.top.Hosts = slices.DeleteFunc(k.top.Hosts, func(h cluster.Host) bool { return hosts[h.Name] && len(k.lay.On(h.Name)) == 0 })
+}
+
+// Reload plans to have all nodes read their configuration files again.
+func (m *Manager) Reload(ctx context.Context, name string) (*Operation, error) {
+	return m.existing(ctx, name, VerbReload, params{})
+}
+
+// Recover plans to bring back nodes that are down or do not follow.
+func (m *Manager) Recover(ctx context.Context, name string, o cluster.RecoverOptions) (*Operation, error) {
+	return m.existing(ctx, name, VerbRecover, params{Recover: &o})
+}
+
+// Promote plans to make a standby the primary.
+func (m *Manager) Promote(ctx context.Context, name string, o cluster.PromoteOptions) (*Operation, error) {
+	return m.existing(ctx, name, VerbPromote, params{Promote: &o})
+}
+
+// Configure plans to change settings.
+func (m *Manager) Configure(ctx context.Context, name string, c cluster.ConfigChange) (*Operation, error) {
+	return m.existing(ctx, name, VerbConfig, params{Config: &c})
+}
+
+// Rollback plans to take back the last change of settings.
+func (m *Manager) Rollback(ctx context.Context, name string) (*Operation, error) {
+	runs, err := m.Store.Runs(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range runs {
+		var planned plannedRun
+		if r.Verb != VerbConfig || json.Unmarshal([]byte(r.Plan), &planned) != nil || planned.Params.Undo == nil {
+			continue
+		}
+		return m.existing(ctx, name, VerbConfig, params{Config: planned.Params.Undo})
+	}
+	return nil, fault.New(fault.Usage, "cw cluster config get "+name, "no change of settings of cluster %s was made with cw", name)
+}
+
+// Settings reads settings of all nodes.
+func (m *Manager) Settings(ctx context.Context, name string, settings []string) ([]cluster.NodeSetting, error) {
+	_, eng, err := m.look(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return eng.Settings(ctx, settings)
+}
+
+// Logs reads the last lines of a node's server log.
+func (m *Manager) Logs(ctx context.Context, name string, n cluster.Node, lines int) (string, error) {
+	_, eng, err := m.look(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	return eng.Logs(ctx, n, lines)
+}
+
+// look is the engine of a cluster that is only looked at.
+func (m *Manager) look(ctx context.Context, name string) (*known, Engine, error) {
+	k, err := m.find(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	fleet, err := m.fleet(k)
+	if err != nil {
+		return nil, nil, err
+	}
+	eng, err := m.engine(fleet, k.uid(), "")
+	return k, eng, err
+}
+
+// Expand plans to add the nodes that a topology has and the cluster has not.
+func (m *Manager) Expand(ctx context.Context, t *cluster.Topology) (*Operation, error) {
+	k, err := m.find(ctx, t.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.onlyGrows(t); err != nil {
+		return nil, err
+	}
+	lay, err := cluster.Expand(t, k.lay)
+	if err != nil {
+		return nil, err
+	}
+	var ids []int
+	for _, n := range lay.Nodes {
+		if _, had := k.lay.Node(n.Name()); !had {
+			ids = append(ids, n.ID)
+		}
+	}
+	if len(ids) == 0 {
+		last, err := m.Store.LastRun(ctx, t.Name)
+		if err == nil && last.Verb == VerbExpand && last.State != state.Done {
+			return m.Resume(ctx, t.Name)
+		}
+		return &Operation{Cluster: t.Name, Verb: VerbExpand, m: m, k: k, Nothing: fmt.Sprintf("cluster %s has all nodes of the topology: there is nothing to add", t.Name)}, nil
+	}
+	if s := k.record.State; s == state.ClusterCreating || s == state.ClusterDeleting {
+		return nil, fault.New(fault.Usage, "cw cluster resume "+t.Name, "cluster %s: its %s is not finished", t.Name, verbOf(s))
+	}
+	k.top, k.lay = t, lay
+	op, err := m.operation(ctx, k, VerbExpand, params{Nodes: ids})
+	if err != nil {
+		return nil, err
+	}
+	if op.resume, err = m.unfinished(ctx, t.Name); err != nil {
+		return nil, err
+	}
+	op.Report = hostprep.Run(ctx, op.fleet, k.uid(), op.eng.Checks)
+	if ctx.Err() != nil {
+		return op, context.Cause(ctx)
+	}
+	return op, op.Report.Err()
+}
+
+// onlyGrows fails when a topology differs from the cluster's in more than new
+// hosts and how hosts are reached.
+func (k *known) onlyGrows(t *cluster.Topology) error {
+	changes, err := cluster.Diff(k.top, t)
+	if err != nil {
+		return err
+	}
+	var lines []string
+	for _, c := range changes {
+		if c.Verb != "" && c.Verb != "with the host" && c.Verb != "cw cluster expand "+t.Name {
+			lines = append(lines, c.String())
+		}
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	return fault.New(fault.Usage, "expand only adds: use the command named beside each difference", "cluster %s differs from the file in more than new nodes:\n  %s", t.Name, strings.Join(lines, "\n  "))
+}
+
+// Shrink plans to take the nodes of some hosts out of a cluster.
+func (m *Manager) Shrink(ctx context.Context, name string, hosts []string) (*Operation, error) {
+	k, err := m.find(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	var ids []int
+	for _, h := range hosts {
+		on := k.lay.On(h)
+		if len(on) == 0 {
+			return nil, fault.New(fault.Usage, "cw cluster status "+name, "cluster %s has no node on a host %q", name, h)
+		}
+		for _, n := range on {
+			if n.ID == k.lay.Primary().ID {
+				return nil, fault.New(fault.Usage, "cw cluster promote "+name, "host %s carries the %s of cluster %s: another node must take over first", h, n.Role, name)
+			}
+			ids = append(ids, n.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, errors.New("no host was named")
+	}
+	return m.existing(ctx, name, VerbShrink, params{Nodes: ids})
+}
