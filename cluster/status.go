@@ -25,6 +25,12 @@ const (
 	ModeDetached  = "detached" // runs, but does not stream
 )
 
+// The modes of a segment's nodes, as the coordinator's catalogue has them.
+const (
+	ModeSync    = "sync"     // primary and mirror have the same
+	ModeNotSync = "not-sync" // the mirror is down or catching up
+)
+
 // Status is what `cw cluster status NAME -o json` prints, beside apiVersion
 // and kind.
 type Status struct {
@@ -71,9 +77,12 @@ type NodeStatus struct {
 	Port          int    `json:"port"`
 	DataDir       string `json:"data_dir"`
 	State         string `json:"state"`
-	Mode          string `json:"mode"`      // of standbys; "" for the primary
+	Mode          string `json:"mode"`      // of standbys and of nodes of segments; "" for the primary
 	LagBytes      *int64 `json:"lag_bytes"` // of standbys, null when not known
-	Detail        string `json:"detail,omitempty"`
+	// DownSince is when the coordinator noted that the node is down; engines
+	// without a history leave it out.
+	DownSince *time.Time `json:"down_since,omitempty"`
+	Detail    string     `json:"detail,omitempty"`
 }
 
 // HostStatus is one machine as observed.

@@ -81,15 +81,6 @@ func (m *Manager) Settings(ctx context.Context, name string, settings []string) 
 	return eng.Settings(ctx, settings)
 }
 
-// Logs reads the last lines of a node's server log.
-func (m *Manager) Logs(ctx context.Context, name string, n cluster.Node, lines int) (string, error) {
-	_, eng, err := m.look(ctx, name)
-	if err != nil {
-		return "", err
-	}
-	return eng.Logs(ctx, n, lines)
-}
-
 // look is the engine of a cluster that is only looked at.
 func (m *Manager) look(ctx context.Context, name string) (*known, Engine, error) {
 	k, err := m.find(ctx, name)

@@ -1,0 +1,47 @@
+package manage
+
+import (
+	"context"
+	"sync"
+
+	"cw/cluster"
+)
+
+// Nodes are the nodes an operation is about: those that expand adds, those
+// that shrink takes out, or the one that promote makes the primary.
+func (op *Operation) Nodes() []cluster.Node {
+	if p := op.params.Promote; p != nil {
+		n, _ := op.k.lay.Node(p.Node)
+		return []cluster.Node{n}
+	}
+	return op.k.nodes(op.params.Nodes)
+}
+
+// Topology is what the operation plans for: of expand, the larger one.
+func (op *Operation) Topology() *cluster.Topology { return op.k.top }
+
+// NodeLog is what could be read of one node's server log.
+type NodeLog struct {
+	Node cluster.Node
+	Text string
+	Err  error // the node's host did not answer, or it has no log
+}
+
+// Logs reads the last lines of the server logs of some nodes at once; answers
+// come in the order of nodes.
+func (m *Manager) Logs(ctx context.Context, name string, nodes []cluster.Node, lines int) ([]NodeLog, error) {
+	_, eng, err := m.look(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]NodeLog, len(nodes))
+	var wg sync.WaitGroup
+	for i, n := range nodes {
+		wg.Go(func() {
+			text, err := eng.Logs(ctx, n, lines)
+			out[i] = NodeLog{Node: n, Text: text, Err: err}
+		})
+	}
+	wg.Wait()
+	return out, context.Cause(ctx)
+}
