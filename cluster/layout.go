@@ -75,7 +75,10 @@ type Layout struct {
 	// Version is the engine's major version that was found when the cluster was
 	// made. A newer one that is installed later changes nothing.
 	Version string `json:"version,omitempty"`
-	Nodes   []Node `json:"nodes"`
+	// SegmentsPerHost is the number of primaries per segment host, once it was
+	// decided: what layout.segments_per_host: auto has become.
+	SegmentsPerHost int    `json:"segments_per_host,omitempty"`
+	Nodes           []Node `json:"nodes"`
 }
 
 // Primary is the node that takes writes (the coordinator).
@@ -142,10 +145,12 @@ func (l *Layout) On(host string) []Node {
 // may be nil, are kept as they are; new ones get the next free ids. Hosts of
 // prev that the topology no longer names are an error: taking a host out is a
 // verb of its own, never an omission.
+//
+// For layout.segments_per_host: auto the number comes from prev, which may for
+// that be an otherwise empty layout: &Layout{SegmentsPerHost: n}, with n from
+// AutoSegments. While nobody has looked at the hosts it is the number of data
+// folders.
 func Expand(t *Topology, prev *Layout) (*Layout, error) {
-	if t.Engine.Kind != Postgres {
-		return nil, fault.New(fault.Usage, "set engine.kind: postgres", "engine %s cannot be laid out by this version of cw", t.Engine.Kind)
-	}
 	out := &Layout{}
 	next := 1
 	if prev != nil {
@@ -155,7 +160,10 @@ func Expand(t *Topology, prev *Layout) (*Layout, error) {
 			}
 			next = max(next, n.ID+1)
 		}
-		out.Version, out.Nodes = prev.Version, slices.Clone(prev.Nodes)
+		out.Version, out.SegmentsPerHost, out.Nodes = prev.Version, prev.SegmentsPerHost, slices.Clone(prev.Nodes)
+	}
+	if t.Engine.Kind != Postgres {
+		return out, expandSegments(t, out, next)
 	}
 	add := func(h Host, role string) {
 		n := Node{ID: next, Content: -1, Role: role, PreferredRole: role, Host: h.Name, Port: t.Database.Port}
