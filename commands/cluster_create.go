@@ -39,11 +39,7 @@ func (a *App) clusterCreate(ctx context.Context, file string, o changeOptions) e
 	if err != nil {
 		return err
 	}
-	for _, c := range op.Report.Checks {
-		if !c.OK { // advice only, or there would be an error
-			a.warnf("%s: %s: %s: %s", c.Host, c.ID, c.Observed, c.Remedy)
-		}
-	}
+	a.warnChecks(op)
 	ran, err := a.changeAsk(ctx, op, o)
 	if err != nil || o.dryRun {
 		return err

@@ -2,13 +2,11 @@ package commands
 
 import (
 	"context"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"cw/cluster/hostprep"
 	"cw/remote"
-	"cw/schema"
 )
 
 // hostOptions choose hosts of a cluster, for exec, push and pull.
@@ -62,11 +60,7 @@ func (o *hostOptions) choose(ctx context.Context, a *App, args []string) ([]*rem
 	for _, want := range o.hosts {
 		h := fleet.Host(want)
 		if h == nil {
-			hint := "hosts: " + strings.Join(names, ", ")
-			if near := schema.Nearest(want, names); near != "" {
-				hint = "did you mean --host " + near + "?"
-			}
-			return nil, nil, usagef(hint, "the cluster has no host %q", want)
+			return nil, nil, noHost(want, names)
 		}
 		chosen = append(chosen, h)
 	}

@@ -2,6 +2,7 @@ package manage
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"cw/cluster"
@@ -44,4 +45,19 @@ func (m *Manager) Logs(ctx context.Context, name string, nodes []cluster.Node, l
 	}
 	wg.Wait()
 	return out, context.Cause(ctx)
+}
+
+// Settings are the names that a change of settings is about; none when it
+// applies a whole profile.
+func (op *Operation) Settings() []string {
+	c := op.params.Config
+	if c == nil || c.Profile != "" {
+		return nil
+	}
+	names := slices.Clone(c.Reset)
+	for n := range c.Set {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
