@@ -108,7 +108,9 @@ func verbFor(key, old, now, name string) string {
 	switch {
 	case top == "ssh" || top == "protected" || strings.HasSuffix(key, ".ssh_port") || key == "database.password_file" || key == "engine.install":
 		return ""
-	case top == "hosts" && !strings.Contains(rest, ".") && old == "":
+	case top == "hosts" && !strings.Contains(rest, ".") && onlyMore(old, now):
+		return "cw cluster expand " + name
+	case key == "layout.mirrors" && (old == "" || old == MirrorsNone):
 		return "cw cluster expand " + name
 	case top == "hosts" && !strings.Contains(rest, ".") && now == "":
 		return "cw cluster shrink " + name
@@ -118,4 +120,15 @@ func verbFor(key, old, now, name string) string {
 		return "cw cluster config set " + name
 	}
 	return "only in a new cluster"
+}
+
+// onlyMore says whether the roles of a host are those it had and others.
+func onlyMore(old, now string) bool {
+	has := strings.Split(now, ", ")
+	for _, r := range strings.Split(old, ", ") {
+		if r != "" && !slices.Contains(has, r) {
+			return false
+		}
+	}
+	return now != ""
 }

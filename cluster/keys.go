@@ -17,7 +17,7 @@ func Keys() schema.Key {
 			{Name: "kind", Type: schema.Enum, Enum: []string{Postgres, Greenplum, Cloudberry}, Required: true, Example: Postgres, Doc: "Which engine."},
 			str("version", "Major version; without it the newest that every host has."),
 			str("home", "Folder on the hosts that holds bin/, when the engine is not where its packages put it."),
-			str("package", "Local package file that is pushed to the hosts (greenplum, cloudberry)."),
+			str("package", "Local .tar.gz, .deb or .rpm that is pushed to the hosts and installed (greenplum, cloudberry)."),
 			{Name: "install", Type: schema.Bool, Default: "false", Doc: "Install the distribution's packages where they are missing; needs root or sudo."},
 			{Name: "via", Type: schema.Enum, Enum: []string{"native", "utilities"}, Default: "native", Doc: "Drive the engine itself, or its own utilities (greenplum, cloudberry)."},
 		}},
@@ -36,7 +36,7 @@ func Keys() schema.Key {
 			{Name: "public", Type: schema.Bool, Default: "false", Doc: "Listen on all addresses of the hosts instead of the ones named here."},
 		}},
 		{Name: "tls", Type: schema.Map, Doc: "Encryption of database connections.", Keys: []schema.Key{
-			{Name: "mode", Type: schema.Enum, Enum: []string{TLSOff, TLSSelfSigned, TLSFiles}, Default: TLSSelfSigned, Doc: "off, certificates signed by a CA that cw makes, or your own files."},
+			{Name: "mode", Type: schema.Enum, Enum: []string{TLSOff, TLSSelfSigned, TLSFiles}, Default: TLSSelfSigned, Doc: "off, certificates signed by a CA that cw makes, or your own files; greenplum: off, which is its default."},
 			str("cert_file", "Certificate for mode files; {host} stands for the host's name."),
 			str("key_file", "Private key for mode files."),
 			str("ca_file", "CA certificate for mode files."),

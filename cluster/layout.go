@@ -15,6 +15,9 @@ const (
 	MaxPostgres = 18
 )
 
+// GreenplumMajor is the major version of Greenplum that cw runs.
+const GreenplumMajor = "6"
+
 // ReplicationRole is the database role with which standbys stream.
 const ReplicationRole = "cw_replication"
 

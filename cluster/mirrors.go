@@ -243,15 +243,15 @@ func (l *Layout) SameZone(t *Topology, host string) []int {
 	return out
 }
 
-// Acting is how many primaries work on a host at most after one other host has
-// failed: its own, and the mirrors of the host that shares most with it.
+// Acting is how many nodes work on a host at most after one other host has
+// failed: its own primaries and coordinator, and the mirrors of the host that
+// shares most with it.
 func (l *Layout) Acting(host string) int {
 	own, from := 0, map[string]int{}
 	worst := 0
 	for _, n := range l.On(host) {
 		switch {
-		case n.Content < 0:
-		case n.PreferredRole == NodePrimary:
+		case n.PreferredRole != NodeMirror:
 			own++
 		default:
 			if p, ok := l.preferred(NodePrimary, n.Content); ok {

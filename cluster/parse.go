@@ -116,15 +116,16 @@ func (t *Topology) setDefaults() {
 	str(&t.Database.Locale, "C.UTF-8")
 	str(&t.NodeType, HighSpeed)
 	str(&t.Profile, "default")
-	str(&t.TLS.Mode, TLSSelfSigned)
 	str(&t.SSH.HostKey, "accept-new")
 	str(&t.SSH.Become, "sudo")
 	if t.Engine.Kind == Postgres {
 		str(&t.OSUser, "postgres")
+		str(&t.TLS.Mode, TLSSelfSigned)
 	} else {
+		str(&t.TLS.Mode, TLSOff)
 		str(&t.OSUser, "gpadmin")
 		str(&t.Layout.SegmentsPerHost, "auto")
-		str(&t.Layout.Mirrors, "none")
+		str(&t.Layout.Mirrors, MirrorsNone)
 		num(&t.Layout.PortBase, 6000)
 		num(&t.Layout.MirrorPortBase, 7000)
 	}

@@ -121,8 +121,64 @@ hosts:
 		}
 	}
 	ok := strings.Replace(strings.Replace(gp, "6002", "7000", 1), "sdw1, address: 10.0.0.2", `"sdw[1-2]", address: "10.0.0.[2-3]"`, 1)
-	if _, err := Parse("gp.yaml", []byte(ok)); err != nil {
+	top, err := Parse("gp.yaml", []byte(ok))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if top.TLS.Mode != TLSOff || top.OSUser != "gpadmin" || top.Database.Locale != "C.UTF-8" {
+		t.Errorf("defaults: %+v", top)
+	}
+	for _, tt := range []struct{ name, old, repl, want string }{
+		{"tls", "layout:", "tls: {mode: self-signed}\nlayout:", "gp.yaml:5:13: tls.mode: self-signed is not supported for greenplum"},
+		{"version", "version: 6", "version: 7", "gp.yaml:4:36: engine.version: greenplum 7 is not supported by this version of cw"},
+		{"cloudberry", "kind: greenplum, version: 6", "kind: cloudberry", "engine.kind: cloudberry is not supported by this version of cw"},
+		{"utilities", "version: 6", "via: utilities", "engine.via: utilities is not supported by this version of cw"},
+		{"spread", "mirrors: group", "mirrors: spread", "spread needs more segment hosts (2) than primaries per host (4)"},
+		{"auto ports", "segments_per_host: 4", "segments_per_host: auto, port_base: 5430", "ports 5430 to 5437 hold database.port 5432"},
+	} {
+		text := strings.Replace(ok, tt.old, tt.repl, 1)
+		if tt.name == "auto ports" {
+			text = strings.Replace(text, ", port_base: 6000", "", 1)
+		}
+		if _, err := Parse("gp.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: error lacks %q: %v", tt.name, tt.want, err)
+		}
+	}
+	// Sockets are not in the data folder: its length does not matter.
+	long := strings.Replace(ok, "/data1", "/"+strings.Repeat("x", 100), 1)
+	if top, err = Parse("gp.yaml", []byte(long)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Expand(top, nil); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestDiffOfSegmentClusters(t *testing.T) {
+	t.Parallel()
+	old := segmented(MirrorsNone, 2, "", "")
+	now := segmented(MirrorsSpread, 2, "", "", "a")
+	now.Hosts[0].Roles = []string{RoleCoordinator, RoleSegment}
+	now.Hosts[1].Roles = nil
+	now.Hosts = append(now.Hosts, Host{Name: "new", Roles: []string{RoleStandby}})
+	changes, err := Diff(old, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, c := range changes {
+		got[c.Key] = c.Verb
+	}
+	want := map[string]string{
+		"layout.mirrors": "cw cluster expand gp1", "hosts.new": "cw cluster expand gp1", "hosts.cdw": "cw cluster expand gp1",
+		"hosts.sdw3": "cw cluster expand gp1", "hosts.sdw3.zone": "with the host", "hosts.scdw": "cw cluster shrink gp1",
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("verbs = %v, want %v", got, want)
+	}
+	changes, err = Diff(segmented(MirrorsGroup, 2, "", ""), segmented(MirrorsNone, 2, "", ""))
+	if err != nil || len(changes) != 1 || changes[0].Verb != "only in a new cluster" {
+		t.Errorf("taking mirrors away: %v %v", changes, err)
 	}
 }
 

@@ -21,6 +21,7 @@ var ownedSettings = []string{ //nolint:gochecknoglobals // constant table
 	"port", "listen_addresses", "unix_socket_directories", "data_directory", "hba_file", "ident_file", "config_file",
 	"ssl", "ssl_cert_file", "ssl_key_file", "ssl_ca_file", "primary_conninfo", "primary_slot_name", "password_encryption",
 	"wal_level", "hot_standby", "include", "include_dir", "include_if_exists", "cluster_name", "external_pid_file",
+	"gp_dbid", "gp_contentid", "gp_session_role", "gp_role",
 }
 
 // profileKeys is the table of a profile file's keys.

@@ -18,6 +18,7 @@ const (
 // Machine is what a host has to offer one node.
 type Machine struct {
 	Memory int64 // bytes
+	Swap   int64 // bytes
 	CPUs   int
 	Disk   int64 // bytes of the data folder's file system; 0 when not known
 }
@@ -25,14 +26,14 @@ type Machine struct {
 // Share is the part of a machine that one of n nodes may use.
 func (m Machine) Share(n int) Machine {
 	n = max(n, 1)
-	return Machine{Memory: m.Memory / int64(n), CPUs: max(m.CPUs/n, 1), Disk: m.Disk / int64(n)}
+	return Machine{Memory: m.Memory / int64(n), Swap: m.Swap / int64(n), CPUs: max(m.CPUs/n, 1), Disk: m.Disk / int64(n)}
 }
 
 // Least is the smaller machine in every respect. Settings that a standby must
 // have at least as large as its primary are computed from the least of all
 // machines, so that any node can follow any other.
 func (m Machine) Least(o Machine) Machine {
-	return Machine{Memory: min(m.Memory, o.Memory), CPUs: min(m.CPUs, o.CPUs), Disk: min(m.Disk, o.Disk)}
+	return Machine{Memory: min(m.Memory, o.Memory), Swap: min(m.Swap, o.Swap), CPUs: min(m.CPUs, o.CPUs), Disk: min(m.Disk, o.Disk)}
 }
 
 // Setting is one line of a configuration file with the reason for its value.
@@ -148,8 +149,12 @@ func Settings(t *Topology, own, least Machine) []Setting {
 }
 
 // DiskNeed is how many bytes a new node needs: the files of initdb and an
-// empty database (measured 40 MB), and WAL up to max_wal_size.
+// empty database (measured 40 MB), and WAL up to max_wal_size. Of Greenplum
+// 118 MB were measured, to which its first WAL files of 64 MB come.
 func DiskNeed(t *Topology, m Machine) int64 {
+	if t.Engine.Kind != Postgres {
+		return 250 << 20
+	}
 	p, ok := profiles[t.Profile]
 	if !ok {
 		p = profiles[baseProfile(t)]

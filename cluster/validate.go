@@ -56,6 +56,15 @@ func (p *parser) validateEngine(t *Topology) {
 			p.add([]any{"engine", "version"}, "%q is not a supported major version of PostgreSQL: %d to %d are", t.Engine.Version, MinPostgres, MaxPostgres)
 		}
 	}
+	switch v := t.Engine.Version; {
+	case t.Engine.Kind == Cloudberry:
+		p.add([]any{"engine", "kind"}, "cloudberry is not supported by this version of cw: postgres and greenplum are")
+	case t.Engine.Kind == Greenplum && v != "" && v != GreenplumMajor:
+		p.add([]any{"engine", "version"}, "greenplum %s is not supported by this version of cw: %s is", v, GreenplumMajor)
+	}
+	if t.Engine.Via == "utilities" {
+		p.add([]any{"engine", "via"}, "utilities is not supported by this version of cw: native is")
+	}
 	if t.Engine.Home != "" && !path.IsAbs(t.Engine.Home) {
 		p.add([]any{"engine", "home"}, "%q must be an absolute path on the hosts", t.Engine.Home)
 	}
@@ -110,6 +119,9 @@ func ParseCIDR(text string) (netip.Prefix, error) {
 }
 
 func (p *parser) validateTLS(t *Topology) {
+	if t.Engine.Kind != Postgres && t.TLS.Mode != TLSOff {
+		p.add([]any{"tls", "mode"}, "%s is not supported for %s by this version of cw: off is", t.TLS.Mode, t.Engine.Kind)
+	}
 	files := map[string]string{"cert_file": t.TLS.CertFile, "key_file": t.TLS.KeyFile, "ca_file": t.TLS.CAFile}
 	for _, key := range []string{"cert_file", "key_file", "ca_file"} {
 		switch {
@@ -132,7 +144,7 @@ func (p *parser) validateDirs(t *Topology) {
 			p.add(at, "data does not go into /: name a folder")
 		case seen[path.Clean(dir)]:
 			p.add(at, "%q is given twice", dir)
-		case len(socketFile(nodeDir(path.Clean(dir), t.Name, 99), 65535)) > maxSocketPath:
+		case t.Engine.Kind == Postgres && len(socketFile(nodeDir(path.Clean(dir), t.Name, 99), 65535)) > maxSocketPath:
 			p.add(at, "%q is too long: the database's unix socket inside it would exceed %d bytes", dir, maxSocketPath)
 		}
 		t.Layout.DataDirs[i] = path.Clean(dir)
@@ -226,8 +238,8 @@ func (p *parser) validateSegments(t *Topology) {
 			segments++
 		}
 	}
-	per := 1
-	if r.SegmentsPerHost != "auto" {
+	per := max(segmentsMost, len(r.DataDirs)) // auto: what it may become
+	if !r.Auto() {
 		n, err := strconv.Atoi(r.SegmentsPerHost)
 		if err != nil || n < 1 || n > 128 {
 			p.add([]any{"layout", "segments_per_host"}, "%q is neither auto nor a number from 1 to 128", r.SegmentsPerHost)
@@ -238,18 +250,21 @@ func (p *parser) validateSegments(t *Topology) {
 	kind, arg, _ := strings.Cut(r.Mirrors, " ")
 	block, err := strconv.Atoi(arg)
 	switch {
-	case kind == "none" || kind == "group" || kind == "spread":
+	case kind == MirrorsNone || kind == MirrorsGroup || kind == MirrorsSpread:
 		if arg != "" {
 			p.add([]any{"layout", "mirrors"}, "%s takes no number", kind)
 		}
-	case kind != "block" || err != nil || block < 2:
+		if kind == MirrorsSpread && !r.Auto() && segments > 1 && segments <= per {
+			p.add([]any{"layout", "mirrors"}, "spread needs more segment hosts (%d) than primaries per host (%d): add hosts, or write group", segments, per)
+		}
+	case kind != mirrorsBlock || err != nil || block < 2:
 		msg := "%q must be none, group, spread or block N (N at least 2)"
-		if near := schema.Nearest(kind, []string{"none", "group", "spread", "block"}); near != "" && near != kind {
+		if near := schema.Nearest(kind, []string{MirrorsNone, MirrorsGroup, MirrorsSpread, mirrorsBlock}); near != "" && near != kind {
 			msg += ": did you mean " + near + "?"
 		}
 		p.add([]any{"layout", "mirrors"}, msg, r.Mirrors)
 	}
-	if kind != "none" && segments == 1 {
+	if kind != MirrorsNone && segments == 1 {
 		p.add([]any{"layout", "mirrors"}, "mirrors need two segment hosts: a mirror on its primary's host protects nothing")
 	}
 	for key, base := range map[string]int{"port_base": r.PortBase, "mirror_port_base": r.MirrorPortBase} {
@@ -260,7 +275,7 @@ func (p *parser) validateSegments(t *Topology) {
 			p.add([]any{"layout", key}, "ports %d to %d hold database.port %d", base, base+per-1, t.Database.Port)
 		}
 	}
-	if kind != "none" && r.PortBase < r.MirrorPortBase+per && r.MirrorPortBase < r.PortBase+per {
+	if kind != MirrorsNone && r.PortBase < r.MirrorPortBase+per && r.MirrorPortBase < r.PortBase+per {
 		p.add([]any{"layout", "mirror_port_base"}, "ports of mirrors (%d and up) and of primaries (%d and up) overlap", r.MirrorPortBase, r.PortBase)
 	}
 }
