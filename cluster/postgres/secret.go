@@ -6,11 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,7 +14,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
-	"cw/fault"
+	"cw/cluster/secret"
 )
 
 // scramRounds is PostgreSQL's own default.
@@ -37,71 +33,14 @@ func (e *Engine) AdminPasswordFile() string {
 // exist, ours is made.
 func (e *Engine) adminPassword() (string, error) {
 	if e.top.Database.PasswordFile == "" {
-		return madeSecret(e.AdminPasswordFile())
+		return secret.Made(e.AdminPasswordFile())
 	}
-	pw, err := readSecret(e.AdminPasswordFile())
-	if err != nil {
-		return "", fault.Wrap(fault.Usage, "database.password_file names a file whose first line is the password", fmt.Errorf("reading the admin's password: %w", err))
-	}
-	return pw, nil
+	return secret.Given("database.password_file", e.AdminPasswordFile())
 }
 
 // replicationPassword is known to cw and the standbys only.
 func (e *Engine) replicationPassword() (string, error) {
-	return madeSecret(filepath.Join(e.Dir, "replication.pass"))
-}
-
-func readSecret(file string) (string, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return "", err
-	}
-	line, _, _ := strings.Cut(string(data), "\n")
-	line = strings.TrimSuffix(line, "\r")
-	if line == "" {
-		return "", fmt.Errorf("%s: the first line is empty", file)
-	}
-	if strings.ContainsFunc(line, unicode.IsControl) {
-		return "", fmt.Errorf("%s: the password holds control characters", file)
-	}
-	return line, nil
-}
-
-// madeSecret reads a secret that cw made, and makes it the first time. It is
-// complete on disk before it is used anywhere.
-func madeSecret(file string) (string, error) {
-	s, err := readSecret(file)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return s, err
-	}
-	var raw [24]byte
-	if _, err := rand.Read(raw[:]); err != nil {
-		return "", err
-	}
-	s = hex.EncodeToString(raw[:])
-	return s, writePrivate(file, []byte(s+"\n"))
-}
-
-// writePrivate writes a file of this machine that only its owner reads, all
-// of it or nothing.
-func writePrivate(file string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".cw-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(data)
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), file)
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name())
-		return fmt.Errorf("writing %s: %w", file, err)
-	}
-	return nil
+	return secret.Made(filepath.Join(e.Dir, "replication.pass"))
 }
 
 // verifier is what pg_authid.rolpassword holds for a password. It is computed

@@ -24,6 +24,7 @@ import (
 
 	"cw/cluster"
 	"cw/cluster/step"
+	"cw/cluster/secret"
 	"cw/fault"
 )
 
@@ -83,10 +84,10 @@ func (e *Engine) makeCA() error {
 	if err != nil {
 		return err
 	}
-	if err := writePrivate(e.caKeyFile(), keyPEM); err != nil {
+	if err := secret.Write(e.caKeyFile(), keyPEM); err != nil {
 		return err
 	}
-	return writePrivate(e.CAFile(), encodeCert(der))
+	return secret.Write(e.CAFile(), encodeCert(der))
 }
 
 // sign makes a key and a certificate for a host: key first, then certificate,
