@@ -62,7 +62,7 @@ func (a *App) change(ctx context.Context, op *manage.Operation, o changeOptions,
 		return false, a.printPlan(view)
 	}
 	if !a.flags.quiet {
-		if err := view.WriteText(a.IO.Err); err != nil {
+		if err := a.writePlan(a.IO.Err, view); err != nil {
 			return false, err
 		}
 	}
@@ -95,7 +95,7 @@ func (a *App) changeAsk(ctx context.Context, op *manage.Operation, o changeOptio
 // printPlan prints a plan as the result of the command.
 func (a *App) printPlan(v step.View) error {
 	if f := a.flags.output; f == "table" || f == "wide" {
-		return v.WriteText(a.IO.Out)
+		return a.writePlan(a.IO.Out, v)
 	}
 	t := table{cols: cols("STEP", "HOST", "TITLE", "STATE", "OBSERVED", "DESTRUCTIVE")}
 	for _, s := range v.Steps {

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"cw/cluster"
-	"cw/schema"
 )
 
 func newClusterStatus(a *App) *cobra.Command {
@@ -19,7 +18,8 @@ func newClusterStatus(a *App) *cobra.Command {
 		Long: `Show how a cluster is: nodes, replication, disks. A host that does not answer is
 named within five seconds. The cluster is up when everything is as it should be,
 degraded when some nodes are up, down when none is, unknown when no host
-answers.` + exitHelp(5, 8),
+answers. Segments are counted while they are well; -o wide lists them all. What
+to do about a cluster that is not well is in the last line.` + exitHelp(5, 8),
 		Example: `  cw cluster status dw1
   cw cluster status dw1 -o json
   cw cluster status dw1 --exit-code || page-the-dba`,
@@ -47,31 +47,37 @@ func (a *App) clusterStatus(ctx context.Context, name string, exitCode bool) err
 }
 
 // printStatus prints a status in the format the user chose. People get a
-// line about the cluster, the nodes, and what is wrong in sentences.
+// line about the cluster, the nodes, what is wrong in sentences, and what to
+// do about it.
 func (a *App) printStatus(st cluster.Status) error {
-	t := table{cols: cols("NODE", "ROLE", "HOST", "+ADDRESS", "PORT", "STATE", "MODE", "LAG", "DISK FREE", "+DATA DIR")}
-	for i, n := range st.Nodes {
-		lag, free := "", ""
-		if n.LagBytes != nil {
-			lag = schema.FormatSize(*n.LagBytes)
-		}
-		h := st.Hosts[i]
-		if h.Disk != nil {
-			free = fmt.Sprintf("%s of %s", schema.FormatSize(h.Disk.Free), schema.FormatSize(h.Disk.Size))
-		}
-		t.add(n.ID, n.Role, n.Host, h.Address, fmt.Sprint(n.Port), n.State, n.Mode, lag, free, n.DataDir)
-	}
 	human := a.flags.output == "table" || a.flags.output == "wide"
-	if human {
-		if _, err := fmt.Fprintln(a.IO.Out, statusLine(st, a.flags.output == "wide")); err != nil {
-			return err
-		}
+	if !human {
+		return a.print(object("ClusterStatus", st), statusTable(st, byContent(st.Nodes)))
 	}
-	if err := a.print(object("ClusterStatus", st), t); err != nil || !human {
+	shown, hidden := shownNodes(st, a.flags.output == "wide")
+	if _, err := fmt.Fprintln(a.IO.Out, statusLine(st, a.flags.output == "wide")); err != nil {
 		return err
 	}
+	if err := printTable(a.IO.Out, statusTable(st, shown), a.flags.output == "wide"); err != nil {
+		return err
+	}
+	var lines []string
+	if text := segmentLine(st.Nodes); text != "" {
+		lines = append(lines, text)
+	}
+	if hidden > 0 {
+		lines = append(lines, fmt.Sprintf("%d nodes of segments that are well are not listed: cw cluster status %s -o wide", hidden, st.Name))
+	}
+	resume := false
 	for _, p := range st.Problems {
-		if _, err := fmt.Fprintln(a.IO.Out, "! "+redact(p)); err != nil {
+		lines = append(lines, "! "+redact(p))
+		resume = resume || strings.Contains(p, "cw cluster resume ") // says already what comes next
+	}
+	if next := st.Next(); next != "" && !resume {
+		lines = append(lines, "next: "+next)
+	}
+	for _, l := range lines {
+		if _, err := fmt.Fprintln(a.IO.Out, l); err != nil {
 			return err
 		}
 	}
