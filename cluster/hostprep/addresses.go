@@ -3,6 +3,7 @@ package hostprep
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"cw/cluster"
@@ -85,6 +86,30 @@ func peerRanges(h cluster.Host, nics []netip.Addr) []netip.Prefix {
 	for _, c := range nics {
 		if byName && !c.IsLinkLocalUnicast() && !c.IsLoopback() {
 			add(c)
+		}
+	}
+	return out
+}
+
+// AllRanges are all addresses that a host may connect from or answer on: the
+// topology's, and those on its network interfaces, each once. Only loopback and
+// link-local ones that the topology does not name are left out. It costs no
+// command beyond the facts.
+func (f *Fleet) AllRanges(ctx context.Context, host string) ([]netip.Prefix, error) {
+	h, _ := f.Topology.Host(host)
+	facts, err := f.hosts[host].Facts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return allRanges(h, carried(facts)), nil
+}
+
+func allRanges(h cluster.Host, nics []netip.Addr) []netip.Prefix {
+	out := peerRanges(h, nics)
+	for _, c := range nics {
+		p := netip.PrefixFrom(c.WithZone(""), c.BitLen())
+		if !c.IsLinkLocalUnicast() && !c.IsLoopback() && !slices.Contains(out, p) {
+			out = append(out, p)
 		}
 	}
 	return out

@@ -23,8 +23,9 @@ type Fleet struct {
 	Layout   *cluster.Layout
 	hosts    map[string]*remote.Host
 
-	mu   sync.Mutex
-	disk map[string]Disk
+	mu    sync.Mutex
+	disk  map[string]Disk
+	homes map[string]Home
 }
 
 // Disk is the file system that a data folder is or will be on.
@@ -38,7 +39,7 @@ type Disk struct {
 // NewFleet names the hosts of a topology; it connects nowhere. machineIDs are
 // those seen at first contact, by host; they may be incomplete.
 func NewFleet(pool *remote.Pool, t *cluster.Topology, l *cluster.Layout, machineIDs map[string]string) *Fleet {
-	f := &Fleet{Topology: t, Layout: l, hosts: map[string]*remote.Host{}, disk: map[string]Disk{}}
+	f := &Fleet{Topology: t, Layout: l, hosts: map[string]*remote.Host{}, disk: map[string]Disk{}, homes: map[string]Home{}}
 	for _, h := range t.Hosts {
 		f.hosts[h.Name] = pool.Host(Target(t, h, machineIDs[h.Name]))
 	}
@@ -130,23 +131,47 @@ func (f *Fleet) Neighbours(ctx context.Context, host string) ([]string, error) {
 // Machine is what a host has to offer one of its nodes: all of it, shared
 // between the nodes on the same machine.
 func (f *Fleet) Machine(ctx context.Context, host string) (cluster.Machine, error) {
-	facts, err := f.hosts[host].Facts(ctx)
-	if err != nil {
-		return cluster.Machine{}, err
-	}
-	same, err := f.Neighbours(ctx, host)
-	if err != nil {
-		return cluster.Machine{}, err
-	}
-	disk, err := f.DataDisk(ctx, host)
-	if err != nil {
-		return cluster.Machine{}, err
-	}
+	m, same, err := f.machine(ctx, host)
 	nodes := 0
 	for _, h := range same {
 		nodes += len(f.Layout.On(h))
 	}
-	return cluster.Machine{Memory: facts.MemTotal, CPUs: facts.CPUs, Disk: disk.Size}.Share(nodes), nil
+	return m.Share(nodes), err
+}
+
+// machine is a whole machine, and the hosts of the topology that are it.
+func (f *Fleet) machine(ctx context.Context, host string) (cluster.Machine, []string, error) {
+	facts, err := f.hosts[host].Facts(ctx)
+	if err != nil {
+		return cluster.Machine{}, nil, err
+	}
+	same, err := f.Neighbours(ctx, host)
+	if err != nil {
+		return cluster.Machine{}, nil, err
+	}
+	disk, err := f.DataDisk(ctx, host)
+	if err != nil {
+		return cluster.Machine{}, nil, err
+	}
+	return cluster.Machine{Memory: facts.MemTotal, Swap: facts.SwapTotal, CPUs: facts.CPUs, Disk: disk.Size}, same, nil
+}
+
+// Machines are what all hosts have to offer, by name, each shared with the
+// hosts that are the same machine, not between the nodes of a host. Hosts that
+// do not answer are an error.
+func (f *Fleet) Machines(ctx context.Context) (map[string]cluster.Machine, error) {
+	all, err := remote.Each(ctx, f.Hosts(), 0, func(ctx context.Context, h *remote.Host) (cluster.Machine, error) {
+		m, same, err := f.machine(ctx, h.Name())
+		return m.Share(len(same)), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]cluster.Machine{}
+	for i, h := range f.Topology.Hosts {
+		out[h.Name] = all[i]
+	}
+	return out, nil
 }
 
 // LeastMachine is the least that any host offers a node.

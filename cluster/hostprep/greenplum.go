@@ -1,0 +1,132 @@
+package hostprep
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"cw/cluster"
+	"cw/fault"
+)
+
+// Home is an installed Greenplum.
+type Home struct {
+	Dir     string // GPHOME: the folder with bin, lib and share
+	Version string // 6.24.3
+	Build   string // what else postgres --gp-version says, "build commit:…"
+	Catalog string // catalogue version: data directories of another one cannot be used
+}
+
+func (h Home) String() string { return h.Version + " in " + h.Dir }
+
+// build says what must be alike on all hosts.
+func (h Home) build() string {
+	return strings.TrimSpace(h.Version+" "+h.Build) + ", catalogue " + h.Catalog
+}
+
+// homeScript prints folder, version and catalogue version of every Greenplum
+// in $1, or in the places where its packages put it; of a postgres that does
+// not run it prints what that says.
+const homeScript = `for d in ${1:+"$1"} /usr/local/greenplum-db /usr/local/greenplum-db-* /opt/greenplum-db*; do
+  [ -n "$1" ] && [ "$d" != "$1" ] && continue
+  [ -x "$d/bin/postgres" ] && [ -x "$d/bin/initdb" ] || continue
+  echo "home $d"
+  (export LD_LIBRARY_PATH="$d/lib"; "$d/bin/postgres" --gp-version && "$d/bin/postgres" --catalog-version) 2>&1
+done
+:`
+
+var (
+	gpVersion = regexp.MustCompile(`^postgres \(Greenplum Database\) (\d[.\d]*)\S* ?(.*)$`)
+	gpCatalog = regexp.MustCompile(`^Catalog version number: +(\d+)$`)
+)
+
+// parseHomes reads the answer of homeScript. Homes without a version come with
+// what their postgres said in Build.
+func parseHomes(lines []string) []Home {
+	var out []Home
+	for _, line := range lines {
+		if dir, ok := strings.CutPrefix(line, "home "); ok {
+			out = append(out, Home{Dir: dir})
+			continue
+		}
+		if len(out) == 0 {
+			continue
+		}
+		h := &out[len(out)-1]
+		if m := gpVersion.FindStringSubmatch(line); m != nil {
+			h.Version, h.Build = m[1], m[2]
+		} else if m := gpCatalog.FindStringSubmatch(line); m != nil {
+			h.Catalog = m[1]
+		} else if h.Version == "" {
+			h.Build = strings.TrimSpace(h.Build + " " + line)
+		}
+	}
+	return out
+}
+
+// chooseHome is the first Greenplum of the major version that cw runs. That is
+// the folder without a version in its name, if it exists: packages make it a
+// link to the newest.
+func chooseHome(host string, found []Home) (Home, error) {
+	var others []string
+	for _, h := range found {
+		switch major, _, _ := strings.Cut(h.Version, "."); {
+		case major == cluster.GreenplumMajor && h.Catalog != "":
+			return h, nil
+		case h.Version != "":
+			others = append(others, h.String())
+		default:
+			others = append(others, h.Dir+", which does not run: "+h.Build)
+		}
+	}
+	have := "none"
+	if len(others) > 0 {
+		have = strings.Join(others, "; ")
+	}
+	return Home{}, &MissingGreenplumError{Host: host, Have: have}
+}
+
+// Greenplum finds the engine on a host: in engine.home, or where its packages
+// put it. The answer is kept; InstallGreenplum has it asked anew.
+func (f *Fleet) Greenplum(ctx context.Context, host string) (Home, error) {
+	f.mu.Lock()
+	h, ok := f.homes[host]
+	f.mu.Unlock()
+	if ok {
+		return h, nil
+	}
+	out, err := f.Script(ctx, host, "", homeScript, f.Topology.Engine.Home)
+	if err != nil {
+		return Home{}, err
+	}
+	return f.noteHome(host, parseHomes(trimLines(out)))
+}
+
+func (f *Fleet) noteHome(host string, found []Home) (Home, error) {
+	h, err := chooseHome(host, found)
+	if err == nil {
+		f.mu.Lock()
+		f.homes[host] = h
+		f.mu.Unlock()
+	}
+	return h, err
+}
+
+// MissingGreenplumError is a host without the engine.
+type MissingGreenplumError struct {
+	Host string
+	Have string
+}
+
+func (e *MissingGreenplumError) Error() string {
+	return fmt.Sprintf("%s: Greenplum %s is not installed (found: %s)", e.Host, cluster.GreenplumMajor, e.Have)
+}
+
+// FaultKind makes *MissingGreenplumError a fault.Kinder.
+func (e *MissingGreenplumError) FaultKind() fault.Kind { return fault.Check }
+
+// FaultHint makes *MissingGreenplumError a fault.Hinter.
+func (e *MissingGreenplumError) FaultHint() string {
+	return "set engine.home to its folder on the hosts, or engine.package to a .tar.gz, .deb or .rpm that cw installs"
+}
