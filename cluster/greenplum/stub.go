@@ -10,9 +10,6 @@ import (
 
 var errLater = errors.New("not built yet")
 
-// Reload has all nodes read their configuration files again.
-func (e *Engine) Reload() ([]step.Step, error) { return nil, errLater }
-
 // Recover brings back nodes that are down or do not follow.
 func (e *Engine) Recover(context.Context, cluster.RecoverOptions) ([]step.Step, error) {
 	return nil, errLater
@@ -39,5 +36,3 @@ func (e *Engine) Configure(context.Context, cluster.ConfigChange) ([]step.Step, 
 	return nil, cluster.ConfigChange{}, errLater
 }
 
-// Logs returns the last lines of a node's server log.
-func (e *Engine) Logs(context.Context, cluster.Node, int) (string, error) { return "", errLater }
