@@ -123,11 +123,11 @@ func (e *Engine) hba(ctx context.Context, n cluster.Node) (string, error) {
 	return b.String(), nil
 }
 
-// recoveryConf makes an instance follow another, as the engine's
-// pg_basebackup -R writes it.
+// recoveryConf makes an instance follow another.
 func (e *Engine) recoveryConf(from cluster.Node) string {
 	info := fmt.Sprintf("user=%s host=%s port=%d sslmode=prefer application_name=gp_walreceiver", connValue(e.top.OSUser), connValue(e.address(from)), from.Port)
-	text := confLine("standby_mode", "on") + confLine("primary_conninfo", info)
+	text := confLine("standby_mode", "on") + confLine("primary_conninfo", info) +
+		confLine("recovery_target_timeline", "latest") // after a clean switch the timelines fork where the old one ends
 	if !isCoordinator(from) {
 		text += confLine("primary_slot_name", slotName)
 	}

@@ -176,6 +176,10 @@ func (e *Engine) startNodes(id, host string, nodes []cluster.Node, needs []strin
 	return step.Step{
 		ID: id, Host: host, Title: title, Needs: needs,
 		Check: func(ctx context.Context) (step.Observed, error) {
+			nodes, err := e.toStart(ctx, nodes)
+			if err != nil {
+				return step.Observed{}, err
+			}
 			running := 0
 			for _, n := range nodes {
 				s, err := e.see(ctx, n)
@@ -189,6 +193,10 @@ func (e *Engine) startNodes(id, host string, nodes []cluster.Node, needs []strin
 			return step.Observed{Done: running == len(nodes), Note: fmt.Sprintf("%d of %d run", running, len(nodes))}, nil
 		},
 		Apply: func(ctx context.Context) error {
+			nodes, err := e.toStart(ctx, nodes)
+			if err != nil {
+				return err
+			}
 			for _, n := range nodes {
 				if err := e.startable(ctx, n); err != nil {
 					return err

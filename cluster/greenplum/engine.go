@@ -18,6 +18,7 @@ package greenplum
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -45,6 +46,9 @@ type Engine struct {
 
 	sights   map[string]*sighting // by host; fixed set
 	template template
+
+	offline     sync.Mutex // a single-user server is alone in its directory
+	offlineRows catalog
 
 	mu      sync.Mutex
 	left    []string
@@ -206,4 +210,10 @@ func names(nodes []cluster.Node) string {
 		out[i] = n.Name()
 	}
 	return strings.Join(out, ", ")
+}
+
+// markerText is a node's marker as a file.
+func (e *Engine) markerText(n cluster.Node) (string, error) {
+	data, err := json.MarshalIndent(e.marker(n), "", "  ")
+	return string(data) + "\n", err
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"cw/cluster"
 	"cw/cluster/manage"
@@ -116,7 +117,9 @@ func (w *world) try(op *manage.Operation, err error) (manage.Outcome, error) {
 	if err != nil || op.Nothing != "" {
 		return manage.Outcome{}, err
 	}
-	return op.Run(context.Background(), func(e step.Event) {
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	return op.Run(ctx, func(e step.Event) {
 		if e.State != step.Running && testing.Verbose() {
 			w.t.Logf("%-8s %-22s %5.2f s %s", e.State, e.Step.ID, e.Duration.Seconds(), errText(e.Err))
 		}
@@ -172,4 +175,16 @@ func (w *world) left(i int) string {
 		w.t.Fatal(err)
 	}
 	return strings.TrimSpace(out)
+}
+
+// index is the number of a host in the lab.
+func (w *world) index(name string) int {
+	w.t.Helper()
+	for i, h := range w.lab.Hosts {
+		if h.Name == name {
+			return i + 1
+		}
+	}
+	w.t.Fatalf("no host %s", name)
+	return 0
 }

@@ -66,7 +66,7 @@ while [ $# -gt 0 ]; do
   [ "$token" ] && [ "$(cat "$dir/` + restartNote + `" 2>/dev/null)" = "$token" ] && again=again
   pid=$(head -n 1 "$data/postmaster.pid" 2>/dev/null)
   if [ "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$(readlink -f "$data")" ]; then
-    pg_isready -q -t 2 -d template1 -h "$sock" -p "$port"
+    PGOPTIONS="` + utility + `" pg_isready -q -t 2 -d template1 -h "$sock" -p "$port"
     case $? in 0) proc=ready;; 1|64) proc=recovery;; *) proc=silent;; esac
   fi
   p=$data

@@ -39,7 +39,7 @@ await() {
   end=$(($(date +%s) + patience))
   n=0
   while :; do
-    pg_isready -q -t 2 -d template1 -h "$3" -p "$2"; is=$?
+    PGOPTIONS="` + utility + `" pg_isready -q -t 2 -d template1 -h "$3" -p "$2"; is=$?
     case $is$follows in 0*|1follows|64follows) return 0;; esac
     # A postmaster writes its pid file within moments of its start.
     n=$((n+1))

@@ -46,11 +46,24 @@ func (e *Engine) Status(ctx context.Context) cluster.Status {
 	var asked error
 	var wg sync.WaitGroup
 	wg.Go(func() { a, asked = e.ask(ctx, e.coordinator()) })
-	for _, h := range e.hosts() {
-		wg.Go(func() { _, _ = e.see(ctx, e.lay.On(h)[0]) })
+	looks := make([]look, len(e.hosts()))
+	for i, h := range e.hosts() {
+		wg.Go(func() {
+			looks[i].seen, _, looks[i].err = e.lookAt(ctx, h)
+		})
 	}
 	wg.Wait()
-	return e.judge(ctx, a, asked)
+	byHost := map[string]look{}
+	for i, h := range e.hosts() {
+		byHost[h] = looks[i]
+	}
+	return e.judge(byHost, a, asked)
+}
+
+// look is what one host showed.
+type look struct {
+	seen map[int]sight
+	err  error
 }
 
 func (e *Engine) ask(ctx context.Context, n cluster.Node) (*answer, error) {
@@ -66,7 +79,7 @@ func (e *Engine) ask(ctx context.Context, n cluster.Node) (*answer, error) {
 }
 
 // judge makes a status of what was seen and answered.
-func (e *Engine) judge(ctx context.Context, a *answer, asked error) cluster.Status {
+func (e *Engine) judge(looks map[string]look, a *answer, asked error) cluster.Status {
 	c := e.coordinator()
 	host, _ := e.top.Host(c.Host)
 	st := cluster.Status{
@@ -77,11 +90,9 @@ func (e *Engine) judge(ctx context.Context, a *answer, asked error) cluster.Stat
 	if a != nil {
 		st.Engine.Version = a.Version
 	}
-	reachable := map[string]error{}
 	up, leading := 0, false
 	for _, n := range e.lay.Nodes {
-		s, err := e.see(ctx, n)
-		reachable[n.Host] = err
+		s, err := looks[n.Host].seen[n.ID], looks[n.Host].err
 		ns := e.nodeStatus(n, s, err, a)
 		if ns.State == cluster.NodeUp {
 			up++
@@ -93,12 +104,11 @@ func (e *Engine) judge(ctx context.Context, a *answer, asked error) cluster.Stat
 		st.Nodes = append(st.Nodes, ns)
 	}
 	for _, h := range e.top.Hosts {
-		hs := cluster.HostStatus{Name: h.Name, Address: h.Address, Reachable: reachable[h.Name] == nil}
-		if err := reachable[h.Name]; err != nil {
+		hs := cluster.HostStatus{Name: h.Name, Address: h.Address, Reachable: looks[h.Name].err == nil}
+		if err := looks[h.Name].err; err != nil {
 			hs.Error = err.Error()
 		} else if on := e.lay.On(h.Name); len(on) > 0 {
-			s, _ := e.see(ctx, on[0])
-			hs.Disk = s.Disk
+			hs.Disk = looks[h.Name].seen[on[0].ID].Disk
 		}
 		st.Hosts = append(st.Hosts, hs)
 	}
@@ -110,7 +120,7 @@ func (e *Engine) judge(ctx context.Context, a *answer, asked error) cluster.Stat
 		st.State = cluster.Up
 	case leading && a != nil && !lost(a.Catalog):
 		st.State = cluster.Degraded
-	case reachable[c.Host] != nil:
+	case looks[c.Host].err != nil:
 		st.State = cluster.Unknown
 	case up > 0:
 		st.State = cluster.Degraded

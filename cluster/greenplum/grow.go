@@ -1,0 +1,187 @@
+package greenplum
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"cw/cluster"
+	"cw/cluster/step"
+	"cw/fault"
+)
+
+// Grow adds mirrors and the standby of the layout to a running cluster.
+func (e *Engine) Grow(nodes []cluster.Node) ([]step.Step, error) {
+	on := map[string][]cluster.Node{}
+	for _, n := range nodes {
+		if n.Role == cluster.NodePrimary {
+			return nil, fault.New(fault.Usage, "leave hosts with the role segment as they are; a host with the role standby, and layout.mirrors, can be added", "adding segments to a greenplum cluster is not supported by this version of cw (node %s on %s)", n.Name(), n.Host)
+		}
+		on[n.Host] = append(on[n.Host], n)
+	}
+	var steps []step.Step
+	var claimed []string
+	for _, h := range e.hosts() {
+		if len(on[h]) > 0 {
+			steps = append(steps, e.userStep(h), e.claimStep(h, on[h]))
+			claimed = append(claimed, "claim@"+h)
+		}
+	}
+	var admitted []string
+	for _, h := range e.hosts() {
+		s := e.admitStep(h, e.without(h, nodes))
+		s.Needs = claimed
+		steps, admitted = append(steps, s), append(admitted, s.ID)
+	}
+	var mirrors []string
+	for _, n := range nodes {
+		if n.Role == cluster.NodeStandby {
+			steps = append(steps, e.standbyStep(n, cluster.RecoverOptions{}, admitted...))
+			continue
+		}
+		s := e.mirrorStep(n)
+		s.Needs = admitted
+		steps, mirrors = append(steps, s), append(mirrors, s.ID)
+	}
+	if len(mirrors) > 0 {
+		steps = append(steps, e.syncStep(mirrors...))
+	}
+	return steps, nil
+}
+
+// without are the nodes of a host that are not among others.
+func (e *Engine) without(host string, others []cluster.Node) []cluster.Node {
+	var out []cluster.Node
+next:
+	for _, n := range e.lay.On(host) {
+		for _, o := range others {
+			if o.ID == n.ID {
+				continue next
+			}
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+// admitScript adds lines to the top of pg_hba.conf files unless they are in
+// there: for each data directory a number of lines and these.
+const admitScript = `set -e
+while [ $# -gt 0 ]; do
+  d=$1 n=$2; shift 2
+  add=
+  while [ $n -gt 0 ]; do
+    grep -Fxq -e "$1" "$d/pg_hba.conf" || add="$add$1
+"
+    shift; n=$((n-1))
+  done
+  [ "$add" ] || continue
+  if [ "$CW_LOOK" ]; then echo missing; continue; fi
+  { printf '%s' "$add"; cat "$d/pg_hba.conf"; } >"$d/pg_hba.conf.cw-new"
+  chmod 0600 "$d/pg_hba.conf.cw-new"
+  mv -T -- "$d/pg_hba.conf.cw-new" "$d/pg_hba.conf"
+done`
+
+// admitStep lets the hosts of new nodes into those that are there.
+func (e *Engine) admitStep(host string, nodes []cluster.Node) step.Step {
+	args := func(ctx context.Context) ([]string, error) {
+		var out []string
+		for _, n := range nodes {
+			hba, err := e.hba(ctx, n)
+			if err != nil {
+				return nil, err
+			}
+			var lines []string
+			for _, l := range strings.Split(hba, "\n") {
+				if strings.HasPrefix(l, "host ") && strings.HasSuffix(l, " trust") {
+					lines = append(lines, l)
+				}
+			}
+			out = append(append(out, n.DataDir, fmt.Sprint(len(lines))), lines...)
+		}
+		return out, nil
+	}
+	return step.Step{
+		ID: "admit@" + host, Host: host, Title: "let the new nodes connect to " + names(nodes),
+		Check: func(ctx context.Context) (step.Observed, error) {
+			a, err := args(ctx)
+			if err != nil {
+				return step.Observed{}, err
+			}
+			out, err := e.sh(ctx, host, "CW_LOOK=1\n"+admitScript, a...)
+			return step.Observed{Done: out == "", Note: choose(out == "", "allowed", "not allowed")}, err
+		},
+		Apply: func(ctx context.Context) error {
+			a, err := args(ctx)
+			if err != nil {
+				return err
+			}
+			if _, err := e.sh(ctx, host, "CW_LOOK=\n"+admitScript, a...); err != nil {
+				return err
+			}
+			return e.reload(ctx, host, nodes)
+		},
+	}
+}
+
+// mirrorStep adds a mirror to a primary that has none.
+func (e *Engine) mirrorStep(n cluster.Node) step.Step {
+	return step.Step{
+		ID: "mirror@" + n.Name(), Host: n.Host, Title: "add " + describe(n),
+		Check: func(ctx context.Context) (step.Observed, error) {
+			s, err := e.see(ctx, n)
+			if err != nil {
+				return step.Observed{}, err
+			}
+			c, err := e.catalog(ctx)
+			row, known := c.of(n)
+			return step.Observed{Done: known && row.Status == "u" && s.up(), Note: choose(known, "registered", "new")}, err
+		},
+		Apply: func(ctx context.Context) error {
+			c, err := e.catalog(ctx)
+			if err != nil {
+				return err
+			}
+			if _, known := c.of(n); !known {
+				_, err := e.sql(ctx, session{node: e.coordinator(), options: utility}, fmt.Sprintf("set client_min_messages = warning;\nselect gp_add_segment(%d::int2, %d::int2, 'm', 'm', 'n', 'd', %d, %s, %s, %s);\n",
+					n.ID, n.Content, n.Port, literal(n.Host), literal(e.address(n)), literal(n.DataDir)))
+				if err != nil {
+					return fmt.Errorf("registering %s: %w", describe(n), err)
+				}
+			}
+			return e.bringBack(ctx, n, cluster.RecoverOptions{})
+		},
+		Verify: verified,
+	}
+}
+
+// Shrink takes the standby out of the cluster.
+func (e *Engine) Shrink(nodes []cluster.Node) ([]step.Step, error) {
+	var steps []step.Step
+	for _, n := range nodes {
+		if n.Content != -1 || n.Role != cluster.NodeStandby {
+			return nil, fault.New(fault.Usage, "name the standby's host", "taking segments out of a greenplum cluster is not supported by this version of cw (node %s on %s)", n.Name(), n.Host)
+		}
+		steps = append(steps, e.unregisterStep(n))
+		end, remove, tidy := e.endStep(n.Host, nodes), e.removeStep(n.Host, nodes), e.tidyStep(n.Host)
+		end.Needs, tidy.Needs = []string{"unregister@" + n.Name()}, []string{remove.ID}
+		steps = append(steps, end, remove, tidy)
+	}
+	return steps, nil
+}
+
+// unregisterStep takes the standby out of the catalogue.
+func (e *Engine) unregisterStep(n cluster.Node) step.Step {
+	return step.Step{
+		ID: "unregister@" + n.Name(), Host: e.coordinator().Host, Title: "take the standby out of the catalogue", PointOfNoReturn: true,
+		Check: func(ctx context.Context) (step.Observed, error) {
+			c, err := e.catalog(ctx)
+			_, known := c.of(n)
+			return step.Observed{Done: err == nil && !known, Note: choose(known, "registered", "not registered")}, err
+		},
+		Apply: func(ctx context.Context) error {
+			_, err := e.sql(ctx, session{node: e.coordinator(), options: utility}, "select gp_remove_master_standby();\n")
+			return err
+		},
+	}
+}

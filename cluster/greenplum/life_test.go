@@ -1,0 +1,99 @@
+package greenplum_test
+
+import (
+	"strings"
+	"testing"
+
+	"cw/cluster"
+)
+
+// fill makes tables of every kind and returns what sum must always say.
+const fill = `
+create table heap (a int, b text) distributed by (a);
+insert into heap select g, 'row ' || g from generate_series(1, 20000) g;
+create table aoco (a int, b numeric) with (appendonly=true, orientation=column) distributed by (a);
+insert into aoco select g, g * 1.5 from generate_series(1, 20000) g;
+create table parts (a int, d date) distributed by (a) partition by range (d) (start (date '2026-01-01') end (date '2026-07-01') every (interval '1 month'));
+insert into parts select g, date '2026-01-01' + g % 180 from generate_series(1, 20000) g;`
+
+const sums = `select (select count(*) || ':' || sum(hashtext(b)) from heap) || ' ' || (select count(*) || ':' || sum(b) from aoco) || ' ' || (select count(*) || ':' || sum(extract(doy from d)) from parts);`
+
+func TestFailover(t *testing.T) {
+	w := newWorld(t, 4, true, "segments_per_host: 2, mirrors: group, data_dirs: [/data/a, /data/b]")
+	w.create()
+	w.status(cluster.Up)
+	w.sql(1, strings.ReplaceAll(fill, "\n\n", "\n"))
+	want := w.sql(1, sums)
+
+	t.Log("kill a primary")
+	st := w.status(cluster.Up)
+	var victim cluster.NodeStatus
+	for _, n := range st.Nodes {
+		if n.Role == cluster.NodePrimary {
+			victim = n
+			break
+		}
+	}
+	at := w.index(victim.Host)
+	w.lab.Run(at, "sh", "-c", "kill -9 $(head -n 1 "+victim.DataDir+"/postmaster.pid)")
+	if out, err := w.gp(1, "psql -X -At -d postgres -c 'select gp_request_fts_probe_scan()'"); err != nil {
+		t.Fatal(out, err)
+	}
+	w.status(cluster.Degraded)
+	if got := w.sql(1, sums); got != want {
+		t.Errorf("after the failover %s, not %s", got, want)
+	}
+	w.do(w.m.Recover(t.Context(), "gp", cluster.RecoverOptions{}))
+	if st := w.status(cluster.Degraded); !strings.Contains(strings.Join(st.Problems, " "), "acts as") {
+		t.Errorf("problems: %v", st.Problems)
+	}
+	w.do(w.m.Recover(t.Context(), "gp", cluster.RecoverOptions{Rebalance: true}))
+	w.status(cluster.Up)
+
+	t.Log("lose a segment host, and stop and start meanwhile")
+	w.lab.Off(4)
+	w.gp(1, "psql -X -At -d postgres -c 'select gp_request_fts_probe_scan()'")
+	if got := w.sql(1, "insert into heap select g, 'new' from generate_series(1,10) g; delete from heap where b = 'new';"+sums); got != want {
+		t.Errorf("without a host %s, not %s", got, want)
+	}
+	w.status(cluster.Degraded)
+	w.lab.On(4)
+	w.do(w.m.Stop(t.Context(), "gp", cluster.Fast))
+	w.do(w.m.Start(t.Context(), "gp"))
+	if got := w.sql(1, sums); got != want {
+		t.Errorf("after the restart %s, not %s", got, want)
+	}
+	w.do(w.m.Recover(t.Context(), "gp", cluster.RecoverOptions{Rebalance: true}))
+	w.status(cluster.Up)
+
+	t.Log("lose the coordinator")
+	w.lab.Off(1)
+	if _, err := w.try(w.m.Promote(t.Context(), "gp", cluster.PromoteOptions{})); err == nil || !strings.Contains(err.Error(), "two coordinators") {
+		t.Errorf("promote without --force: %v", err)
+	}
+	w.do(w.m.Promote(t.Context(), "gp", cluster.PromoteOptions{Force: true}))
+	if got := w.sql(2, sums); got != want {
+		t.Errorf("after the promotion %s, not %s", got, want)
+	}
+	w.status(cluster.Degraded)
+	w.lab.On(1)
+	if out, err := w.try(w.m.Start(t.Context(), "gp")); err == nil {
+		t.Errorf("the old coordinator was started as a second one: %+v", out)
+	}
+	w.do(w.m.Recover(t.Context(), "gp", cluster.RecoverOptions{}))
+	w.status(cluster.Up)
+
+	t.Log("switch back")
+	w.do(w.m.Promote(t.Context(), "gp", cluster.PromoteOptions{}))
+	w.status(cluster.Up)
+	if got := w.sql(1, sums); got != want {
+		t.Errorf("after switching back %s, not %s", got, want)
+	}
+	w.do(w.m.Recover(t.Context(), "gp", cluster.RecoverOptions{Full: true, Hosts: []string{"db3"}}))
+	w.status(cluster.Up)
+	w.do(w.m.Restart(t.Context(), "gp", cluster.Fast))
+	w.status(cluster.Up)
+	if got := w.sql(1, sums); got != want {
+		t.Errorf("at the end %s, not %s", got, want)
+	}
+}
