@@ -133,6 +133,7 @@ hosts:
 		{"version", "version: 6", "version: 7", "gp.yaml:4:36: engine.version: greenplum 7 is not supported by this version of cw"},
 		{"cloudberry", "kind: greenplum, version: 6", "kind: cloudberry", "engine.kind: cloudberry is not supported by this version of cw"},
 		{"utilities", "version: 6", "via: utilities", "engine.via: utilities is not supported by this version of cw"},
+		{"package", "version: 6", "package: ./gp.zip", `engine.package: "gp.zip" is neither a .tar.gz nor a .deb nor a .rpm`},
 		{"spread", "mirrors: group", "mirrors: spread", "spread needs more segment hosts (2) than primaries per host (4)"},
 		{"auto ports", "segments_per_host: 4", "segments_per_host: auto, port_base: 5430", "ports 5430 to 5437 hold database.port 5432"},
 	} {

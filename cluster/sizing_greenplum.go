@@ -142,6 +142,12 @@ func GreenplumSettings(t *Topology, l *Layout, machines map[string]Machine) (coo
 	if t.NodeType == LowCapacity || t.NodeType == LowSpeed {
 		conns /= 2
 	}
+	switch { // of hosts that do not answer nothing is known
+	case top.node.Memory == 0:
+		top.node, top.host = seg.node, seg.host
+	case seg.node.Memory == 0:
+		seg.node, seg.host = top.node, top.host
+	}
 	if least := min(top.node.Memory, seg.node.Memory); int64(conns) > least/(8*mib) {
 		conns, why = max(int(least/(8*mib)), 30), "one per 8 MB of the smallest node"
 	}

@@ -170,6 +170,11 @@ func TestTheSmallestHostRules(t *testing.T) {
 			t.Errorf("coordinator: %+v", s)
 		}
 	}
+	delete(machines, "cdw")
+	coord, seg = GreenplumSettings(top, mustExpand(t, top, nil), machines)
+	if settingsMap(t, coord)["max_connections"] != "250" || settingsMap(t, seg)["max_connections"] != "750" {
+		t.Errorf("without the coordinator's host: %v %v", coord, seg)
+	}
 	coord, seg = GreenplumSettings(top, mustExpand(t, top, nil), nil)
 	if len(coord) != len(seg) || settingsMap(t, seg)["max_connections"] != "90" {
 		t.Errorf("with no machine known: %v %v", coord, seg)

@@ -62,6 +62,9 @@ func (p *parser) validateEngine(t *Topology) {
 	case t.Engine.Kind == Greenplum && v != "" && v != GreenplumMajor:
 		p.add([]any{"engine", "version"}, "greenplum %s is not supported by this version of cw: %s is", v, GreenplumMajor)
 	}
+	if f := t.Engine.Package; f != "" && t.Engine.Kind != Postgres && !slices.ContainsFunc([]string{".tar.gz", ".tgz", ".deb", ".rpm"}, func(end string) bool { return strings.HasSuffix(f, end) }) {
+		p.add([]any{"engine", "package"}, "%q is neither a .tar.gz nor a .deb nor a .rpm", path.Base(f))
+	}
 	if t.Engine.Via == "utilities" {
 		p.add([]any{"engine", "via"}, "utilities is not supported by this version of cw: native is")
 	}

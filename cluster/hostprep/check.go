@@ -2,10 +2,8 @@ package hostprep
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"cw/cluster"
 	"cw/fault"
@@ -85,38 +83,40 @@ func FailedBy(id, host, expected string, err error) Check {
 	return Check{ID: id, Host: host, Severity: Required, Expected: expected, Observed: err.Error(), Remedy: fault.HintOf(err), err: err}
 }
 
-// one is a check function: what it looks at is on one host.
-type one func(ctx context.Context, f *Fleet, s *scene) Check
-
-// scene is what the checks of one host share.
-type scene struct {
-	host   cluster.Host
-	nodes  []cluster.Node
-	uid    string // of the cluster
-	access Access
-
-	resumed bool // a node of the host was begun by an earlier run
-}
+// one is a check function: a thing looked at on one host. A check without an
+// ID is left out.
+type one func(t *cluster.Topology, s *survey) Check
 
 // Run makes all checks on all hosts, in parallel over hosts. uid is the
 // cluster's, "" before the first create. more are an engine's own checks, made
 // on hosts that can be reached.
 func Run(ctx context.Context, f *Fleet, uid string, more ...func(ctx context.Context, host string) []Check) Report {
-	perHost := make([][]Check, len(f.Topology.Hosts))
-	var wg sync.WaitGroup
-	for i, h := range f.Topology.Hosts {
-		wg.Go(func() {
-			s := &scene{host: h, nodes: f.Layout.On(h.Name), uid: uid}
-			perHost[i] = f.checkHost(ctx, s)
-			if !perHost[i][0].OK {
-				return
-			}
-			for _, m := range more {
-				perHost[i] = append(perHost[i], m(ctx, h.Name)...)
-			}
-		})
+	surveys := f.surveys(ctx, uid)
+	checks := []one{checkAccess, checkTwin, checkClock, checkIPC, checkMemory, checkLocale, checkDirs, checkSpace, checkPorts}
+	if f.Topology.Engine.Kind != cluster.Postgres {
+		computeNeeds(f.Topology, f.Layout, surveys)
+		checks = append(checks, checkZones(f.Layout), checkEphemeral, checkSemaphores, checkMapped, checkFiles, checkInterconnect, checkNames)
 	}
-	wg.Wait()
+	perHost := make([][]Check, len(surveys))
+	f.parallel(func(i int, h cluster.Host) {
+		perHost[i] = surveys[i].checks(f.Topology, checks)
+		if surveys[i].err != nil {
+			return
+		}
+		if f.Topology.Engine.Kind != cluster.Postgres {
+			if c := f.checkGreenplum(ctx, surveys[i]); c.ID != "" {
+				perHost[i] = append(perHost[i], c)
+			}
+		}
+		for _, m := range more {
+			perHost[i] = append(perHost[i], m(ctx, h.Name)...)
+		}
+	})
+	if f.Topology.Engine.Kind != cluster.Postgres {
+		for i, cs := range consistency(f.Topology, surveys) {
+			perHost[i] = append(perHost[i], cs...)
+		}
+	}
 	var r Report
 	for _, cs := range perHost {
 		r.Checks = append(r.Checks, cs...)
@@ -124,20 +124,20 @@ func Run(ctx context.Context, f *Fleet, uid string, more ...func(ctx context.Con
 	return r
 }
 
-// checkHost begins with the check whether the host can be reached and is the
-// one it was; without that nothing else makes sense.
-func (f *Fleet) checkHost(ctx context.Context, s *scene) []Check {
-	facts, err := f.hosts[s.host.Name].Facts(ctx)
-	if err != nil {
-		return []Check{FailedBy("ssh", s.host.Name, "login works and the machine is the one seen before", err)}
+// checks begin with the check whether the host can be reached and is the one
+// it was; without that nothing else makes sense.
+func (s *survey) checks(t *cluster.Topology, all []one) []Check {
+	const expected = "login works and the machine is the one seen before"
+	if s.err != nil {
+		return []Check{FailedBy("ssh", s.host.Name, expected, s.err)}
 	}
-	os := facts.OSName
+	os := s.facts.OSName
 	if os == "" {
-		os = facts.OS
+		os = s.facts.OS
 	}
-	out := []Check{{ID: "ssh", Host: s.host.Name, Severity: Required, OK: true, Expected: "login works and the machine is the one seen before", Observed: fmt.Sprintf("%s, %s %s", facts.User, os, facts.Arch)}}
-	for _, check := range []one{checkAccess, checkTwin, checkClock, checkIPC, checkMemory, checkLocale, checkDirs, checkSpace, checkPorts} {
-		if c := check(ctx, f, s); c.ID != "" {
+	out := []Check{{ID: "ssh", Host: s.host.Name, Severity: Required, OK: true, Expected: expected, Observed: fmt.Sprintf("%s, %s %s", s.facts.User, os, s.facts.Arch)}}
+	for _, check := range all {
+		if c := check(t, s); c.ID != "" {
 			c.Host = s.host.Name
 			if c.OK {
 				c.Remedy = ""
@@ -148,15 +148,10 @@ func (f *Fleet) checkHost(ctx context.Context, s *scene) []Check {
 	return out
 }
 
-func checkAccess(ctx context.Context, f *Fleet, s *scene) Check {
-	owner := f.Topology.OSUser
+func checkAccess(t *cluster.Topology, s *survey) Check {
+	owner, a := t.OSUser, s.access
 	const id = "access"
 	expected := "commands can run as " + owner
-	a, err := f.Access(ctx, s.host.Name)
-	if err != nil {
-		return FailedBy(id, s.host.Name, expected, err)
-	}
-	s.access = a
 	if a.Err != nil {
 		return FailedBy(id, s.host.Name, expected, a.Err)
 	}
@@ -171,20 +166,4 @@ func checkAccess(ctx context.Context, f *Fleet, s *scene) Check {
 		}
 	}
 	return c
-}
-
-// errNotNow keeps checks quiet that cannot be made because an earlier one
-// failed and says why already.
-var errNotNow = errors.New("not checked")
-
-// as is the user who can look into a node's folder.
-func (s *scene) as(owner string) (string, error) {
-	switch {
-	case s.access.SSHUser == "" || s.access.Err != nil:
-		return "", errNotNow
-	case s.access.UserExists:
-		return owner, nil
-	default:
-		return "root", nil
-	}
 }

@@ -31,6 +31,7 @@ type Fleet struct {
 // Disk is the file system that a data folder is or will be on.
 type Disk struct {
 	Path     string // the nearest folder that exists
+	Mount    string // where the file system is mounted; not always known
 	Writable bool   // for the user who asked
 	Size     int64  // bytes
 	Free     int64  // bytes available to an ordinary user
@@ -190,14 +191,6 @@ func (f *Fleet) LeastMachine(ctx context.Context) (cluster.Machine, error) {
 	return least, nil
 }
 
-// diskScript prints the nearest folder that exists, w if the caller may
-// write there, and the size and free space of its file system in KiB.
-const diskScript = `p=$1
-while [ ! -e "$p" ]; do p=$(dirname "$p"); done
-echo "$p"
-if [ -w "$p" ]; then echo w; else echo -; fi
-df -Pk "$p" | awk 'NR==2 {print $(NF-4), $(NF-2)}'`
-
 // DataDisk is the file system of the host's first data folder. The size is
 // asked once, the rest every time.
 func (f *Fleet) DataDisk(ctx context.Context, host string) (Disk, error) {
@@ -218,16 +211,16 @@ func (f *Fleet) DataDisk(ctx context.Context, host string) (Disk, error) {
 }
 
 func (f *Fleet) diskAt(ctx context.Context, host, as, path string) (Disk, error) {
-	out, err := f.Script(ctx, host, as, diskScript, path)
+	out, err := f.Script(ctx, host, as, nearScript+diskScript+`seen=; disk "$1"; if [ -w "$p" ]; then echo w; fi`, path)
 	if err != nil {
 		return Disk{}, err
 	}
-	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if len(lines) != 3 {
-		return Disk{}, fmt.Errorf("%s: df answers in an unknown form: %q", host, out)
+	disks, _ := parseDisks(trimLines(out))
+	for _, d := range disks {
+		d.Writable = strings.HasSuffix(out, "\nw\n")
+		return d, nil
 	}
-	size, free, err := ParseDF(lines[2])
-	return Disk{Path: lines[0], Writable: lines[1] == "w", Size: size, Free: free}, err
+	return Disk{}, fmt.Errorf("%s: df answers in an unknown form: %q", host, out)
 }
 
 // ParseDF reads "size free" in KiB and returns bytes.

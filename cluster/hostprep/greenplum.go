@@ -100,7 +100,15 @@ func (f *Fleet) Greenplum(ctx context.Context, host string) (Home, error) {
 	if err != nil {
 		return Home{}, err
 	}
-	return f.noteHome(host, parseHomes(trimLines(out)))
+	h, err = f.noteHome(host, parseHomes(trimLines(out)))
+	if err == nil || f.Topology.Engine.Home == "" {
+		return h, err
+	}
+	// A folder in the owner's home may be closed to the SSH user.
+	if out, oerr := f.Script(ctx, host, f.Topology.OSUser, homeScript, f.Topology.Engine.Home); oerr == nil {
+		return f.noteHome(host, parseHomes(trimLines(out)))
+	}
+	return h, err
 }
 
 func (f *Fleet) noteHome(host string, found []Home) (Home, error) {
