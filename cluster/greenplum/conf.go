@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"sort"
 	"strings"
 
 	"cw/cluster"
@@ -21,7 +20,7 @@ func confLine(name, value string) string {
 }
 
 // nodeConf is what is appended to a node's postgresql.conf.
-func (e *Engine) nodeConf(n cluster.Node) string {
+func (e *Engine) nodeConf(ctx context.Context, n cluster.Node) (string, error) {
 	var b strings.Builder
 	b.WriteString("\n# Made by cw for this instance.\n")
 	b.WriteString(confLine("port", fmt.Sprint(n.Port)))
@@ -30,16 +29,9 @@ func (e *Engine) nodeConf(n cluster.Node) string {
 	if socketDir(n) != "/tmp" {
 		b.WriteString(confLine("unix_socket_directories", socketDir(n)))
 	}
-	s := e.settings(n)
-	keys := make([]string, 0, len(s))
-	for k := range s {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	for _, k := range keys {
-		b.WriteString(confLine(k, s[k]))
-	}
-	return b.String()
+	list, err := e.settingsOf(ctx, n)
+	b.WriteString(confOf(list))
+	return b.String(), err
 }
 
 // ranges are the addresses from which the hosts of some nodes connect, each

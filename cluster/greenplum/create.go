@@ -30,7 +30,11 @@ func (e *Engine) Create() ([]step.Step, error) {
 	var steps []step.Step
 	var allStarted []string
 	for _, h := range e.hosts() {
-		steps = append(steps, e.userStep(h), e.claimStep(h, e.lay.On(h)))
+		steps = append(steps, e.userStep(h))
+		if e.top.Engine.Package != "" {
+			steps = append(steps, e.softwareStep(h))
+		}
+		steps = append(steps, e.claimStep(h, e.lay.On(h)))
 	}
 	steps = append(steps, e.initStep(c))
 	for _, h := range e.hosts() {
@@ -72,6 +76,14 @@ func (e *Engine) Create() ([]step.Step, error) {
 		steps = append(steps, e.syncStep(follow...))
 	}
 	return append(steps, e.adminStep("start@"+c.Name()), e.databaseStep("admin")), nil
+}
+
+// needSoftware adds the package step, where there is one.
+func (e *Engine) needSoftware(host string, needs ...string) []string {
+	if e.top.Engine.Package != "" {
+		needs = append(needs, "software@"+host)
+	}
+	return needs
 }
 
 // hosts are the names of the hosts that carry nodes.
@@ -116,46 +128,40 @@ func (e *Engine) userStep(host string) step.Step {
 // claimStep makes the folders of nodes and marks them as ours. A folder with
 // anything in it but our marker is an error, now and when the step is run.
 func (e *Engine) claimStep(host string, nodes []cluster.Node) step.Step {
-	look := func(ctx context.Context) (step.Observed, error) {
-		ours := 0
-		for _, n := range nodes {
-			s, err := e.see(ctx, n)
-			if err != nil {
-				return step.Observed{}, err
-			}
-			if s.Mark == hostprep.DirForeign {
-				d, err := e.Fleet.LookDir(ctx, host, e.top.OSUser, n.Dir, e.marker(n))
-				if err != nil {
-					return step.Observed{}, err
-				}
-				return step.Observed{}, hostprep.Foreign(host, n.Dir, d)
-			}
-			if s.Mark == hostprep.DirOurs {
-				ours++
-			}
-		}
-		return step.Observed{Done: ours == len(nodes), Note: fmt.Sprintf("%d of %d are there", ours, len(nodes))}, nil
-	}
+	claims := e.claims(nodes)
 	return step.Step{
-		ID: "claim@" + host, Host: host, Title: fmt.Sprintf("make the folders of %s", names(nodes)), Needs: []string{"user@" + host},
-		Check: look,
+		ID: "claim@" + host, Host: host, Title: "make the folders of " + names(nodes), Needs: []string{"user@" + host},
+		Check: func(ctx context.Context) (step.Observed, error) {
+			dirs, err := e.Fleet.LookDirs(ctx, host, e.top.OSUser, claims)
+			if err != nil {
+				return step.Observed{}, ignoreAbsent(err)
+			}
+			ours := 0
+			for i, d := range dirs {
+				switch d.State {
+				case hostprep.DirForeign, hostprep.DirUnreadable:
+					return step.Observed{}, hostprep.Foreign(host, claims[i].Dir, d)
+				case hostprep.DirOurs:
+					ours++
+				}
+			}
+			return step.Observed{Done: ours == len(nodes), Note: fmt.Sprintf("%d of %d are there", ours, len(nodes))}, nil
+		},
 		Apply: func(ctx context.Context) error {
 			defer e.changed(host)
-			for _, n := range nodes {
-				if s, err := e.see(ctx, n); err != nil || s.Mark == hostprep.DirOurs {
-					if err != nil {
-						return err
-					}
-					continue
-				}
-				if err := e.Fleet.Claim(ctx, host, e.top.OSUser, n.Dir, e.marker(n)); err != nil {
-					return err
-				}
-			}
-			return nil
+			return e.Fleet.ClaimAll(ctx, host, e.top.OSUser, claims)
 		},
 		Verify: verified,
 	}
+}
+
+// claims are the folders of nodes with their markers.
+func (e *Engine) claims(nodes []cluster.Node) []hostprep.Claim {
+	out := make([]hostprep.Claim, len(nodes))
+	for i, n := range nodes {
+		out[i] = hostprep.Claim{Dir: n.Dir, Marker: e.marker(n)}
+	}
+	return out
 }
 
 // startStep starts the segments of a host, all at once.

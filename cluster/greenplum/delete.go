@@ -124,17 +124,17 @@ func (e *Engine) removeStep(host string, nodes []cluster.Node) step.Step {
 				return err
 			}
 			args := []string{hostprep.MarkerFile, e.UID}
-			for _, n := range mine {
-				d, err := e.Fleet.LookDir(ctx, host, e.top.OSUser, n.Dir, e.marker(n))
-				if err != nil {
-					return err
-				}
+			dirs, err := e.Fleet.LookDirs(ctx, host, e.top.OSUser, e.claims(mine))
+			if err != nil {
+				return err
+			}
+			for i, d := range dirs {
 				if len(d.Marker.Created) > 0 {
 					e.mu.Lock()
 					e.markers[host] = append(e.markers[host], d.Marker)
 					e.mu.Unlock()
 				}
-				args = append(args, n.Dir)
+				args = append(args, mine[i].Dir)
 			}
 			out, err := e.sh(ctx, host, removeScript, args...)
 			if err != nil {
@@ -163,9 +163,7 @@ func (e *Engine) tidyStep(host string) step.Step {
 			return step.Observed{Done: len(claimed()) == 0, Note: "empty folders"}, nil
 		},
 		Apply: func(ctx context.Context) error {
-			for _, m := range claimed() {
-				e.Fleet.Unclaim(ctx, host, e.top.OSUser, m)
-			}
+			e.Fleet.UnclaimAll(ctx, host, e.top.OSUser, claimed())
 			return nil
 		},
 		Verify: verified,

@@ -47,6 +47,9 @@ type Engine struct {
 	sights   map[string]*sighting // by host; fixed set
 	template template
 
+	settingsOnce sync.Mutex
+	settings     computed
+
 	offline     sync.Mutex // a single-user server is alone in its directory
 	offlineRows catalog
 
@@ -193,9 +196,19 @@ func connValue(s string) string {
 func ident(s string) string   { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
 func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// ignoreNoUser turns the failure to become a user who does not exist yet into
-// a Check's "not done": the user is made by an earlier step.
-func ignoreNoUser(err error) error {
+// isMissing says whether there is no engine on a host.
+func isMissing(err error) bool {
+	var missing *hostprep.MissingGreenplumError
+	return errors.As(err, &missing)
+}
+
+// ignoreAbsent turns the failure to become a user who does not exist yet, or to
+// find software that is not installed yet, into a Check's "not done": both
+// are made by earlier steps.
+func ignoreAbsent(err error) error {
+	if isMissing(err) {
+		return nil
+	}
 	var sudo *remote.SudoError
 	if errors.As(err, &sudo) && (strings.Contains(sudo.Text, "unknown user") || strings.Contains(sudo.Text, "no such user")) {
 		return nil

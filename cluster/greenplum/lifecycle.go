@@ -168,8 +168,5 @@ f=$(ls -t -- *.csv 2>/dev/null | head -n 1)
 tail -n "$2" -- "$f"`, n.DataDir, fmt.Sprint(lines))
 }
 
-// Version is the engine's major version.
-func (e *Engine) Version(context.Context) (string, error) { return "6", nil }
-
 // clean is for log and error texts of one line.
 func clean(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -125,7 +125,7 @@ func (e *Engine) lookAt(ctx context.Context, host string) (map[int]sight, bool, 
 	}
 	out, err := e.sh(ctx, host, lookScript, args...)
 	if err != nil {
-		return nil, false, ignoreNoUser(err)
+		return nil, false, ignoreAbsent(err)
 	}
 	return parseSights(e.lay.On(host), out)
 }

@@ -58,6 +58,10 @@ func (e *Engine) make(ctx context.Context, n cluster.Node) error {
 	if err != nil {
 		return err
 	}
+	conf, err := e.nodeConf(ctx, n)
+	if err != nil {
+		return err
+	}
 	script, statements, recovery, slot := makeScript+nameScript, "", "", ""
 	switch n.Role {
 	case cluster.NodeMirror:
@@ -73,7 +77,7 @@ func (e *Engine) make(ctx context.Context, n cluster.Node) error {
 	default:
 		slot = "keep"
 	}
-	_, err = e.shInput(ctx, n.Host, statements, script, e.templateDir(n.Host), n.DataDir, fmt.Sprintf("gp_dbid = %d\n", n.ID), e.nodeConf(n), hba, recovery, slot)
+	_, err = e.shInput(ctx, n.Host, statements, script, e.templateDir(n.Host), n.DataDir, fmt.Sprintf("gp_dbid = %d\n", n.ID), conf, hba, recovery, slot)
 	if err != nil {
 		return fmt.Errorf("making node %s: %w", n.Name(), err)
 	}

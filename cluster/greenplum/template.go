@@ -56,7 +56,7 @@ mv -T -- "$1.cw-new" "$1"`
 func (e *Engine) initStep(c cluster.Node) step.Step {
 	dir := e.templateDir(c.Host)
 	return step.Step{
-		ID: "init@" + c.Host, Host: c.Host, Title: "initialise the template of all instances", Needs: []string{"claim@" + c.Host},
+		ID: "init@" + c.Host, Host: c.Host, Title: "initialise the template of all instances", Needs: e.needSoftware(c.Host, "claim@"+c.Host),
 		Check: func(ctx context.Context) (step.Observed, error) {
 			if made, err := e.made(ctx, e.lay.Nodes); err != nil || made {
 				return step.Observed{Done: made, Note: "not needed any more"}, err
@@ -66,11 +66,14 @@ func (e *Engine) initStep(c cluster.Node) step.Step {
 		},
 		Apply: func(ctx context.Context) error {
 			defer e.changed(c.Host)
-			s := e.settings(c)
+			s, err := e.settingsOf(ctx, c)
+			if err != nil {
+				return err
+			}
 			if err := e.sweep(ctx, c.Host, dir+".cw-new"); err != nil {
 				return err
 			}
-			_, err := e.sh(ctx, c.Host, initScript, dir, e.top.Database.Encoding, e.top.Database.Locale, e.top.OSUser, s["max_connections"], s["shared_buffers"])
+			_, err = e.sh(ctx, c.Host, initScript, dir, e.top.Database.Encoding, e.top.Database.Locale, e.top.OSUser, value(s, "max_connections", "100"), value(s, "shared_buffers", "125MB"))
 			if err != nil {
 				return fmt.Errorf("initdb: %w", err)
 			}
@@ -94,7 +97,7 @@ func (e *Engine) templateStep(host string) step.Step {
 	c := e.coordinator()
 	dir := e.templateDir(host)
 	return step.Step{
-		ID: "template@" + host, Host: host, Title: "copy the template from " + c.Host, Needs: []string{"init@" + c.Host, "claim@" + host},
+		ID: "template@" + host, Host: host, Title: "copy the template from " + c.Host, Needs: e.needSoftware(host, "init@"+c.Host, "claim@"+host),
 		Check: func(ctx context.Context) (step.Observed, error) {
 			if made, err := e.made(ctx, e.lay.On(host)); err != nil || made {
 				return step.Observed{Done: made, Note: "not needed any more"}, err
