@@ -39,6 +39,9 @@ type ConfigChange struct {
 	Set     map[string]string `json:"set,omitempty"`
 	Reset   []string          `json:"reset,omitempty"`   // back to the default
 	Profile string            `json:"profile,omitempty"` // a built-in configuration group to apply first
+	// Overrides are the settings of the profile file that Profile names; only a
+	// change that takes another one back goes back to a file.
+	Overrides map[string]string `json:"overrides,omitempty"`
 }
 
 // NodeSetting is a setting of one node.

@@ -50,6 +50,7 @@ type Node struct {
 	// Socket and ConfigFile are set for clusters that cw did not make.
 	Socket     string `json:"socket,omitempty"`      // folder of the unix socket
 	ConfigFile string `json:"config_file,omitempty"` // postgresql.conf outside the data directory
+	Slot       string `json:"slot,omitempty"`        // the replication slot that a standby had
 }
 
 // Name is the node's short name, n1 for id 1: its folder, its replication

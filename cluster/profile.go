@@ -24,6 +24,10 @@ var ownedSettings = []string{ //nolint:gochecknoglobals // constant table
 	"gp_dbid", "gp_contentid", "gp_session_role", "gp_role",
 }
 
+// OwnsSetting says whether topology and layout decide a setting, so that nobody
+// else may.
+func OwnsSetting(name string) bool { return slices.Contains(ownedSettings, name) }
+
 // profileKeys is the table of a profile file's keys.
 func profileKeys() schema.Key {
 	return schema.Key{Type: schema.Map, Keys: []schema.Key{

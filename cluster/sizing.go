@@ -132,6 +132,7 @@ func Settings(t *Topology, own, least Machine) []Setting {
 		{"max_parallel_maintenance_workers", strconv.Itoa(min(perGather, 4)), "as per gather, at most 4"},
 		{"max_wal_size", mega(walMax), fmt.Sprintf("profile %s, at most 1/10 of the disk", t.Profile)},
 		{"min_wal_size", mega(max(walMax/4, 64*mb)), "1/4 of max_wal_size"},
+		{"wal_keep_size", mega(walMax / 16), "1/16 of max_wal_size: what pg_rewind looks back through"},
 		{"checkpoint_timeout", p.checkpoint, "profile " + t.Profile},
 		{"checkpoint_completion_target", "0.9", "spread writes"},
 		{"wal_compression", "on", "smaller full-page images"},

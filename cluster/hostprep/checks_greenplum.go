@@ -21,7 +21,7 @@ const (
 	// (4) (postinit.c, proc.h).
 	moreProcesses = 16
 
-	filesRequired = 4096
+	filesRequired = 1024
 	filesAdvised  = 65535 // gpinitsystem warns below it
 )
 

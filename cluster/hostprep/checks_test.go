@@ -142,7 +142,7 @@ func TestSegmentHostChecks(t *testing.T) {
 				s.kernel["net/ipv4/ip_local_port_range"], s.kernel["net/ipv4/ip_local_reserved_ports"] = "1024 65535", "6000-6009,7000,7001"
 			}, "", "", nil,
 		},
-		{"few files", func(_ *cluster.Topology, s *survey) { s.files = 1024 }, "open files", Required, []string{"at least 4096 for gpadmin", "limits.d"}},
+		{"few files", func(_ *cluster.Topology, s *survey) { s.files = 500 }, "open files", Required, []string{"at least 1024 for gpadmin", "limits.d"}},
 		{"not many files", func(_ *cluster.Topology, s *survey) { s.files = 20000 }, "open files", Advised, []string{"at least 65535"}},
 		{"locale", func(_ *cluster.Topology, s *survey) { s.locales = []string{"C"} }, "locale", Required, []string{"it has C"}},
 		{"no locale program", func(_ *cluster.Topology, s *survey) { s.noLocales, s.locales = true, []string{"sh: locale: not found"} }, "locale", Required, []string{"not found"}},

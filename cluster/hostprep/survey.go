@@ -66,9 +66,17 @@ func (f *Fleet) surveys(ctx context.Context, uid string) []*survey {
 		all[i] = s
 	})
 	f.parallel(func(i int, _ cluster.Host) {
-		if all[i].err == nil {
-			f.survey(ctx, all[i])
+		s := all[i]
+		if s.err != nil {
+			return
 		}
+		for _, other := range all { // not Neighbours: it would wait again for hosts that are off
+			if other == s || other.err == nil && s.facts.MachineID != "" && other.facts.MachineID == s.facts.MachineID {
+				s.same = append(s.same, other.host.Name)
+				s.beside = append(s.beside, other.nodes...)
+			}
+		}
+		f.survey(ctx, s)
 	})
 	return all
 }
@@ -119,13 +127,7 @@ func (f *Fleet) survey(ctx context.Context, s *survey) {
 			parts[name] = lines
 		}
 	}
-	if s.whole, s.same, err = f.machine(ctx, host); err != nil {
-		s.err = err
-		return
-	}
-	for _, h := range s.same {
-		s.beside = append(s.beside, f.Layout.On(h)...)
-	}
+	s.whole = cluster.Machine{Memory: s.facts.MemTotal, Swap: s.facts.SwapTotal, CPUs: s.facts.CPUs, Disk: s.disk.Size}
 	if s.access.Err != nil {
 		return
 	}
@@ -160,7 +162,7 @@ func (s *survey) readHost(parts map[string][]string) {
 	}
 	s.kernel = map[string]string{}
 	for _, line := range parts["kernel"] {
-		key, value, _ := strings.Cut(line, " ")
+		key, value, _ := strings.Cut(line, ":")
 		s.kernel[key] = strings.Join(strings.Fields(value), " ")
 	}
 	s.sems = parts["sems"]

@@ -33,13 +33,13 @@ const ipcScript = `[ -d /run/systemd/system ] || { echo kept; exit; }
 case $(cat /etc/systemd/logind.conf /etc/systemd/logind.conf.d/*.conf 2>/dev/null | sed -n 's/^RemoveIPC=//p' | tail -n 1) in
 no|0|false|off) echo kept;; *) echo removed;; esac`
 
-// kernelScript prints what the kernel allows, and the semaphores there are.
+// kernelScript prints what the kernel allows, and the semaphores there are. The
+// shell's read is of no use for /proc/sys: it reads byte by byte, and such a
+// file ends after the first read.
 const kernelScript = `echo @kernel
-for k in kernel/sem net/ipv4/ip_local_port_range net/ipv4/ip_local_reserved_ports vm/overcommit_memory vm/overcommit_ratio; do
-  if read -r v 2>/dev/null </proc/sys/$k; then echo "$k $v"; fi
-done
+(cd /proc/sys && grep -s '' kernel/sem net/ipv4/ip_local_port_range net/ipv4/ip_local_reserved_ports vm/overcommit_memory)
 while read -r k v u; do
-  case $k in CommitLimit:|Committed_AS:) echo "${k%:} $v";; esac
+  case $k in CommitLimit:|Committed_AS:) echo "$k$v";; esac
 done </proc/meminfo
 echo @sems
 cat /proc/sysvipc/sem 2>/dev/null

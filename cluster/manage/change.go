@@ -33,7 +33,13 @@ func (k *known) drop(ids []int) {
 		hosts[n.Host] = true
 	}
 	k.lay.Nodes = slices.DeleteFunc(k.lay.Nodes, func(n cluster.Node) bool { return slices.Contains(ids, n.ID) })
-	k.top.Hosts = slices.DeleteFunc(k.top.Hosts, func(h cluster.Host) bool { return hosts[h.Name] && len(k.lay.On(h.Name)) == 0 })
+	k.top.Hosts = slices.DeleteFunc(k.top.Hosts, func(h cluster.Host) bool {
+		gone := hosts[h.Name] && len(k.lay.On(h.Name)) == 0
+		if gone {
+			delete(k.record.Facts, factMachine+h.Name) // the name may be another machine's one day
+		}
+		return gone
+	})
 }
 
 // Reload plans to have all nodes read their configuration files again.
@@ -56,25 +62,33 @@ func (m *Manager) Configure(ctx context.Context, name string, c cluster.ConfigCh
 	return m.existing(ctx, name, VerbConfig, params{Config: &c})
 }
 
-// Rollback plans to take back the last change of settings.
+// Rollback plans to take back the last change of settings; done again, the one
+// before it.
 func (m *Manager) Rollback(ctx context.Context, name string) (*Operation, error) {
 	runs, err := m.Store.Runs(ctx, name)
 	if err != nil {
 		return nil, err
 	}
+	back := map[string]bool{} // runs that were taken back
 	for _, r := range runs {
 		var planned plannedRun
 		if r.Verb != VerbConfig || json.Unmarshal([]byte(r.Plan), &planned) != nil || planned.Params.Undo == nil {
 			continue
 		}
-		return m.existing(ctx, name, VerbConfig, params{Config: planned.Params.Undo})
+		switch {
+		case planned.Params.Back != "":
+			back[planned.Params.Back] = back[planned.Params.Back] || r.State == state.Done
+		case back[r.ID], r.State == state.Failed: // which has undone what it did
+		default:
+			return m.existing(ctx, name, VerbConfig, params{Config: planned.Params.Undo, Back: r.ID})
+		}
 	}
-	return nil, fault.New(fault.Usage, "cw cluster config get "+name, "no change of settings of cluster %s was made with cw", name)
+	return nil, fault.New(fault.Usage, "cw cluster config get "+name, "no change of settings of cluster %s is left that was made with cw", name)
 }
 
 // Settings reads settings of all nodes.
 func (m *Manager) Settings(ctx context.Context, name string, settings []string) ([]cluster.NodeSetting, error) {
-	_, eng, err := m.look(ctx, name)
+	eng, err := m.look(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -82,17 +96,16 @@ func (m *Manager) Settings(ctx context.Context, name string, settings []string) 
 }
 
 // look is the engine of a cluster that is only looked at.
-func (m *Manager) look(ctx context.Context, name string) (*known, Engine, error) {
+func (m *Manager) look(ctx context.Context, name string) (Engine, error) {
 	k, err := m.find(ctx, name)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	fleet, err := m.fleet(k)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	eng, err := m.engine(fleet, k.uid(), "")
-	return k, eng, err
+	return m.engine(fleet, k.uid(), "")
 }
 
 // Expand plans to add the nodes that a topology has and the cluster has not.

@@ -31,7 +31,7 @@ type NodeLog struct {
 // Logs reads the last lines of the server logs of some nodes at once; answers
 // come in the order of nodes.
 func (m *Manager) Logs(ctx context.Context, name string, nodes []cluster.Node, lines int) ([]NodeLog, error) {
-	_, eng, err := m.look(ctx, name)
+	eng, err := m.look(ctx, name)
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,7 @@ const (
 	VerbShrink  = "shrink"
 	VerbConfig  = "config"
 	VerbDelete  = "delete"
+	VerbAdopt   = "adopt"
 )
 
 // known is a cluster of the store, decoded.
@@ -143,6 +144,10 @@ func (m *Manager) Check(ctx context.Context, t *cluster.Topology) (hostprep.Repo
 	}
 	if old, err := m.find(ctx, t.Name); err == nil {
 		k.record.Facts, k.lay.Version = old.record.Facts, old.lay.Version
+		// Its nodes are where they are; a file that lacks some is another's.
+		if lay, err := cluster.Expand(t, old.lay); err == nil {
+			k.lay = lay
+		}
 	} else if !errors.Is(err, state.ErrNotFound) {
 		return hostprep.Report{}, err
 	}

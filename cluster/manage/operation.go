@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"cw/cluster"
@@ -27,6 +26,8 @@ type Operation struct {
 	// Forget makes a delete drop the cluster from the store even when a host
 	// could not be cleaned: it will never come back.
 	Forget bool
+	// Found is what an adoption will take over.
+	Found *cluster.Found
 
 	m      *Manager
 	k      *known
@@ -41,7 +42,8 @@ type Operation struct {
 // params is what a run must remember to be resumed, kept with its plan.
 type params struct {
 	Mode    cluster.StopMode        `json:"mode,omitempty"`
-	Token   string                  `json:"token"` // the same for a run and its resumption
+	Token   string                  `json:"token"`          // the same for a run and its resumption
+	Back    string                  `json:"back,omitempty"` // the run that a rollback takes back
 	Recover *cluster.RecoverOptions `json:"recover,omitempty"`
 	Promote *cluster.PromoteOptions `json:"promote,omitempty"`
 	Nodes   []int                   `json:"nodes,omitempty"` // of expand and shrink
@@ -67,6 +69,9 @@ type Outcome struct {
 func (m *Manager) operation(ctx context.Context, k *known, verb string, p params) (*Operation, error) {
 	if p.Token == "" {
 		p.Token = state.NewID("t")
+	}
+	if verb == VerbRecover && p.Recover.Full {
+		k.newMachines(p.Recover.Hosts)
 	}
 	fleet, err := m.fleet(k)
 	if err != nil {
@@ -107,8 +112,17 @@ func (m *Manager) operation(ctx context.Context, k *known, verb string, p params
 		if steps, undo, err = eng.Configure(ctx, *p.Config); err == nil && p.Undo == nil {
 			op.params.Undo = &undo // of the first attempt: a resumed one sees its own changes
 		}
+	case VerbAdopt:
+		a, ok := eng.(adopter)
+		if !ok {
+			return nil, fmt.Errorf("engine %s cannot adopt", k.top.Engine.Kind)
+		}
+		steps, err = a.Adopt()
 	default:
 		err = fmt.Errorf("run of verb %q cannot be planned by this version of cw", verb)
+	}
+	if err == nil && len(steps) == 0 {
+		op.Nothing = op.nothing()
 	}
 	op.plan = step.Plan{Cluster: op.Cluster, Verb: verb, Steps: steps}
 	return op, err
@@ -131,7 +145,7 @@ func (op *Operation) Run(ctx context.Context, report func(step.Event)) (Outcome,
 	if err := op.unchanged(held); err != nil {
 		return Outcome{}, err
 	}
-	if op.Verb != VerbDelete { // which leaves out wrong hosts one by one
+	if op.Verb != VerbDelete && op.Verb != VerbShrink { // which leave out wrong hosts one by one
 		if err := guard(held, op.fleet); err != nil {
 			return Outcome{}, err
 		}
@@ -168,12 +182,14 @@ func (op *Operation) unchanged(ctx context.Context) error {
 
 // begin records that the change has begun, before anything is changed.
 func (op *Operation) begin(ctx context.Context) (state.Run, error) {
-	if op.Verb == VerbCreate {
-		op.k.noteMachines(ctx, op.fleet)
+	switch op.Verb {
+	case VerbCreate:
 		op.k.record.State = state.ClusterCreating
-	}
-	if op.Verb == VerbDelete {
+	case VerbDelete:
 		op.k.record.State = state.ClusterDeleting
+	}
+	if op.Verb == VerbCreate || op.Verb == VerbExpand || op.Verb == VerbRecover || op.Verb == VerbAdopt {
+		op.k.noteMachines(ctx, op.fleet)
 	}
 	if err := op.k.encode(); err != nil {
 		return state.Run{}, err
@@ -249,45 +265,6 @@ func (op *Operation) notCleaned(err error) string {
 		}
 	}
 	return text
-}
-
-// pastOf are the verbs as events call what was done.
-var pastOf = map[string]string{ //nolint:gochecknoglobals // constant table
-	VerbCreate: "created", VerbStart: "started", VerbStop: "stopped", VerbRestart: "restarted", VerbReload: "reloaded", VerbDelete: "deleted",
-	VerbRecover: "recovered", VerbPromote: "promoted", VerbExpand: "expanded", VerbShrink: "shrunk", VerbConfig: "configured",
-}
-
-// finish records success.
-func (op *Operation) finish(ctx context.Context, run state.Run) error {
-	if err := op.m.Store.FinishRun(ctx, run.ID, state.Done, ""); err != nil {
-		return err
-	}
-	kind := pastOf[op.Verb]
-	op.event(ctx, state.Event{Kind: kind, Message: "cluster " + op.Cluster + " " + kind})
-	switch op.Verb {
-	case VerbDelete:
-		if err := op.m.Store.DeleteCluster(ctx, op.Cluster); err != nil {
-			return err
-		}
-		// CA, passwords and known_hosts are of no use without the cluster.
-		if err := os.RemoveAll(op.m.Dir(op.Cluster)); err != nil {
-			return fmt.Errorf("removing the cluster's keys: %w", err)
-		}
-		return nil
-	case VerbStop:
-		op.k.record.State = state.ClusterStopped
-	case VerbReload, VerbConfig: // of a cluster as it is
-	case VerbPromote:
-		op.k.lay.Promote(op.params.Promote.Node)
-	case VerbShrink:
-		op.k.drop(op.params.Nodes)
-	default:
-		op.k.record.State = state.ClusterUp
-	}
-	if err := op.k.encode(); err != nil {
-		return err
-	}
-	return op.m.Store.PutCluster(ctx, op.k.record)
 }
 
 // event is written as well as it can be: the change itself is done.

@@ -168,7 +168,11 @@ func (m *Manager) Resume(ctx context.Context, name string) (*Operation, error) {
 	if err := json.Unmarshal([]byte(last.Plan), &planned); err != nil {
 		return nil, fmt.Errorf("reading the plan of run %s: %w", last.ID, err)
 	}
-	return m.existing(ctx, name, last.Verb, planned.Params)
+	op, err := m.existing(ctx, name, last.Verb, planned.Params)
+	if err == nil {
+		op.Nothing = "" // nothing is left to do but to record that it is done
+	}
+	return op, err
 }
 
 // unfinished is the run that a crash left marked as running; "" for none.

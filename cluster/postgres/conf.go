@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 
 	"cw/cluster"
@@ -72,20 +73,37 @@ func (e *Engine) replicationConninfo(n, primary cluster.Node) string {
 	}
 }
 
-// profileConf are the settings computed for the machine.
-func (e *Engine) profileConf(ctx context.Context, n cluster.Node) (string, error) {
+// atLeast are the settings that a standby must not have lower than its primary,
+// or it refuses to start (PostgreSQL 15 docs, 27.4.3), with the primary's values.
+type atLeast map[string]int64
+
+// floor asks a running primary for them.
+func (e *Engine) floor(ctx context.Context, p cluster.Node) (atLeast, error) {
+	var out atLeast
+	err := e.query(ctx, p, `select json_object_agg(name, setting::bigint) from pg_settings
+where name in ('max_connections', 'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions', 'max_locks_per_transaction')`, &out)
+	return out, err
+}
+
+// profileConf are the settings computed for the machine. A new host that is
+// smaller than the others must still be able to follow: least raises what is
+// too low.
+func (e *Engine) profileConf(ctx context.Context, n cluster.Node, least atLeast) (string, error) {
 	own, err := e.Fleet.Machine(ctx, n.Host)
 	if err != nil {
 		return "", err
 	}
-	least, err := e.Fleet.LeastMachine(ctx)
+	smallest, err := e.Fleet.LeastMachine(ctx)
 	if err != nil {
 		return "", err
 	}
 	var b strings.Builder
 	b.WriteString(confHeader)
 	fmt.Fprintf(&b, "# profile %s, node type %s, %d MB of memory and %d cores for this node\n", e.top.Profile, e.top.NodeType, own.Memory>>20, own.CPUs)
-	for _, s := range cluster.Settings(e.top, own, least) {
+	for _, s := range cluster.Settings(e.top, own, smallest) {
+		if v, err := strconv.ParseInt(s.Value, 10, 64); err == nil && v < least[s.Name] {
+			s.Value, s.Reason = fmt.Sprint(least[s.Name]), "as on the primary"
+		}
 		fmt.Fprintf(&b, "# %s\n%s", s.Reason, confLine(s.Name, s.Value))
 	}
 	return b.String(), nil
@@ -93,7 +111,8 @@ func (e *Engine) profileConf(ctx context.Context, n cluster.Node) (string, error
 
 // hba is pg_hba.conf: the owner over the socket, the ranges of network.allow,
 // and replication from the cluster's own hosts. With TLS nothing goes over
-// the network in the clear. It is the same on all nodes.
+// the network in the clear. It is the same on all nodes, so that each can take
+// over from any other.
 func (e *Engine) hba(ctx context.Context) (string, error) {
 	kind := "hostssl"
 	if e.top.TLS.Mode == cluster.TLSOff {
@@ -111,31 +130,25 @@ func (e *Engine) hba(ctx context.Context) (string, error) {
 		fmt.Fprintf(&b, "%s all all %s scram-sha-256\n", kind, p)
 	}
 	if len(e.lay.Nodes) > 1 {
-		seen := map[string]bool{}
-		for _, n := range e.lay.Nodes {
-			ranges, err := e.Fleet.PeerRanges(ctx, n.Host)
-			if err != nil {
-				return "", err
-			}
-			for _, p := range ranges {
-				if !seen[p.String()] {
-					seen[p.String()] = true
-					fmt.Fprintf(&b, "%s replication %s %s scram-sha-256\n", kind, cluster.ReplicationRole, p)
-				}
-			}
+		peers, err := e.peerLines(ctx, e.lay.Nodes)
+		if err != nil {
+			return "", err
+		}
+		for _, l := range peers {
+			b.WriteString(l + "\n")
 		}
 	}
 	return b.String(), nil
 }
 
 // configure writes the node's configuration into a data directory that is
-// being made.
-func (e *Engine) configure(ctx context.Context, n cluster.Node, data string) error {
+// being made; least is nil for a primary.
+func (e *Engine) configure(ctx context.Context, n cluster.Node, data string, least atLeast) error {
 	node, err := e.nodeConf(ctx, n)
 	if err != nil {
 		return err
 	}
-	profile, err := e.profileConf(ctx, n)
+	profile, err := e.profileConf(ctx, n, least)
 	if err != nil {
 		return err
 	}

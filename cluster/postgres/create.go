@@ -149,7 +149,7 @@ func (e *Engine) initStep(n cluster.Node) step.Step {
 			if err != nil {
 				return fmt.Errorf("initialising node %s: %w", n.Name(), err)
 			}
-			if err := e.configure(ctx, n, newData(n)); err != nil {
+			if err := e.configure(ctx, n, newData(n), nil); err != nil {
 				return err
 			}
 			return e.complete(ctx, n)
@@ -175,18 +175,6 @@ func (e *Engine) dataCheck(n cluster.Node) func(context.Context) (step.Observed,
 			return step.Observed{Note: "no data directory"}, ignoreNoUser(err)
 		}
 		return step.Observed{Done: true, Note: n.DataDir}, nil
-	}
-}
-
-// startStep starts a node.
-func (e *Engine) startStep(n cluster.Node, needs ...string) step.Step {
-	return step.Step{
-		ID: "start@" + n.Host, Host: n.Host, Title: "start node " + n.Name(), Needs: needs,
-		Check: func(ctx context.Context) (step.Observed, error) {
-			state, err := e.proc(ctx, n)
-			return step.Observed{Done: state == procReady, Note: state}, ignoreNoUser(err)
-		},
-		Apply: func(ctx context.Context) error { return e.start(ctx, n) },
 	}
 }
 

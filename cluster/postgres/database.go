@@ -133,6 +133,24 @@ func (e *Engine) databaseStep(n cluster.Node) step.Step {
 	}
 }
 
+// rewindFunctions are what pg_rewind calls on its source (PostgreSQL docs,
+// pg_rewind, Notes). The role could read the same files with a base backup.
+var rewindFunctions = []string{ //nolint:gochecknoglobals // constant table
+	"pg_ls_dir(text, boolean, boolean)", "pg_stat_file(text, boolean)", "pg_read_binary_file(text)", "pg_read_binary_file(text, bigint, bigint, boolean)",
+}
+
+const grantedQuery = `select to_json(bool_and(has_function_privilege('` + cluster.ReplicationRole + `', 'pg_catalog.' || f, 'execute')))
+from unnest(array['pg_ls_dir(text, boolean, boolean)', 'pg_stat_file(text, boolean)', 'pg_read_binary_file(text)', 'pg_read_binary_file(text, bigint, bigint, boolean)']) f`
+
+// rewindGrants let the replication role be the source user of pg_rewind.
+func rewindGrants() string {
+	var b strings.Builder
+	for _, f := range rewindFunctions {
+		fmt.Fprintf(&b, "grant execute on function pg_catalog.%s to %s;\n", f, ident(cluster.ReplicationRole))
+	}
+	return b.String()
+}
+
 // replicationStep makes the role and the slots with which standbys stream.
 // The slots keep WAL from now on, so that no clone can fall behind.
 func (e *Engine) replicationStep(p cluster.Node, standbys []cluster.Node) step.Step {
@@ -162,7 +180,12 @@ func (e *Engine) replicationStep(p cluster.Node, standbys []cluster.Node) step.S
 				return o, err
 			}
 			lack, err := missing(ctx)
-			return step.Observed{Done: len(lack) == 0, Note: "without slots " + strings.Join(lack, ", ")}, err
+			if err != nil || len(lack) > 0 {
+				return step.Observed{Note: "without slots " + strings.Join(lack, ", ")}, err
+			}
+			var granted bool
+			err = e.query(ctx, p, grantedQuery, &granted)
+			return step.Observed{Done: granted, Note: choose(granted, "role "+cluster.ReplicationRole, "may not be used by pg_rewind")}, err
 		},
 		Apply: func(ctx context.Context) error {
 			pw, err := e.replicationPassword()
@@ -171,6 +194,9 @@ func (e *Engine) replicationStep(p cluster.Node, standbys []cluster.Node) step.S
 			}
 			if err := e.putRole(ctx, p, cluster.ReplicationRole, "login replication", pw); err != nil {
 				return fmt.Errorf("creating role %s: %w", cluster.ReplicationRole, err)
+			}
+			if err := e.alter(ctx, p, rewindGrants()); err != nil {
+				return fmt.Errorf("granting role %s what pg_rewind needs: %w", cluster.ReplicationRole, err)
 			}
 			var slots strings.Builder
 			for _, n := range standbys {
@@ -186,5 +212,5 @@ func (e *Engine) replicationStep(p cluster.Node, standbys []cluster.Node) step.S
 
 // errNotStreaming is a standby that runs but does not follow.
 func errNotStreaming(n cluster.Node, tail string) error {
-	return fault.New(fault.Failed, fmt.Sprintf("look into %s on %s", logDir(n), n.Host), "node %s runs but does not stream from its primary%s", n.Name(), tail)
+	return fault.New(fault.Failed, fmt.Sprintf("cw cluster logs, or look into %s on %s", logDir(n), n.Host), "node %s runs but does not stream from its primary%s", n.Name(), tail)
 }

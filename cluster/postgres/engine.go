@@ -6,7 +6,12 @@
 // The folder of a node, <data_dir>/<cluster>/<node>, holds data (the data
 // directory), log, run (the unix socket), tls, passfile and the marker that
 // says whose it is. data is made under the name data.cw-new and renamed when
-// it is complete, so that a data directory that exists can be used.
+// it is complete, so that a data directory that exists can be used. While
+// pg_rewind or a copy works in it the note "unfinished" lies in the node's
+// folder, and nothing starts the server.
+//
+// Nodes of a cluster that was adopted keep their data directory where it is;
+// their folder, <data directory>.cw, holds the rest.
 package postgres
 
 import (
@@ -16,6 +21,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,7 +45,11 @@ type Engine struct {
 	Config
 	top *cluster.Topology
 	lay *cluster.Layout
+	*memory
+}
 
+// memory is what an Engine has found out; those of one run share it.
+type memory struct {
 	mu      sync.Mutex
 	bins    map[string]hostprep.Binaries
 	major   int
@@ -49,10 +59,16 @@ type Engine struct {
 
 // New makes the engine of one cluster; it contacts nobody.
 func New(c Config) *Engine {
-	return &Engine{Config: c, top: c.Fleet.Topology, lay: c.Fleet.Layout, bins: map[string]hostprep.Binaries{}, markers: map[int][]hostprep.Marker{}}
+	return &Engine{Config: c, top: c.Fleet.Topology, lay: c.Fleet.Layout, memory: &memory{bins: map[string]hostprep.Binaries{}, markers: map[int][]hostprep.Marker{}}}
 }
 
-// Left is what a Delete found and did not remove, one sentence each.
+// with is the same cluster with other roles or another profile: the one that
+// it will be when the steps are done.
+func (e *Engine) with(top *cluster.Topology, lay *cluster.Layout) *Engine {
+	return &Engine{Config: e.Config, top: top, lay: lay, memory: e.memory}
+}
+
+// Left is what a run found and did not do, one sentence each.
 func (e *Engine) Left() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -63,6 +79,15 @@ func (e *Engine) leave(format string, args ...any) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.left = append(e.left, fmt.Sprintf(format, args...))
+}
+
+// leaveOnce is leave for what several steps would say.
+func (e *Engine) leaveOnce(format string, args ...any) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if text := fmt.Sprintf(format, args...); !slices.Contains(e.left, text) {
+		e.left = append(e.left, text)
+	}
 }
 
 // Checks are the engine's own checks of a host.
@@ -129,15 +154,27 @@ func (e *Engine) binaries(ctx context.Context, host string) (hostprep.Binaries, 
 }
 
 // The places inside a node's folder.
-func newData(n cluster.Node) string  { return n.DataDir + ".cw-new" }
-func passFile(n cluster.Node) string { return path.Join(n.Dir, "passfile") }
-func logDir(n cluster.Node) string   { return path.Join(n.Dir, "log") }
-func startLog(n cluster.Node) string { return path.Join(logDir(n), "startup.log") }
-func tlsFile(n cluster.Node) string  { return path.Join(n.Dir, "tls", "server.pem") }
-func rootFile(n cluster.Node) string { return path.Join(n.Dir, "tls", "root.crt") }
+func newData(n cluster.Node) string     { return n.DataDir + ".cw-new" }
+func passFile(n cluster.Node) string    { return path.Join(n.Dir, "passfile") }
+func logDir(n cluster.Node) string      { return path.Join(n.Dir, "log") }
+func startLog(n cluster.Node) string    { return path.Join(logDir(n), "startup.log") }
+func tlsFile(n cluster.Node) string     { return path.Join(n.Dir, "tls", "server.pem") }
+func rootFile(n cluster.Node) string    { return path.Join(n.Dir, "tls", "root.crt") }
+func unfinished(n cluster.Node) string  { return path.Join(n.Dir, "unfinished") }
+func keptConf(n cluster.Node) string    { return path.Join(n.Dir, "conf-kept") }
+func optionsFile(n cluster.Node) string { return path.Join(n.Dir, "options") }
+func systemFile(n cluster.Node) string  { return path.Join(n.Dir, "system") }
+
+// adopted says whether somebody else made the node.
+func adopted(n cluster.Node) bool { return n.Socket != "" }
 
 // slot is the name of a node's replication slot on its primary.
-func slot(n cluster.Node) string { return "cw_" + n.Name() }
+func slot(n cluster.Node) string {
+	if n.Slot != "" {
+		return n.Slot
+	}
+	return "cw_" + n.Name()
+}
 
 // CAFile is the CA certificate for clients, on this machine; "" without TLS.
 func (e *Engine) CAFile() string {

@@ -104,6 +104,9 @@ func (e *Engine) restartStep(n cluster.Node, mode cluster.StopMode) step.Step {
 			return step.Observed{Done: state == procReady && strings.TrimSpace(out) == e.Run, Note: state}, err
 		},
 		Apply: func(ctx context.Context) error {
+			if _, err := e.startable(ctx, n); err != nil {
+				return err // before it is down
+			}
 			if err := e.stop(ctx, n, mode, stopPatience(mode)); err != nil {
 				return err
 			}
@@ -216,8 +219,8 @@ while kill -0 "$pid" 2>/dev/null; do n=$((n+1)); [ $n -lt 300 ] || exit 1; sleep
 
 // removeScript removes folder $1 with the marker $2 of cluster $3: the marker
 // last, so that a removal that was interrupted is still known as ours, and
-// then the folders above that are empty. File systems mounted inside are not
-// entered. It prints tablespaces, which lie elsewhere and stay.
+// then the folder above if it is empty, unless $4 says that it is somebody
+// else's. File systems mounted inside are not entered. It prints tablespaces, which lie elsewhere and stay.
 const removeScript = `set -e
 cd -- "$1"
 grep -Fq "\"uid\": \"$3\"" "$2" || { echo "$1/$2 is not this cluster's any more" >&2; exit 1; }
@@ -226,7 +229,7 @@ find . -mindepth 1 -maxdepth 1 ! -name "$2" -exec rm -rf --one-file-system -- {}
 rm -f -- "$2"
 cd /
 rmdir -- "$1"
-rmdir -- "$(dirname "$1")" 2>/dev/null || :`
+[ -n "$4" ] || rmdir -- "$(dirname "$1")" 2>/dev/null || :`
 
 // removeStep removes the node's folder.
 func (e *Engine) removeStep(n cluster.Node) step.Step {
@@ -255,7 +258,12 @@ func (e *Engine) removeStep(n cluster.Node) step.Step {
 				_, err := e.sh(ctx, n, `rmdir -- "$1" && { rmdir -- "$(dirname "$1")" 2>/dev/null || :; }`, n.Dir)
 				return err
 			}
-			out, err := e.sh(ctx, n, removeScript, n.Dir, hostprep.MarkerFile, e.UID)
+			if adopted(n) {
+				if err := e.removeAdopted(ctx, n); err != nil {
+					return err
+				}
+			}
+			out, err := e.sh(ctx, n, removeScript, n.Dir, hostprep.MarkerFile, e.UID, choose(adopted(n), "theirs", ""))
 			if err != nil {
 				return fmt.Errorf("removing %s: %w", n.Dir, err)
 			}

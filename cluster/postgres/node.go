@@ -57,13 +57,22 @@ func (e *Engine) pgStart(ctx context.Context, n cluster.Node) error {
 	_, err := e.sh(ctx, n, `set -e
 umask 077
 mkdir -p "$1/run" "$1/log"
+if [ -s "$1/log/startup.log" ]; then mv -f "$1/log/startup.log" "$1/log/startup.log.old"; fi
 : >"$1/log/startup.log"`, n.Dir)
+	if err != nil {
+		return err
+	}
+	options, err := e.startOptions(ctx, n)
 	if err != nil {
 		return err
 	}
 	// -l takes the server off the session's output, so that the session can
 	// end; crash recovery may take long, hence the patience.
-	err = e.tool(ctx, n, "pg_ctl", "start", "-D", n.DataDir, "-l", startLog(n), "-w", "-t", "3600", "-s")
+	args := []string{"start", "-D", n.DataDir, "-l", startLog(n), "-w", "-t", "3600", "-s"}
+	if options != "" {
+		args = append(args, "-o", options)
+	}
+	err = e.tool(ctx, n, "pg_ctl", args...)
 	if err == nil {
 		return nil
 	}

@@ -46,30 +46,39 @@ func (e *Engine) passfileStep(n cluster.Node) step.Step {
 // cloneStep initialises a standby: a base backup of the primary, the
 // standby's own configuration and standby.signal, all before the directory
 // gets its name.
-func (e *Engine) cloneStep(n, p cluster.Node) step.Step {
+func (e *Engine) cloneStep(n, p cluster.Node, after ...string) step.Step {
 	return step.Step{
 		ID: "clone@" + n.Host, Host: n.Host, Title: fmt.Sprintf("initialise standby %s from %s", n.Name(), p.Name()),
 		Needs: append(e.needBinaries(n, "replication@"+p.Host, "passfile@"+n.Host), e.startNeeds(n, "claim@"+n.Host)...),
+		After: after,
 		Check: e.dataCheck(n),
 		Apply: func(ctx context.Context) error {
 			if err := e.sweep(ctx, n); err != nil {
 				return err
 			}
-			err := e.tool(ctx, n, "pg_basebackup", "-D", newData(n), "-d", e.replicationConninfo(n, p),
-				"-X", "stream", "-S", slot(n), "-c", "fast", "--no-password")
-			if err != nil {
-				return fmt.Errorf("copying node %s to %s: %w", p.Name(), n.Name(), err)
-			}
-			if err := e.configure(ctx, n, newData(n)); err != nil {
+			u := upstream{tool: e.replicationConninfo(n, p), slot: slot(n)}
+			if err := e.baseBackup(ctx, n, p, u, 0); err != nil {
 				return err
 			}
-			if err := e.Fleet.WriteFile(ctx, n.Host, e.top.OSUser, path.Join(newData(n), "standby.signal"), nil, 0o600); err != nil {
+			if err := e.standbyConf(ctx, n, p); err != nil {
 				return err
 			}
 			return e.complete(ctx, n)
 		},
 		Undo: func(ctx context.Context) error { return e.sweep(ctx, n) },
 	}
+}
+
+// standbyConf makes a copy of p a standby of its own.
+func (e *Engine) standbyConf(ctx context.Context, n, p cluster.Node) error {
+	least, err := e.floor(ctx, p)
+	if err != nil {
+		return err
+	}
+	if err := e.configure(ctx, n, newData(n), least); err != nil {
+		return err
+	}
+	return e.Fleet.WriteFile(ctx, n.Host, e.top.OSUser, path.Join(newData(n), "standby.signal"), nil, 0o600)
 }
 
 // followStep waits until a standby streams.

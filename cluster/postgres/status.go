@@ -121,6 +121,9 @@ func (e *Engine) judge(seen []sight) cluster.Status {
 		Problems:  []string{},
 		CheckedAt: time.Now().UTC(),
 	}
+	if adopted(p) { // whoever may log in, it is not with a password of ours
+		st.Endpoint.PasswordFile = ""
+	}
 	var primary *answer
 	for _, s := range seen {
 		if s.node.ID == p.ID {
@@ -139,7 +142,7 @@ func (e *Engine) judge(seen []sight) cluster.Status {
 		if s.host == nil {
 			answered++
 		}
-		if problem := problemOf(s, ns); problem != "" {
+		if problem := problemOf(s, ns, primary != nil && !primary.Recovery); problem != "" {
 			st.Problems = append(st.Problems, problem)
 		}
 		st.Nodes = append(st.Nodes, ns)
@@ -197,6 +200,9 @@ func (e *Engine) nodeStatus(s sight, primary *answer) cluster.NodeStatus {
 			ns.Mode, ns.LagBytes = snd.State, snd.Lag
 		}
 	}
+	if adopted(n) && s.answer.Receiver != "" { // its name on the primary is not ours
+		ns.Mode = s.answer.Receiver
+	}
 	if ns.LagBytes == nil && primary.LSN != nil && s.answer.LSN != nil {
 		lag := max(*primary.LSN-*s.answer.LSN, 0)
 		ns.LagBytes = &lag
@@ -204,8 +210,9 @@ func (e *Engine) nodeStatus(s sight, primary *answer) cluster.NodeStatus {
 	return ns
 }
 
-// problemOf says in one sentence what is wrong with a node; "" for nothing.
-func problemOf(s sight, ns cluster.NodeStatus) string {
+// problemOf says in one sentence what is wrong with a node; "" for nothing. led
+// says whether the primary of the layout takes writes.
+func problemOf(s sight, ns cluster.NodeStatus, led bool) string {
 	what := fmt.Sprintf("%s %s on %s", ns.PreferredRole, s.node.Name(), ns.Host)
 	switch {
 	case ns.State == cluster.NodeUnknown:
@@ -216,6 +223,8 @@ func problemOf(s sight, ns cluster.NodeStatus) string {
 		return fmt.Sprintf("%s does not take connections: %s", what, ns.Detail)
 	case ns.State == cluster.NodeDown:
 		return what + " is stopped"
+	case ns.Role == cluster.NodePrimary && ns.PreferredRole == cluster.NodeStandby && led:
+		return fmt.Sprintf("%s acts as a second primary: both take writes, and those of one will be lost", what)
 	case ns.Role != ns.PreferredRole:
 		return fmt.Sprintf("%s acts as %s", what, ns.Role)
 	case ns.Mode == cluster.ModeDetached:

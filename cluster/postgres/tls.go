@@ -23,8 +23,8 @@ import (
 	"time"
 
 	"cw/cluster"
-	"cw/cluster/step"
 	"cw/cluster/secret"
+	"cw/cluster/step"
 	"cw/fault"
 )
 
