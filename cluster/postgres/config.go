@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"cw/cluster"
+	"cw/cluster/guc"
 	"cw/cluster/step"
 	"cw/fault"
 )
@@ -26,7 +27,7 @@ type before struct {
 type change struct {
 	cluster.ConfigChange
 	names []string // of Set and Reset, sorted
-	gucs  map[string]guc
+	gucs  map[string]guc.Row
 	then  *Engine // with the new profile
 }
 
@@ -76,7 +77,7 @@ func (e *Engine) newChange(ctx context.Context, c cluster.ConfigChange) (*change
 	for _, n := range c.Reset {
 		lower.Reset = append(lower.Reset, strings.ToLower(strings.TrimSpace(n)))
 	}
-	x := &change{ConfigChange: lower, then: e, gucs: map[string]guc{}}
+	x := &change{ConfigChange: lower, then: e, gucs: map[string]guc.Row{}}
 	if c.Scope == cluster.ScopeSegments {
 		return nil, fault.New(fault.Usage, "leave --scope out", "cluster %s runs postgres, which has no segments", name)
 	}
@@ -154,7 +155,7 @@ func (x *change) validate(ctx context.Context, e *Engine, problems *[]string) er
 		case set && slices.Contains(quotedLists, name) && strings.TrimSpace(value) == "":
 			add("an empty list is its default: reset it")
 		case set:
-			if _, err := g.canonical(value); err != nil {
+			if _, err := g.Canonical(value); err != nil {
 				add("%v", err)
 			}
 		}
@@ -176,9 +177,9 @@ func (x *change) look(ctx context.Context, n cluster.Node) (before, bool, error)
 			old.auto[name] = g.Auto
 			want, set := x.Set[name]
 			switch {
-			case set && (g.Auto == nil || !g.same(*g.Auto, want)), !set && g.Auto != nil:
+			case set && (g.Auto == nil || !g.Same(*g.Auto, want)), !set && g.Auto != nil:
 				done = false
-			case g.File != nil && !g.Pending && g.Source == "configuration file" && !g.same(*g.File, g.Setting):
+			case g.File != nil && !g.Pending && g.Source == "configuration file" && !g.Same(*g.File, g.Setting):
 				done = false // written, but not read yet
 			}
 		}

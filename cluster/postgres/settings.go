@@ -8,13 +8,14 @@ import (
 	"sync"
 
 	"cw/cluster"
+	"cw/cluster/guc"
 	"cw/fault"
 	"cw/schema"
 )
 
 // gucs asks a running node for settings; where is a condition on s and f.
-func (e *Engine) gucs(ctx context.Context, n cluster.Node, where string) ([]guc, error) {
-	var out []guc
+func (e *Engine) gucs(ctx context.Context, n cluster.Node, where string) ([]guc.Row, error) {
+	var out []guc.Row
 	err := e.query(ctx, n, fmt.Sprintf(gucQuery, where), &out)
 	return out, err
 }
@@ -36,7 +37,7 @@ func (e *Engine) Settings(ctx context.Context, names []string) ([]cluster.NodeSe
 	if len(names) > 0 {
 		where = named(names)
 	}
-	rows := make([][]guc, len(e.lay.Nodes))
+	rows := make([][]guc.Row, len(e.lay.Nodes))
 	errs := make([]error, len(e.lay.Nodes))
 	var wg sync.WaitGroup
 	for i, n := range e.lay.Nodes {
@@ -70,7 +71,7 @@ func (e *Engine) Settings(ctx context.Context, names []string) ([]cluster.NodeSe
 		asked = &e.lay.Nodes[i]
 		for _, g := range rows[i] {
 			known[strings.ToLower(g.Name)] = true
-			out = append(out, g.of(one))
+			out = append(out, nodeSetting(g, one))
 		}
 	}
 	if asked == nil {
@@ -88,10 +89,10 @@ func (e *Engine) Settings(ctx context.Context, names []string) ([]cluster.NodeSe
 	return out, nil
 }
 
-// of fills in the values of a setting.
-func (g guc) of(s cluster.NodeSetting) cluster.NodeSetting {
+// nodeSetting fills in the values of a setting.
+func nodeSetting(g guc.Row, s cluster.NodeSetting) cluster.NodeSetting {
 	s.Name, s.Value, s.PendingRestart = g.Name, g.Show, g.Pending
-	if g.File != nil && (g.Pending || g.Source == "configuration file" && !g.same(*g.File, g.Setting)) {
+	if g.File != nil && (g.Pending || g.Source == "configuration file" && !g.Same(*g.File, g.Setting)) {
 		s.Configured = *g.File
 	}
 	if g.Name == "primary_conninfo" {
