@@ -81,17 +81,23 @@ func (e *Engine) endStep(host string, nodes []cluster.Node) step.Step {
 	}
 }
 
-// removeScript removes the folders given, after $1, the name of the marker,
-// and $2, the cluster's uid: the marker last, so that a removal that was
-// interrupted is still known as ours. File systems mounted inside are not
-// entered. It prints tablespaces, which lie elsewhere and stay.
+// removeScript removes the folders given as pairs with a data directory that
+// lies elsewhere, or nothing, after $1, the name of the marker, and $2, the
+// cluster's uid: the marker last, so that a removal that was interrupted is
+// still known as ours. File systems mounted inside are not entered. It prints
+// tablespaces, which lie elsewhere and stay.
 const removeScript = `mark=$1 uid=$2; shift 2
 set -e
-for d in "$@"; do
+while [ $# -gt 0 ]; do
+  d=$1 data=$2; shift 2
   [ -d "$d" ] || continue
   cd -- "$d"
   if [ "$(ls -A)" ]; then
     grep -Fq "\"uid\": \"$uid\"" "$mark" || { echo "$d/$mark is not this cluster's any more" >&2; exit 1; }
+    if [ "$data" ]; then
+      find "$data" -path '*/pg_tblspc/*' -type l -exec readlink {} \; 2>/dev/null || :
+      rm -rf --one-file-system -- "$data" "$data.cw-new"
+    fi
     find . -path '*/pg_tblspc/*' -type l -exec readlink {} \; 2>/dev/null || :
     find . -mindepth 1 -maxdepth 1 ! -name "$mark" -exec rm -rf --one-file-system -- {} +
     rm -f -- "$mark"
@@ -134,7 +140,7 @@ func (e *Engine) removeStep(host string, nodes []cluster.Node) step.Step {
 					e.markers[host] = append(e.markers[host], d.Marker)
 					e.mu.Unlock()
 				}
-				args = append(args, mine[i].Dir)
+				args = append(args, mine[i].Dir, choose(adopted(mine[i]), mine[i].DataDir, ""))
 			}
 			out, err := e.sh(ctx, host, removeScript, args...)
 			if err != nil {

@@ -18,7 +18,6 @@ package greenplum
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -223,10 +222,4 @@ func names(nodes []cluster.Node) string {
 		out[i] = n.Name()
 	}
 	return strings.Join(out, ", ")
-}
-
-// markerText is a node's marker as a file.
-func (e *Engine) markerText(n cluster.Node) (string, error) {
-	data, err := json.MarshalIndent(e.marker(n), "", "  ")
-	return string(data) + "\n", err
 }

@@ -97,3 +97,95 @@ func TestFailover(t *testing.T) {
 		t.Errorf("at the end %s, not %s", got, want)
 	}
 }
+
+func TestGrowAndConfigure(t *testing.T) {
+	w := newWorld(t, 4, true, "segments_per_host: 1, mirrors: group, data_dirs: [/data/a]")
+	full := *w.top
+	bare := *w.top
+	bare.Layout.Mirrors = "none"
+	bare.Hosts = []cluster.Host{full.Hosts[0], full.Hosts[2], full.Hosts[3]}
+	w.top = &bare
+	w.create()
+	w.status(cluster.Up)
+	w.sql(1, fill)
+	want := w.sql(1, sums)
+
+	w.do(w.m.Expand(t.Context(), &full))
+	if st := w.status(cluster.Up); len(st.Nodes) != 6 {
+		t.Errorf("%d nodes", len(st.Nodes))
+	}
+	if got := w.sql(1, sums); got != want {
+		t.Errorf("after expanding %s, not %s", got, want)
+	}
+	w.do(w.m.Promote(t.Context(), "gp", cluster.PromoteOptions{}))
+	w.status(cluster.Up)
+	w.do(w.m.Promote(t.Context(), "gp", cluster.PromoteOptions{}))
+	w.status(cluster.Up)
+
+	t.Log("full copy of a mirror")
+	w.lab.Run(4, "sh", "-c", "d=$(ls -d /data/a/gp/n*/gpseg0); kill -9 $(head -n 1 $d/postmaster.pid); rm -rf $d/base")
+	for w.sql(1, "select count(*) from gp_segment_configuration, gp_request_fts_probe_scan() where status = 'd'") == "0" {
+	}
+	w.do(w.m.Recover(t.Context(), "gp", cluster.RecoverOptions{Full: true, Rate: 400 << 20}))
+	w.status(cluster.Up)
+
+	t.Log("settings")
+	_, err := w.m.Configure(t.Context(), "gp", cluster.ConfigChange{Set: map[string]string{"statment_mem": "1", "port": "1", "max_connections": "x"}})
+	for _, part := range []string{"did you mean statement_mem", "port: cw decides", "max_connections"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%q is not in %v", part, err)
+		}
+	}
+	before := w.setting("statement_mem")
+	w.do(w.m.Configure(t.Context(), "gp", cluster.ConfigChange{Set: map[string]string{"statement_mem": "33MB"}}))
+	if got := w.setting("statement_mem"); got != "33MB" {
+		t.Errorf("statement_mem = %s", got)
+	}
+	w.do(w.m.Configure(t.Context(), "gp", cluster.ConfigChange{Scope: cluster.ScopeSegments, Set: map[string]string{"max_connections": "123"}}))
+	list, err := w.m.Settings(t.Context(), "gp", []string{"max_connections"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range list {
+		if s.Role == cluster.NodePrimary && (s.Configured != "123" || !s.PendingRestart) {
+			t.Errorf("%+v", s)
+		}
+		if s.Role == cluster.NodeCoordinator && s.PendingRestart {
+			t.Errorf("%+v", s)
+		}
+	}
+	w.do(w.m.Rollback(t.Context(), "gp"))
+	w.do(w.m.Configure(t.Context(), "gp", cluster.ConfigChange{Set: map[string]string{"statement_mem": before}}))
+	if got := w.setting("statement_mem"); got != before {
+		t.Errorf("statement_mem = %s, not %s", got, before)
+	}
+	if got := w.sql(1, sums); got != want {
+		t.Errorf("at the end %s, not %s", got, want)
+	}
+	w.do(w.m.Shrink(t.Context(), "gp", []string{"db2"}))
+	if st := w.status(cluster.Up); len(st.Nodes) != 5 {
+		t.Errorf("%d nodes", len(st.Nodes))
+	}
+	if l := w.left(2); l != "" {
+		t.Errorf("left on the former standby:\n%s", l)
+	}
+}
+
+// setting is the value of a setting that all nodes that answer agree on.
+func (w *world) setting(name string) string {
+	w.t.Helper()
+	list, err := w.m.Settings(w.t.Context(), "gp", []string{name})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	value := ""
+	for _, s := range list {
+		if value == "" {
+			value = s.Value
+		}
+		if s.Value != value || s.Configured != "" {
+			w.t.Fatalf("nodes do not agree: %+v", list)
+		}
+	}
+	return value
+}

@@ -172,38 +172,28 @@ func (e *Engine) bringBack(ctx context.Context, n cluster.Node, o cluster.Recove
 }
 
 // dressScript makes a data directory that came from another instance this
-// node's: $1 its place, $2 port, $3 dbid, $4 recovery.conf, $5 the marker for
-// nodes whose folder is the data directory itself.
+// node's: $1 its place, $2 port, $3 dbid, $4 recovery.conf.
 const dressScript = `cd -- "$1"
 sed -i -E "s/^[[:space:]]*port[[:space:]]*=.*/port = $2/" postgresql.conf
 grep -Eq '^port = ' postgresql.conf || echo "port = $2" >>postgresql.conf
 echo "gp_dbid = $3" >internal.auto.conf
 printf '%s' "$4" >recovery.conf
 rm -f postmaster.opts postmaster.pid
-[ -z "$5" ] || printf '%s' "$5" >` + "cw-node.json" + `
 `
 
 // dress are the arguments of dressScript.
-func (e *Engine) dress(place string, n, source cluster.Node, dbid int) ([]string, error) {
-	mark := ""
-	if n.Dir == n.DataDir {
-		text, err := e.markerText(n)
-		if err != nil {
-			return nil, err
-		}
-		mark = text
-	}
-	return []string{place, strconv.Itoa(n.Port), strconv.Itoa(dbid), e.recoveryConf(source), mark}, nil
+func (e *Engine) dress(place string, n, source cluster.Node, dbid int) []string {
+	return []string{place, strconv.Itoa(n.Port), strconv.Itoa(dbid), e.recoveryConf(source)}
 }
 
-// rewindScript rewinds data directory $1 to what the source $6 has, with a
-// note beside it while it is neither the one nor the other: $7.
+// rewindScript rewinds data directory $1 to what the source $5 has, with a
+// note beside it while it is neither the one nor the other: $6.
 const rewindScript = `set -e
-: >"$7"
-sync -f "$7" 2>/dev/null || :
-PGOPTIONS="` + utility + `" pg_rewind --write-recovery-conf --slot=` + slotName + ` --source-server="$6" --target-pgdata="$1" >"$7" 2>&1 || { tail -n 5 "$7" >&2; exit 1; }
-grep -q 'no rewind required' "$7" && [ ! -f "$1/recovery.conf" ] && { echo "pg_rewind left it alone" >&2; exit 1; }
-` + dressScript + `rm -f -- "$7"`
+: >"$6"
+sync -f "$6" 2>/dev/null || :
+PGOPTIONS="` + utility + `" pg_rewind --write-recovery-conf --slot=` + slotName + ` --source-server="$5" --target-pgdata="$1" >"$6" 2>&1 || { tail -n 5 "$6" >&2; exit 1; }
+grep -q 'no rewind required' "$6" && [ ! -f "$1/recovery.conf" ] && { echo "pg_rewind left it alone" >&2; exit 1; }
+` + dressScript + `rm -f -- "$6"`
 
 // rewind makes the former primary of a pair follow the present one. The source
 // writes a checkpoint first: until then its control file has the old timeline,
@@ -212,12 +202,8 @@ func (e *Engine) rewind(ctx context.Context, n, source cluster.Node, dbid int) e
 	if _, err := e.sql(ctx, session{node: source, options: utility}, "checkpoint;"); err != nil {
 		return fmt.Errorf("checkpoint of node %s: %w", source.Name(), err)
 	}
-	args, err := e.dress(n.DataDir, n, source, dbid)
-	if err != nil {
-		return err
-	}
 	server := fmt.Sprintf("user=%s host=%s port=%d dbname=template1", connValue(e.top.OSUser), connValue(e.address(source)), source.Port)
-	_, err = e.sh(ctx, n.Host, rewindScript, append(args, server, noteFile(n))...)
+	_, err := e.sh(ctx, n.Host, rewindScript, append(e.dress(n.DataDir, n, source, dbid), server, noteFile(n))...)
 	if err != nil {
 		return fmt.Errorf("rewinding node %s: %w", n.Name(), err)
 	}
@@ -226,19 +212,19 @@ func (e *Engine) rewind(ctx context.Context, n, source cluster.Node, dbid int) e
 
 func noteFile(n cluster.Node) string { return n.Dir + "/" + rewindNote }
 
-// copyScript copies the source at $6 port $7 to $1: $8 are further options of
-// pg_basebackup, $9 the final place, ${10} the note of an interrupted rewind.
+// copyScript copies the source at $5 port $6 to $1: $7 are further options of
+// pg_basebackup, $8 the final place, $9 the note of an interrupted rewind.
 // What is in the final place is replaced at the end, when the copy is whole.
 const copyScript = `set -e
 umask 077
-pg_basebackup -c fast -D "$1" -h "$6" -p "$7" -U "$(id -un)" --target-gp-dbid "$3" $8 -E ./db_dumps -E ./gpperfmon/data -E ./gpperfmon/logs -E ./promote -E ./cw-node.json >"$1.log" 2>&1 </dev/null || { tail -n 5 "$1.log" >&2; rm -rf -- "$1"; exit 1; }
+pg_basebackup -c fast -D "$1" -h "$5" -p "$6" -U "$(id -un)" --target-gp-dbid "$3" $7 -E ./db_dumps -E ./gpperfmon/data -E ./gpperfmon/logs -E ./promote >"$1.log" 2>&1 </dev/null || { tail -n 5 "$1.log" >&2; rm -rf -- "$1"; exit 1; }
 rm -f -- "$1.log"
 ` + dressScript + `chmod 0700 "$1"
 sync -f "$1" 2>/dev/null || :
 cd /
-rm -rf -- "$9"
-mv -T -- "$1" "$9"
-rm -f -- "${10}"`
+rm -rf -- "$8"
+mv -T -- "$1" "$8"
+rm -f -- "$9"`
 
 // copyFrom replaces a node's data directory by a copy of the source; rate is
 // in bytes per second, 0 for no limit.
@@ -250,11 +236,7 @@ func (e *Engine) copyFrom(ctx context.Context, n, source cluster.Node, dbid int,
 	if rate > 0 {
 		options = append(options, "-r", strconv.FormatInt(max(rate>>10, 32), 10)) // kB/s, 32 is its least
 	}
-	args, err := e.dress(newData(n), n, source, dbid)
-	if err != nil {
-		return err
-	}
-	args = append(args, e.address(source), strconv.Itoa(source.Port), strings.Join(options, " "), n.DataDir, noteFile(n))
+	args := append(e.dress(newData(n), n, source, dbid), e.address(source), strconv.Itoa(source.Port), strings.Join(options, " "), n.DataDir, noteFile(n))
 	if _, err := e.sh(ctx, n.Host, copyScript, args...); err != nil {
 		return fmt.Errorf("copying node %s to %s: %w", source.Name(), n.Name(), err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"cw/cluster"
+	"cw/cluster/greenplum"
 	"cw/cluster/postgres"
 	"cw/cluster/step"
 	"cw/fault"
@@ -60,10 +61,19 @@ func (m *Manager) Adopt(ctx context.Context, o cluster.AdoptOptions) (*Operation
 // discover finds the nodes; the engine is found out where it is not said.
 func discover(ctx context.Context, pool *remote.Pool, o cluster.AdoptOptions) (*cluster.Found, error) {
 	switch o.Engine {
-	case "", cluster.Postgres:
+	case cluster.Postgres:
 		return postgres.Discover(ctx, pool, o)
+	case cluster.Greenplum:
+		return greenplum.Discover(ctx, pool, o)
+	case "":
+		found, err := greenplum.Discover(ctx, pool, o)
+		var other *greenplum.NotGreenplumError
+		if errors.As(err, &other) {
+			return postgres.Discover(ctx, pool, o)
+		}
+		return found, err
 	}
-	return nil, fault.New(fault.Usage, "", "clusters of engine %s cannot be adopted by this version of cw", o.Engine)
+	return nil, fault.New(fault.Usage, "--engine postgres or greenplum", "clusters of engine %s cannot be adopted by this version of cw", o.Engine)
 }
 
 // free fails when a cluster of the store has one of the nodes already.
