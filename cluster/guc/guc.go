@@ -132,5 +132,15 @@ func unitNames(table map[string]float64) []string {
 func (g Row) Same(a, b string) bool {
 	x, err1 := g.Canonical(a)
 	y, err2 := g.Canonical(b)
-	return a == b || err1 == nil && err2 == nil && x == y
+	switch {
+	case a == b:
+		return true
+	case err1 != nil || err2 != nil:
+		return false
+	case g.Name == "DateStyle": // the server writes it its own way
+		return strings.EqualFold(x, y)
+	case g.Name == "wal_compression": // on is the old word for pglz
+		return x == y || x == "on" && y == "pglz" || x == "pglz" && y == "on"
+	}
+	return x == y
 }

@@ -54,6 +54,10 @@ func asProcess(verb, dir, topology string) error {
 		op, err = m.Create(ctx, &top)
 	case VerbDelete:
 		op, err = m.Delete(ctx, top.Name)
+	case VerbPromote:
+		op, err = m.Promote(ctx, top.Name, cluster.PromoteOptions{})
+	case VerbRecover:
+		op, err = m.Recover(ctx, top.Name, cluster.RecoverOptions{})
 	default:
 		op, err = m.Resume(ctx, top.Name)
 	}
@@ -146,4 +150,61 @@ func (l *lab) killAfter(verb string, after time.Duration) bool {
 		_ = c.Process.Signal(syscall.SIGKILL)
 		return <-done != nil // nil: it was done a moment before
 	}
+}
+
+// TestKilledWhilePromotingAndRecovering kills cw with signal 9 at random
+// moments of a switchover, and of winding back a primary that diverged.
+func TestKilledWhilePromotingAndRecovering(t *testing.T) {
+	t.Parallel()
+	kills := 2
+	if n, err := strconv.Atoi(os.Getenv("CW_TEST_KILLS")); err == nil {
+		kills = n
+	}
+	l := newLab(t, 2)
+	l.create()
+	l.fill(0, 1000)
+	began := time.Now()
+	l.run(l.m.Promote(t.Context(), "lab", cluster.PromoteOptions{}))
+	whole := time.Since(began)
+	rows := 1000
+	finish := func(what string) (primary int) {
+		t.Helper()
+		if err := l.process("resume").Wait(); err != nil {
+			t.Fatalf("%s: resume: %v", what, err)
+		}
+		st := l.want(cluster.Up)
+		writers := 0
+		for i, n := range st.Nodes {
+			if n.Role == cluster.NodePrimary {
+				writers, primary = writers+1, i
+			}
+		}
+		if writers != 1 {
+			t.Fatalf("%s: %d primaries", what, writers)
+		}
+		rows++
+		l.fill(primary, 1)
+		l.caughtUp(primary, 1-primary)
+		l.rows(1-primary, strconv.Itoa(rows))
+		return primary
+	}
+	for i := range kills {
+		after := time.Duration((float64(i) + rand.Float64()) / float64(kills) * float64(whole))
+		killed := l.killAfter(VerbPromote, after)
+		p := finish(fmt.Sprintf("promote killed after %s", after))
+
+		l.down(p) // cw cannot see it, but it goes on
+		l.run(l.m.Promote(t.Context(), "lab", cluster.PromoteOptions{Force: true}))
+		l.fill(p, 77)
+		l.up(p)
+		afterRecover := time.Duration((float64(i) + rand.Float64()) / float64(kills) * float64(whole))
+		killedRecover := l.killAfter(VerbRecover, afterRecover)
+		if last, err := l.m.Store.LastRun(t.Context(), "lab"); err != nil || last.Verb != VerbRecover { // killed before anything was changed
+			l.recover(cluster.RecoverOptions{})
+		}
+		finish(fmt.Sprintf("recover killed after %s", afterRecover))
+		t.Logf("kill %d: promote after %s (%v), recover after %s (%v)", i, after.Round(time.Millisecond), killed, afterRecover.Round(time.Millisecond), killedRecover)
+	}
+	l.run(l.m.Delete(t.Context(), "lab"))
+	l.empty()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"cw/cluster"
+	"cw/cluster/hostprep"
 	"cw/cluster/step"
 	"cw/fault"
 )
@@ -49,7 +50,7 @@ func (e *Engine) Grow(nodes []cluster.Node) ([]step.Step, error) {
 		if e.top.Engine.Install {
 			steps = append(steps, e.installStep(n))
 		}
-		steps = append(steps, e.claimStep(n))
+		steps = append(steps, e.newcomer(e.claimStep(n), n))
 		if e.top.TLS.Mode != cluster.TLSOff {
 			s := e.tlsStep(n)
 			s.Needs = []string{"claim@" + n.Host} // the CA is there
@@ -63,6 +64,33 @@ func (e *Engine) Grow(nodes []cluster.Node) ([]step.Step, error) {
 		steps = append(steps, e.passfileStep(n), clone, e.startStep(n, e.startNeeds(n, clone.ID)...), e.followStep(n, p))
 	}
 	return steps, nil
+}
+
+// newcomer has a claimStep refuse a folder that is left from a time when the
+// host was in the cluster before: what is in it is old, and would be taken for
+// a copy that this run has made.
+func (e *Engine) newcomer(s step.Step, n cluster.Node) step.Step {
+	check, apply := s.Check, s.Apply
+	fresh := func(ctx context.Context) error {
+		d, err := e.Fleet.LookDir(ctx, n.Host, e.top.OSUser, n.Dir, e.marker(n))
+		if err != nil || d.State != hostprep.DirOurs || d.Marker.Run == e.Run {
+			return ignoreNoUser(err)
+		}
+		return fault.New(fault.Check, fmt.Sprintf("look at it and remove it: on %s: rm -r %s", n.Host, n.Dir), "%s: %s is left from a time when the host was in cluster %s before", n.Host, n.Dir, e.top.Name)
+	}
+	s.Check = func(ctx context.Context) (step.Observed, error) {
+		if err := fresh(ctx); err != nil {
+			return step.Observed{}, err
+		}
+		return check(ctx)
+	}
+	s.Apply = func(ctx context.Context) error {
+		if err := fresh(ctx); err != nil {
+			return err
+		}
+		return apply(ctx)
+	}
+	return s
 }
 
 // onlyRunning has a step say what to do when the primary is down, instead of

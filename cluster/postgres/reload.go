@@ -65,24 +65,25 @@ func (e *Engine) reload(ctx context.Context, n cluster.Node) error {
 			return err
 		}
 		if now != before || time.Now().After(limit) {
-			break
+			return e.unusable(ctx, n, "sourcefile is not null and not exists (select from pg_settings s where lower(s.name) = lower(f.name) and s.pending_restart)")
 		}
-		if err := e.unusable(ctx, n); err != nil {
+		// A line without a name is none that could be read; nothing is, then.
+		if err := e.unusable(ctx, n, "sourcefile is not null and name is null"); err != nil {
 			return err
 		}
 		if err := pause(ctx, pollInterval/4); err != nil {
 			return err
 		}
 	}
-	return e.unusable(ctx, n)
 }
 
-// unusable are the lines of a node's configuration that it cannot use. That a
-// setting waits for a restart is none of them.
-func (e *Engine) unusable(ctx context.Context, n cluster.Node) error {
+// unusable are the lines of a node's configuration that it cannot use, as far
+// as a condition on f goes. The server has the same words for a wrong value and
+// for one that waits for a restart.
+func (e *Engine) unusable(ctx context.Context, n cluster.Node, where string) error {
 	var lines []string
 	err := e.query(ctx, n, `select coalesce(json_agg(l), '[]'::json) from (
-select format('%s line %s: %s', sourcefile, sourceline, error) as l from pg_file_settings where error is not null and error <> 'setting could not be applied'
+select format('%s line %s: %s', sourcefile, sourceline, concat_ws(': ', name, error)) as l from pg_file_settings f where error is not null and `+where+`
 union all select format('pg_hba.conf line %s: %s', line_number, error) from pg_hba_file_rules where error is not null) x`, &lines)
 	if err != nil || len(lines) == 0 {
 		return err
