@@ -26,6 +26,7 @@ func (e *Engine) Recover(ctx context.Context, o cluster.RecoverOptions) ([]step.
 	}
 	var steps []step.Step
 	var recovered []string
+	var away []error
 	for _, n := range e.lay.Nodes {
 		if isCoordinator(n) || !o.On(n.Host) {
 			continue
@@ -34,10 +35,8 @@ func (e *Engine) Recover(ctx context.Context, o cluster.RecoverOptions) ([]step.
 		s, err := e.see(ctx, n)
 		switch {
 		case err != nil:
-			if len(o.Hosts) > 0 || known && row.Role == "p" {
-				return nil, err
-			}
 			e.leave("%s is not recovered: %s", describe(n), clean(err.Error()))
+			away = append(away, err)
 			continue
 		case !known:
 			continue // never added
@@ -63,8 +62,12 @@ func (e *Engine) Recover(ctx context.Context, o cluster.RecoverOptions) ([]step.
 			steps = append(steps, st)
 		}
 	}
-	if o.Rebalance {
+	if o.Rebalance && len(away) == 0 {
 		steps = append(steps, e.rebalance(c, len(recovered) > 0)...)
+	}
+	if len(steps) == 0 && len(away) > 0 {
+		return nil, fault.Wrap(fault.Unreachable, "when the host is back: cw cluster recover "+e.top.Name,
+			fmt.Errorf("%d nodes are down and cannot be recovered now: %w", len(away), away[0]))
 	}
 	return steps, nil
 }

@@ -162,7 +162,9 @@ func (v values) of(s cluster.NodeSetting, name string, like guc.Row) cluster.Nod
 	file, set := v.file[name]
 	row, runs := v.rows[name]
 	if !runs {
-		s.Value = file
+		if s.Value = file; set && like.Name != "" && like.Same(file, like.Setting) {
+			s.Value = like.Show // written as the others show it
+		}
 		if !set {
 			s.Error = "takes no connections, and its file does not set it"
 		}

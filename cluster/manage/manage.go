@@ -138,7 +138,7 @@ func guard(ctx context.Context, fleet *hostprep.Fleet) error {
 // of that name in the store lends its identity, so that its own folders are
 // known as its own.
 func (m *Manager) Check(ctx context.Context, t *cluster.Topology) (hostprep.Report, error) {
-	k, err := newKnown(t)
+	k, sized, err := m.newSized(ctx, t)
 	if err != nil {
 		return hostprep.Report{}, err
 	}
@@ -160,7 +160,7 @@ func (m *Manager) Check(ctx context.Context, t *cluster.Topology) (hostprep.Repo
 		return hostprep.Report{}, err
 	}
 	r := hostprep.Run(ctx, fleet, k.uid(), eng.Checks)
-	return r, ctx.Err()
+	return note(r, sized), ctx.Err()
 }
 
 // CheckNamed is Check for a cluster of the store.

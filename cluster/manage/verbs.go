@@ -19,9 +19,10 @@ import (
 func (m *Manager) Create(ctx context.Context, t *cluster.Topology) (*Operation, error) {
 	k, err := m.find(ctx, t.Name)
 	fresh := errors.Is(err, state.ErrNotFound)
+	var sized hostprep.Check
 	switch {
 	case fresh:
-		if k, err = newKnown(t); err != nil {
+		if k, sized, err = m.newSized(ctx, t); err != nil {
 			return nil, err
 		}
 	case err != nil:
@@ -46,7 +47,7 @@ func (m *Manager) Create(ctx context.Context, t *cluster.Topology) (*Operation, 
 	if op.resume, err = m.unfinished(ctx, t.Name); err != nil {
 		return nil, err
 	}
-	op.Report = hostprep.Run(ctx, op.fleet, k.uid(), op.eng.Checks)
+	op.Report = note(hostprep.Run(ctx, op.fleet, k.uid(), op.eng.Checks), sized)
 	if ctx.Err() != nil {
 		return op, context.Cause(ctx)
 	}
