@@ -10,16 +10,19 @@ import (
 	"cw/fault"
 )
 
-// toStart leaves out of nodes the former primaries: after a failover their
+// toStart leaves out of nodes what which does not want, and former primaries: after a failover their
 // data directory still starts as a primary, but the segment lives on in the
 // other node. Where recovery.conf alone cannot tell (both nodes of a content
 // have none, or one cannot be looked at), the catalogue does.
-func (e *Engine) toStart(ctx context.Context, nodes []cluster.Node) ([]cluster.Node, error) {
+func (e *Engine) toStart(ctx context.Context, nodes []cluster.Node, which func(sight) bool) ([]cluster.Node, error) {
 	var out []cluster.Node
 	for _, n := range nodes {
 		s, err := e.see(ctx, n)
 		if err != nil {
 			return nil, err
+		}
+		if !which(s) {
+			continue
 		}
 		if isCoordinator(n) || s.Follower || !s.Data || s.Proc != procStopped || !e.contested(ctx, n) {
 			out = append(out, n)

@@ -2,6 +2,7 @@ package greenplum
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,9 +27,10 @@ func (e *Engine) Create() ([]step.Step, error) {
 			return nil, err
 		}
 	}
+	e.beingMade = true
 	c := e.coordinator()
 	var steps []step.Step
-	var allStarted []string
+	segmentsMade := map[string][]string{}
 	for _, h := range e.hosts() {
 		steps = append(steps, e.userStep(h))
 		if e.top.Engine.Package != "" {
@@ -61,12 +63,11 @@ func (e *Engine) Create() ([]step.Step, error) {
 			}
 		}
 		steps = append(steps, e.dropTemplateStep(h, needs))
-		if len(segments) > 0 {
-			steps = append(steps, e.startStep(h, e.segments(h), segments...))
-			allStarted = append(allStarted, "start@"+h)
-		}
+		segmentsMade[h] = segments
 	}
-	steps = append(steps, e.startNodeStep(c, append([]string{"make@" + c.Name()}, allStarted...)...))
+	started, all := e.startSegments(segmentsMade)
+	steps = append(steps, started...)
+	steps = append(steps, e.startNodeStep(c, append([]string{"make@" + c.Name()}, all...)...))
 	follow := []string{"start@" + c.Name()}
 	if s, ok := e.standby(); ok {
 		steps = append(steps, e.startNodeStep(s, "make@"+s.Name(), "start@"+c.Name()))
@@ -164,17 +165,37 @@ func (e *Engine) claims(nodes []cluster.Node) []hostprep.Claim {
 	return out
 }
 
-// startStep starts the segments of a host, all at once.
-func (e *Engine) startStep(host string, nodes []cluster.Node, needs ...string) step.Step {
-	return e.startNodes("start@"+host, host, nodes, needs)
+// startSegments starts the acting primaries of all hosts and then the mirrors:
+// one that finds no primary at its first attempt waits five seconds for the
+// next, and until it is there no transaction commits. needs are steps by host;
+// the ids of all steps are returned too.
+func (e *Engine) startSegments(needs map[string][]string) (steps []step.Step, ids []string) {
+	var first []string
+	for _, h := range e.segmentHosts() {
+		s := e.startNodes("start-primaries@"+h, h, e.segments(h), needs[h], func(s sight) bool { return !s.Follower })
+		s.Title = "start the acting primaries"
+		steps, first = append(steps, s), append(first, s.ID)
+	}
+	ids = first
+	for _, h := range e.segmentHosts() {
+		if len(e.pair(e.segments(h)[0].Content)) < 2 {
+			continue // without mirrors
+		}
+		s := e.startNodes("start-mirrors@"+h, h, e.segments(h), needs[h], func(s sight) bool { return s.Follower })
+		s.Title, s.After = "start the mirrors", first
+		steps, ids = append(steps, s), append(ids, s.ID)
+	}
+	return steps, ids
 }
 
 // startNodeStep starts a coordinator or a standby.
 func (e *Engine) startNodeStep(n cluster.Node, needs ...string) step.Step {
-	return e.startNodes("start@"+n.Name(), n.Host, []cluster.Node{n}, needs)
+	return e.startNodes("start@"+n.Name(), n.Host, []cluster.Node{n}, needs, func(sight) bool { return true })
 }
 
-func (e *Engine) startNodes(id, host string, nodes []cluster.Node, needs []string) step.Step {
+// startNodes starts those of the nodes that which holds for when the step
+// runs, all at once.
+func (e *Engine) startNodes(id, host string, nodes []cluster.Node, needs []string, which func(sight) bool) step.Step {
 	title := "start " + names(nodes)
 	if len(nodes) == 1 {
 		title = "start " + describe(nodes[0])
@@ -182,11 +203,14 @@ func (e *Engine) startNodes(id, host string, nodes []cluster.Node, needs []strin
 	return step.Step{
 		ID: id, Host: host, Title: title, Needs: needs,
 		Check: func(ctx context.Context) (step.Observed, error) {
-			nodes, err := e.toStart(ctx, nodes)
+			if made, err := e.made(ctx, nodes); err != nil || !made && e.beingMade {
+				return step.Observed{Note: "not made yet"}, err
+			}
+			nodes, err := e.toStart(ctx, nodes, which)
 			if err != nil {
 				return step.Observed{}, err
 			}
-			running := 0
+			running, missing := 0, false
 			for _, n := range nodes {
 				s, err := e.see(ctx, n)
 				if err != nil {
@@ -195,20 +219,29 @@ func (e *Engine) startNodes(id, host string, nodes []cluster.Node, needs []strin
 				if s.up() {
 					running++
 				}
+				missing = missing || !s.Data
 			}
-			return step.Observed{Done: running == len(nodes), Note: fmt.Sprintf("%d of %d run", running, len(nodes))}, nil
+			return step.Observed{Done: running == len(nodes) && !missing, Note: fmt.Sprintf("%d of %d run", running, len(nodes))}, nil
 		},
 		Apply: func(ctx context.Context) error {
-			nodes, err := e.toStart(ctx, nodes)
+			nodes, err := e.toStart(ctx, nodes, which)
 			if err != nil {
 				return err
 			}
+			// What cannot be started keeps no other from it.
+			var able []cluster.Node
+			var unable []error
 			for _, n := range nodes {
 				if err := e.startable(ctx, n); err != nil {
-					return err
+					unable = append(unable, err)
+					continue
 				}
+				able = append(able, n)
 			}
-			return e.start(ctx, host, nodes)
+			if len(able) > 0 {
+				unable = append(unable, e.start(ctx, host, able))
+			}
+			return errors.Join(unable...)
 		},
 		Verify: verified,
 	}

@@ -43,8 +43,9 @@ type Engine struct {
 	top *cluster.Topology
 	lay *cluster.Layout
 
-	sights   map[string]*sighting // by host; fixed set
-	template template
+	sights    map[string]*sighting // by host; fixed set
+	template  template
+	beingMade bool // by Create: data directories that are missing are still to come
 
 	settingsOnce sync.Mutex
 	settings     computed

@@ -10,16 +10,11 @@ import (
 	"cw/fault"
 )
 
-// Start starts the segments, all at once, then the coordinator and then the
-// standby. Segments that the coordinator holds for down are left alone: only
-// a recovery may start them.
+// Start starts the acting primaries, the mirrors, the coordinator and then the
+// standby. A former primary that the coordinator holds for down is left
+// alone: only a recovery may start it.
 func (e *Engine) Start() ([]step.Step, error) {
-	var steps []step.Step
-	var started []string
-	for _, h := range e.segmentHosts() {
-		steps = append(steps, e.startStep(h, e.segments(h)))
-		started = append(started, "start@"+h)
-	}
+	steps, started := e.startSegments(nil)
 	c := e.coordinator()
 	s := e.startNodeStep(c)
 	s.After = started // it starts without a segment whose mirror has taken over

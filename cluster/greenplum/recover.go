@@ -44,8 +44,7 @@ func (e *Engine) Recover(ctx context.Context, o cluster.RecoverOptions) ([]step.
 			continue
 		case row.Role == "p":
 			// Its mirror did not take over, so its data is the only one.
-			st := e.startStep(n.Host, []cluster.Node{n})
-			st.ID = "start@" + n.Name()
+			st := e.startNodeStep(n)
 			steps, recovered = append(steps, st), append(recovered, st.ID)
 			continue
 		}
@@ -144,6 +143,10 @@ func (e *Engine) bringBack(ctx context.Context, n cluster.Node, o cluster.Recove
 	if !ok || !known || source.ID == n.ID {
 		return fmt.Errorf("%s: there is no acting primary to follow", describe(n))
 	}
+	// The catalogue names a new primary before its promotion has ended.
+	if err := e.takesConnections(ctx, source); err != nil {
+		return err
+	}
 	if err := e.sweep(ctx, n.Host, newData(n)); err != nil {
 		return err
 	}
@@ -172,6 +175,21 @@ func (e *Engine) bringBack(ctx context.Context, n cluster.Node, o cluster.Recove
 		return err
 	}
 	return e.start(ctx, n.Host, []cluster.Node{n})
+}
+
+// readyScript waits until the instance on port $1 with its socket in $2 takes
+// connections, for at most ten minutes.
+const readyScript = `n=0
+until PGOPTIONS="` + utility + `" pg_isready -q -t 2 -d template1 -h "$2" -p "$1"; do
+  n=$((n+1)); [ $n -lt 12000 ] || { echo "port $1 does not take connections after 10 minutes" >&2; exit 1; }
+  sleep 0.05
+done`
+
+func (e *Engine) takesConnections(ctx context.Context, n cluster.Node) error {
+	if _, err := e.sh(ctx, n.Host, readyScript, strconv.Itoa(n.Port), socketDir(n)); err != nil {
+		return fmt.Errorf("waiting for %s: %w", describe(n), err)
+	}
+	return nil
 }
 
 // dressScript makes a data directory that came from another instance this

@@ -178,16 +178,13 @@ func (e *Engine) Promote(ctx context.Context, o cluster.PromoteOptions) (cluster
 	return to, steps, nil
 }
 
-// promoteScript promotes the standby in $1 on port $2 with its socket in $3,
+// promoteScript promotes the standby in $3 on port $1 with its socket in $2,
 // which also takes the old coordinator out of the catalogue, and waits until
 // it takes connections.
 const promoteScript = `set -e
-pg_ctl promote -s -D "$1"
-n=0
-while [ -f "$1/recovery.conf" ] || ! PGOPTIONS="` + utility + `" pg_isready -q -d template1 -h "$3" -p "$2"; do
-  n=$((n+1)); [ $n -lt 12000 ] || { echo "it does not take connections after 10 minutes" >&2; exit 1; }
-  sleep 0.05
-done`
+pg_ctl promote -s -D "$3"
+while [ -f "$3/recovery.conf" ]; do sleep 0.05; done
+` + readyScript
 
 func (e *Engine) promoteStep(after *Engine, old, to cluster.Node, force bool) step.Step {
 	return step.Step{
@@ -215,7 +212,7 @@ func (e *Engine) promoteStep(after *Engine, old, to cluster.Node, force bool) st
 				if err := e.start(ctx, to.Host, []cluster.Node{to}); err != nil {
 					return err
 				}
-				if _, err := e.sh(ctx, to.Host, promoteScript, to.DataDir, strconv.Itoa(to.Port), socketDir(to)); err != nil {
+				if _, err := e.sh(ctx, to.Host, promoteScript, strconv.Itoa(to.Port), socketDir(to), to.DataDir); err != nil {
 					return fmt.Errorf("promoting %s: %w", describe(to), err)
 				}
 			} else if err := after.start(ctx, to.Host, []cluster.Node{to}); err != nil {
