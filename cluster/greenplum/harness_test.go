@@ -47,8 +47,13 @@ func gpHome(t testing.TB) string {
 // host 2 the standby, all others carry segments. extra lines come last.
 func newWorld(t testing.TB, hosts int, standby bool, layout string) *world {
 	t.Helper()
+	return newWorldWith(t, hosts, standby, layout, lab.Config{})
+}
+
+func newWorldWith(t testing.TB, hosts int, standby bool, layout string, o lab.Config) *world {
+	t.Helper()
 	home := gpHome(t)
-	w := &world{t: t, lab: lab.Up(t, hosts), dir: t.TempDir()}
+	w := &world{t: t, lab: lab.UpWith(t, hosts, o), dir: t.TempDir()}
 	var b strings.Builder
 	fmt.Fprintf(&b, "apiVersion: cw/v1\nkind: Cluster\nname: gp\nengine: {kind: greenplum, home: %q}\n", home)
 	fmt.Fprintf(&b, "database: {name: warehouse, port: 5432, locale: C.UTF-8}\nnode_type: low-speed\nnetwork: {allow: [10.77.0.0/16]}\n")
