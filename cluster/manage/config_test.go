@@ -42,14 +42,14 @@ func TestConfigure(t *testing.T) {
 	work := l.running("work_mem")
 
 	_, err := l.m.Configure(t.Context(), "lab", cluster.ConfigChange{
-		Set:   map[string]string{"work_mem": "lots", "wrok_mem": "64MB", "port": "1", "enable_seqscan": "maybe", "random_page_cost": "-3", "wal_sync_method": "magic", "statement_timeout": "5GB", "block_size": "1", "max_connections": "1000000000"},
+		Set:   map[string]string{"work_mem": "lots", "work_men": "64MB", "port": "1", "enable_seqscan": "maybe", "random_page_cost": "-3", "wal_sync_method": "magic", "statement_timeout": "5GB", "block_size": "1", "max_connections": "1000000000"},
 		Reset: []string{"work_mem"},
 	})
-	wantFault(t, err, fault.Usage, "work_mem: both set and reset", "wrok_mem: there is no such setting; did you mean work_mem?", "port: cw decides it",
+	wantFault(t, err, fault.Usage, "work_mem: both set and reset", "work_men: there is no such setting; did you mean work_mem?", "port: cw decides it",
 		"enable_seqscan: ", "neither on nor off", "random_page_cost: ", "outside of 0 to", "wal_sync_method: ", "none of: ", "statement_timeout: ", "not a unit of it", "block_size: nobody can change it", "max_connections: ", "nothing was changed")
 	_, err = l.m.Configure(t.Context(), "lab", cluster.ConfigChange{Scope: cluster.ScopeSegments, Set: map[string]string{"work_mem": "64MB"}})
 	wantFault(t, err, fault.Usage, "no segments")
-	_, err = l.m.Settings(t.Context(), "lab", []string{"wrok_mem"})
+	_, err = l.m.Settings(t.Context(), "lab", []string{"work_men"})
 	wantFault(t, err, fault.Usage, "did you mean work_mem?")
 
 	set(cluster.ConfigChange{Set: map[string]string{"work_mem": "65536kB", "shared_preload_libraries": "pg_stat_statements, auto_explain", "log_line_prefix": `it's \ %m `}})

@@ -8,7 +8,6 @@ import (
 
 	"cw/cluster"
 	"cw/cluster/step"
-	"cw/fault"
 )
 
 // query runs an SQL query that returns one JSON value and decodes it.
@@ -208,9 +207,4 @@ func (e *Engine) replicationStep(p cluster.Node, standbys []cluster.Node) step.S
 			return nil
 		},
 	}
-}
-
-// errNotStreaming is a standby that runs but does not follow.
-func errNotStreaming(n cluster.Node, tail string) error {
-	return fault.New(fault.Failed, fmt.Sprintf("cw cluster logs, or look into %s on %s", logDir(n), n.Host), "node %s runs but does not stream from its primary%s", n.Name(), tail)
 }

@@ -54,12 +54,13 @@ type memory struct {
 	bins    map[string]hostprep.Binaries
 	major   int
 	left    []string
+	peers   map[string]peer           // by host
 	markers map[int][]hostprep.Marker // of folders that were removed, by node id
 }
 
 // New makes the engine of one cluster; it contacts nobody.
 func New(c Config) *Engine {
-	return &Engine{Config: c, top: c.Fleet.Topology, lay: c.Fleet.Layout, memory: &memory{bins: map[string]hostprep.Binaries{}, markers: map[int][]hostprep.Marker{}}}
+	return &Engine{Config: c, top: c.Fleet.Topology, lay: c.Fleet.Layout, memory: &memory{bins: map[string]hostprep.Binaries{}, peers: map[string]peer{}, markers: map[int][]hostprep.Marker{}}}
 }
 
 // with is the same cluster with other roles or another profile: the one that

@@ -35,22 +35,42 @@ func (e *Engine) peerLines(ctx context.Context, nodes []cluster.Node) ([]string,
 	return out, nil
 }
 
-// peerRanges are the addresses from which a node connects to others. Those of
-// a host that does not answer are known when the topology has no names.
+// peerRanges are the addresses from which a node connects to others. Only a
+// host that the topology knows by name is asked, and only once: one that is
+// off takes its time not to answer.
 func (e *Engine) peerRanges(ctx context.Context, n cluster.Node) ([]netip.Prefix, error) {
-	ranges, err := e.Fleet.PeerRanges(ctx, n.Host)
-	if err == nil {
-		return ranges, nil
-	}
 	h, _ := e.top.Host(n.Host)
+	var ranges []netip.Prefix
 	for _, a := range append([]string{h.Address}, h.Interconnect...) {
-		ip, perr := netip.ParseAddr(a)
-		if perr != nil {
-			return nil, err
+		ip, err := netip.ParseAddr(a)
+		if err != nil || ip.IsLoopback() { // connections from there have another address
+			return e.askedRanges(ctx, n.Host)
 		}
 		ranges = append(ranges, netip.PrefixFrom(ip, ip.BitLen()))
 	}
 	return ranges, nil
+}
+
+func (e *Engine) askedRanges(ctx context.Context, host string) ([]netip.Prefix, error) {
+	e.mu.Lock()
+	known, ok := e.peers[host]
+	e.mu.Unlock()
+	if !ok {
+		known.ranges, known.err = e.Fleet.PeerRanges(ctx, host)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		e.mu.Lock()
+		e.peers[host] = known
+		e.mu.Unlock()
+	}
+	return known.ranges, known.err
+}
+
+// peer is where a host's connections come from, or why that is not known.
+type peer struct {
+	ranges []netip.Prefix
+	err    error
 }
 
 // hbaChange is what is to be done to a pg_hba.conf, line by line: whatever

@@ -89,7 +89,8 @@ func (v view) describe() string {
 }
 
 // viewScript prints facts of data directory $1 and node folder $2; $3 is the
-// folder of the binaries, $4 a configuration file elsewhere.
+// folder of the binaries, $4 a configuration file elsewhere. A value may hold
+// backslashes, which echo would not leave alone.
 const viewScript = `state() { ` + procScript + `
 }
 echo "proc $(state "$1")"
@@ -99,7 +100,7 @@ if [ -f "$2/copied-by" ]; then echo "copied $(cat "$2/copied-by")"; fi
 [ -f "$1/PG_VERSION" ] || exit 0
 "$3/pg_controldata" -D "$1" 2>/dev/null | sed 's/^/control /'
 for s in primary_conninfo primary_slot_name; do
-  echo "$s $("$3/postgres" -C "$s" -D "$1" ${4:+-c "config_file=$4"} 2>/dev/null)"
+  printf '%s %s\n' "$s" "$("$3/postgres" -C "$s" -D "$1" ${4:+-c "config_file=$4"} 2>/dev/null)"
 done`
 
 // liveQuery is one JSON object about a running server. A standby that has no

@@ -108,7 +108,7 @@ find_them() {
   pids=
   for p in $(ls -l /proc/[0-9]*/exe 2>/dev/null | sed -En 's,.* (/proc/[0-9]+)/exe -> .*/(pg_rewind|postgres)( \(deleted\))?$,\1,p'); do
     words=$(tr '\0' '\n' <"$p/cmdline" 2>/dev/null) || continue
-    echo "$words" | grep -Fxq -e "$dir" || continue
+    printf '%s\n' "$words" | grep -Fxq -e "$dir" || continue
     case $words in *pg_rewind*|*--single*) pids="$pids ${p#/proc/}";; esac
   done
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"cw/cluster"
 	"cw/cluster/step"
+	"cw/fault"
 )
 
 // followPatience is how long a new standby may take until it streams.
@@ -87,6 +89,13 @@ func (e *Engine) followStep(n, p cluster.Node) step.Step {
 		if state, err := e.proc(ctx, p); err != nil || state != procReady {
 			return step.Observed{Note: "node " + p.Name() + " does not run"}, ignoreNoUser(err)
 		}
+		if adopted(n) { // only the standby itself can tell
+			v, pv := e.view(ctx, n), e.view(ctx, p)
+			if v.host != nil || pv.host != nil || pv.live == nil {
+				return step.Observed{Note: v.describe()}, errors.Join(v.host, pv.host)
+			}
+			return step.Observed{Done: pv.live.sender(v) == cluster.ModeStreaming, Note: v.describe()}, nil
+		}
 		var state string
 		err := e.query(ctx, p, fmt.Sprintf(
 			"select to_json(coalesce((select state from pg_stat_replication where application_name = %s order by state = 'streaming' desc limit 1), 'not connected'))", literal(n.Name())), &state)
@@ -104,7 +113,7 @@ func (e *Engine) followStep(n, p cluster.Node) step.Step {
 					return err
 				}
 				if time.Now().After(limit) {
-					return errNotStreaming(n, e.logTail(ctx, n))
+					return e.notStreaming(n, "cw cluster recover "+e.top.Name, e.logTail(ctx, n))
 				}
 				if err := pause(ctx, pollInterval); err != nil {
 					return err
@@ -112,4 +121,9 @@ func (e *Engine) followStep(n, p cluster.Node) step.Step {
 			}
 		},
 	}
+}
+
+// notStreaming is a standby that runs but does not follow.
+func (e *Engine) notStreaming(n cluster.Node, hint, tail string) error {
+	return fault.New(fault.Failed, hint, "node %s on %s runs but does not stream from its primary%s", n.Name(), n.Host, tail)
 }
