@@ -1,6 +1,9 @@
 package greenplum_test
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -19,5 +22,40 @@ func TestCreateAndDelete(t *testing.T) {
 		if l := w.left(i + 1); l != "" {
 			t.Errorf("host %d: left:\n%s", i+1, strings.TrimSpace(l))
 		}
+	}
+}
+
+// TestPackage makes a cluster on one bare host: no software, and no owner that
+// the test made.
+func TestPackage(t *testing.T) {
+	w := newWorld(t, 1, false, "segments_per_host: 2, mirrors: none, data_dirs: [/data/a]")
+	w.top.Engine.Home = "/usr/local/cw-gp-test"
+	w.top.Engine.Package = filepath.Join(t.TempDir(), "greenplum-db-6.24.3.tar.gz")
+	if out, err := exec.CommandContext(t.Context(), "tar", "-C", os.Getenv("CW_TEST_GPHOME"), "-czf", w.top.Engine.Package, ".").CombinedOutput(); err != nil {
+		t.Fatal(string(out), err)
+	}
+	w.create()
+	w.status(cluster.Up)
+	if got := w.sql(1, "create table t (a int) distributed by (a); insert into t select generate_series(1,1000); select count(*), count(distinct gp_segment_id) from t;"); got != "1000|2" {
+		t.Errorf("got %s", got)
+	}
+	if exe := w.lab.Run(1, "sh", "-c", "readlink /proc/$(head -n 1 /data/a/gp/n1/gpseg-1/postmaster.pid)/exe"); !strings.HasPrefix(exe, "/usr/local/cw-gp-test/") {
+		t.Errorf("the server is %s", exe)
+	}
+	w.do(w.m.Delete(t.Context(), "gp"))
+}
+
+// TestFailedStartSaysWhy: an instance that does not start is an error with what
+// its log says, and the cluster can be given up.
+func TestFailedStartSaysWhy(t *testing.T) {
+	w := newWorld(t, 1, false, "segments_per_host: 2, mirrors: none, data_dirs: [/data/a]")
+	w.top.Overrides = map[string]string{"shared_preload_libraries": "no_such_library"}
+	_, err := w.try(w.m.Create(t.Context(), w.top))
+	if err == nil || !strings.Contains(err.Error(), "no_such_library") || !strings.Contains(err.Error(), "db1") {
+		t.Errorf("error: %v", err)
+	}
+	w.do(w.m.Delete(t.Context(), "gp"))
+	if l := w.left(1); l != "" {
+		t.Errorf("left:\n%s", l)
 	}
 }

@@ -31,8 +31,8 @@ launch() {
   env GPSESSID=0000000000 GPERA=None pg_ctl start -W -s -D "$1" -l "$1/pg_log/startup.log" -o "-p $2 $opts" </dev/null >/dev/null 2>&1
 }
 tell() {
-  { cat "$1/pg_log/startup.log"; f=$(ls -t "$1"/pg_log/*.csv 2>/dev/null | head -n 1); [ "$f" ] && tail -n 40 "$f" | cut -d, -f17,19,24-26; } 2>/dev/null |
-  grep -E 'FATAL|ERROR|PANIC|could not|No space|HINT|already in use' | tail -n 4 >&2
+  { cat "$1/pg_log/startup.log"; f=$(ls -t "$1"/pg_log/*.csv 2>/dev/null | head -n 1); [ "$f" ] && tail -n 40 "$f"; } 2>/dev/null |
+  grep -E '"(FATAL|ERROR|PANIC)"|could not|No space' | sed -E 's/^.*"(FATAL|ERROR|PANIC|WARNING|LOG)","[0-9A-Z]{5}","(([^"]|"")*)",.*$/\1: \2/; s/""/"/g' | tail -n 4 >&2
 }
 await() {
   [ -f "$1/recovery.conf" ] && follows=follows || follows=
