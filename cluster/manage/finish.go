@@ -2,10 +2,13 @@ package manage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"cw/cluster"
+	"cw/cluster/step"
 	"cw/state"
 )
 
@@ -69,6 +72,20 @@ func (op *Operation) settle() {
 		op.k.lay.Promote(op.params.Promote.Node)
 	}
 	op.k.record.State = state.ClusterUp
+}
+
+// tookOver says whether a promotion that did not get through has made its node
+// the primary. That is what counts: which standby follows it is repaired
+// afterwards, and no other verb should take the old primary for the one. A
+// promotion in Greenplum is more than that, and done when it is done.
+func (op *Operation) tookOver(err error) bool {
+	var f *step.Failure
+	if op.Verb != VerbPromote || op.k.top.Engine.Kind != cluster.Postgres || !errors.As(err, &f) {
+		return false
+	}
+	n, _ := op.k.lay.Node(op.params.Promote.Node)
+	id := "promote@" + n.Host
+	return slices.Contains(f.Done, id) || slices.Contains(f.Skipped, id)
 }
 
 // message is the sentence of the event.

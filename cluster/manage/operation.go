@@ -222,9 +222,17 @@ func (op *Operation) failed(ctx context.Context, run state.Run, err error) error
 	if kind == fault.Interrupted || ctx.Err() != nil {
 		st = state.Interrupted
 	}
+	took := op.tookOver(err)
+	if took {
+		op.settle()
+		err = errors.Join(err, op.k.encode(), op.m.Store.PutCluster(last, op.k.record))
+	}
 	err = errors.Join(err, op.m.Store.FinishRun(last, run.ID, st, err.Error()))
 	op.event(last, state.Event{Kind: "fault", Severity: state.Warning, Message: op.Verb + " did not finish: " + firstLine(err.Error())})
 	hint := "cw cluster resume " + op.Cluster
+	if took {
+		hint = fmt.Sprintf("%s takes writes now; to bring the others back: cw cluster recover %s", op.params.Promote.Node, op.Cluster)
+	}
 	if op.Verb == VerbCreate {
 		hint += fmt.Sprintf(", or give it up: cw cluster delete %s --confirm %s", op.Cluster, op.Cluster)
 	}

@@ -140,9 +140,24 @@ func TestRecoverDoesTheLeastThatHelps(t *testing.T) {
 	l.rows(1, "1010")
 	l.rows(2, "1010")
 
-	// A full copy of one that is well, on request, and once per run.
+	// A full copy of one that is well, on request: also to a machine that has
+	// taken the place of another.
 	was = l.inode("n3")
+	rec, err := l.m.Store.Cluster(t.Context(), "lab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	real := rec.Facts[factMachine+"h3"]
+	if real != "" {
+		rec.Facts[factMachine+"h3"] = "0123456789abcdef0123456789abcdef"
+		if err := l.m.Store.PutCluster(t.Context(), rec); err != nil {
+			t.Fatal(err)
+		}
+	}
 	l.recover(cluster.RecoverOptions{Hosts: []string{"h3"}, Full: true})
+	if rec, err := l.m.Store.Cluster(t.Context(), "lab"); err != nil || rec.Facts[factMachine+"h3"] != real {
+		t.Errorf("machine of h3 = %q %v", rec.Facts[factMachine+"h3"], err)
+	}
 	if l.inode("n3") == was {
 		t.Error("--full of a named host copied nothing")
 	}
@@ -236,7 +251,7 @@ func TestPromoteIsGuarded(t *testing.T) {
 // meanwhile, the old primary would be a second one.
 func TestInterruptedPromoteIsResumed(t *testing.T) {
 	t.Parallel()
-	for _, at := range []string{"stop@h1", "promote@h2", "replication@h2", "rejoin@h1"} {
+	for _, at := range []string{"stop@h1", "promote@h2", "rejoin@h1"} {
 		t.Run(at, func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t, 2)
@@ -249,17 +264,8 @@ func TestInterruptedPromoteIsResumed(t *testing.T) {
 					cancel()
 				}
 			})
-			wantFault(t, err, fault.Interrupted, "cw cluster resume lab")
-			if at == "replication@h2" {
-				start := l.must(l.m.Start(t.Context(), "lab"))
-				_, err := start.Run(t.Context(), nil)
-				if err == nil || !strings.Contains(err.Error(), "taken over") {
-					t.Errorf("starting the old primary: %v", err)
-				}
-				l.run(l.m.Promote(t.Context(), "lab", cluster.PromoteOptions{}))
-			} else {
-				l.run(l.m.Resume(t.Context(), "lab"))
-			}
+			wantFault(t, err, fault.Interrupted, "cw cluster "+map[bool]string{true: "recover", false: "resume"}[at == "rejoin@h1"]+" lab")
+			l.run(l.m.Resume(t.Context(), "lab"))
 			st := l.want(cluster.Up)
 			if st.Nodes[1].Role != cluster.NodePrimary {
 				t.Errorf("nodes = %+v", st.Nodes)
@@ -269,6 +275,56 @@ func TestInterruptedPromoteIsResumed(t *testing.T) {
 			l.empty()
 		})
 	}
+}
+
+// A node that has taken over is the primary, even when the old one cannot
+// follow it; nothing starts the old one as a second primary.
+func TestPromotionOutlivesAnOldPrimaryThatCannotFollow(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, 2)
+	l.create()
+	l.fill(0, 100)
+	mine := filepath.Join(l.dataDir("n1"), "conf.d", "mine.conf")
+	if err := os.WriteFile(mine, []byte("enable_seqscan = plenty\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	before, err := l.m.Store.Cluster(t.Context(), "lab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	op := l.must(l.m.Promote(t.Context(), "lab", cluster.PromoteOptions{}))
+	_, err = op.Run(t.Context(), nil)
+	wantFault(t, err, fault.Failed, "enable_seqscan", "n2 takes writes now", "cw cluster recover lab")
+	if st := l.want(cluster.Degraded); st.Endpoint.Host != l.top.Hosts[1].Address {
+		t.Errorf("endpoint = %+v", st.Endpoint)
+	}
+	l.rows(1, "100")
+	if err := os.Remove(mine); err != nil {
+		t.Fatal(err)
+	}
+
+	// As if cw had been killed right after the promotion: the layout is the old one.
+	now, err := l.m.Store.Cluster(t.Context(), "lab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(l.dataDir("n1"), "standby.signal")); err != nil {
+		t.Fatal(err)
+	}
+	now.Layout = before.Layout
+	if err := l.m.Store.PutCluster(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	start := l.must(l.m.Start(t.Context(), "lab"))
+	_, err = start.Run(t.Context(), nil)
+	wantFault(t, err, fault.Check, "n2 on h2 has taken over", "cw cluster promote lab")
+	_, err = l.m.Recover(t.Context(), "lab", cluster.RecoverOptions{})
+	wantFault(t, err, fault.Check, "n2 on h2 takes writes", "cw cluster promote lab --node n2")
+	l.run(l.m.Promote(t.Context(), "lab", cluster.PromoteOptions{}))
+	l.want(cluster.Up)
+	l.fill(1, 1)
+	l.caughtUp(1, 0)
+	l.rows(0, "101")
 }
 
 // The old primary wrote what the new one never had: pg_rewind takes it back,

@@ -46,7 +46,13 @@ func (e *Engine) copyAnew(ctx context.Context, v view, p cluster.Node, u upstrea
 	if err := e.passfileFor(ctx, n, u); err != nil {
 		return err
 	}
-	if err := e.beginUnfinished(ctx, n); err != nil {
+	// What is there can be used until the copy takes its place, but for
+	// tablespaces, which have to be emptied before.
+	links, err := e.sh(ctx, n, `find "$1/pg_tblspc" "$1.cw-old/pg_tblspc" -type l 2>/dev/null || :`, n.DataDir)
+	if err != nil {
+		return err
+	}
+	if err := e.putAside(ctx, n, links != ""); err != nil {
 		return err
 	}
 	wal, err := e.sh(ctx, n, clearScript, n.DataDir)

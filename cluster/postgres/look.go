@@ -30,8 +30,9 @@ type view struct {
 	control    control
 	conninfo   string // primary_conninfo and primary_slot_name of its files
 	slot       string
-	server     error // it runs, but does not answer
-	live       *live // what it says of itself, when it runs and answers
+	badConf    string // what is wrong with its configuration files
+	server     error  // it runs, but does not answer
+	live       *live  // what it says of itself, when it runs and answers
 }
 
 // control is what pg_controldata says.
@@ -100,7 +101,8 @@ if [ -f "$2/copied-by" ]; then echo "copied $(cat "$2/copied-by")"; fi
 [ -f "$1/PG_VERSION" ] || exit 0
 "$3/pg_controldata" -D "$1" 2>/dev/null | sed 's/^/control /'
 for s in primary_conninfo primary_slot_name; do
-  printf '%s %s\n' "$s" "$("$3/postgres" -C "$s" -D "$1" ${4:+-c "config_file=$4"} 2>/dev/null)"
+  if v=$("$3/postgres" -C "$s" -D "$1" ${4:+-c "config_file=$4"} 2>/dev/null); then printf '%s %s\n' "$s" "$v"
+  else printf 'badconf %s\n' "$("$3/postgres" -C "$s" -D "$1" ${4:+-c "config_file=$4"} 2>&1 | head -n 1)"; fi
 done`
 
 // liveQuery is one JSON object about a running server. A standby that has no
@@ -183,6 +185,8 @@ func (v *view) parse(out string) {
 			v.conninfo = value
 		case "primary_slot_name":
 			v.slot = strings.TrimSpace(value)
+		case "badconf":
+			v.badConf = value
 		case "control":
 			v.control.set(value)
 		}

@@ -25,8 +25,9 @@ const receivePatience = 30 * time.Second
 //	stop@o, start@t, received@t, promote@t, replication@t, hba@t, rejoin@s, rejoin@o
 func (e *Engine) Promote(ctx context.Context, o cluster.PromoteOptions) (cluster.Node, []step.Step, error) {
 	old := e.lay.Primary()
-	if o.Node == old.Name() {
-		return old, nil, nil
+	if o.Node == old.Name() { // it has happened; what may be left is that others follow
+		steps, err := e.Recover(ctx, cluster.RecoverOptions{})
+		return old, steps, err
 	}
 	seen := e.views(ctx)
 	if ctx.Err() != nil {

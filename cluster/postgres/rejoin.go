@@ -183,6 +183,8 @@ func (e *Engine) rejoin(ctx context.Context, n, p cluster.Node, o cluster.Recove
 		case d.act == actWait && d.why == cluster.ModeCatchup:
 			e.leave("node %s on %s is still catching up with %s", n.Name(), n.Host, p.Name())
 			return nil
+		case v.badConf != "" && tried[d.act]:
+			return e.unusableFiles(v)
 		case d.act == actWait, tried[d.act] && d.act != actRewind:
 			hint := fmt.Sprintf("cw cluster logs %s shows why; to copy it anew: cw cluster recover %s --host %s --full", e.top.Name, e.top.Name, n.Host)
 			return e.notStreaming(n, hint, fmt.Sprintf(" (%s)%s", d.why, e.logTail(ctx, n)))

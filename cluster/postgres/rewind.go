@@ -26,11 +26,14 @@ for f in *; do
 done
 mv -T -- "$2.cw-new" "$2"`
 
-// beginUnfinished puts the node's own configuration aside and notes that its
-// data directory cannot be used from now on.
-func (e *Engine) beginUnfinished(ctx context.Context, n cluster.Node) error {
+// putAside puts the node's own configuration aside and, when broken says so,
+// notes that its data directory cannot be used from now on.
+func (e *Engine) putAside(ctx context.Context, n cluster.Node, broken bool) error {
 	if _, err := e.sh(ctx, n, keepScript, n.DataDir, keptConf(n), unfinished(n)); err != nil {
 		return fmt.Errorf("putting the configuration of %s aside: %w", n.Name(), err)
+	}
+	if !broken {
+		return nil
 	}
 	return e.note(ctx, n, "unfinished")
 }
@@ -75,7 +78,7 @@ func (e *Engine) rewind(ctx context.Context, v view, p cluster.Node, u upstream)
 	if _, err := e.sql(ctx, p, "checkpoint;\n"); err != nil {
 		return err
 	}
-	if err := e.beginUnfinished(ctx, n); err != nil {
+	if err := e.putAside(ctx, n, true); err != nil {
 		return err
 	}
 	args := []string{"-D", n.DataDir, "--source-server", u.rewind}

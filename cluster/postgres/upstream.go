@@ -31,6 +31,9 @@ func (e *Engine) upstream(ctx context.Context, v view, p cluster.Node) (upstream
 		info := e.replicationConninfo(n, p)
 		return upstream{conninfo: info, slot: slot(n), tool: info, rewind: info + " dbname=postgres"}, nil
 	}
+	if v.badConf != "" && v.proc != procNone {
+		return upstream{}, e.unusableFiles(v)
+	}
 	text, slotName := v.conninfo, v.slot
 	if text == "" {
 		for _, o := range e.lay.Nodes {
@@ -166,6 +169,12 @@ func (e *Engine) point(ctx context.Context, n cluster.Node, data string, u upstr
 		}
 	}
 	return e.Fleet.WriteFile(ctx, n.Host, e.top.OSUser, data+"/standby.signal", nil, 0o600)
+}
+
+// unusableFiles is the error about configuration files that a server would not
+// start with.
+func (e *Engine) unusableFiles(v view) error {
+	return fault.New(fault.Failed, fmt.Sprintf("correct it on %s, then: cw cluster recover %s", v.node.Host, e.top.Name), "node %s on %s cannot use its configuration: %s", v.node.Name(), v.node.Host, v.badConf)
 }
 
 // settingOf is the name of the setting on a line of a configuration file.

@@ -130,7 +130,11 @@ func TestAdoptAClusterMadeByHand(t *testing.T) {
 	s.Off(1)
 	s.run(s.m.Promote(t.Context(), "lab", cluster.PromoteOptions{Force: true}))
 	s.On(1)
-	s.run(s.m.Recover(t.Context(), "lab", cluster.RecoverOptions{}))
+	// Its role may not do what pg_rewind needs, which is said, and a copy made.
+	back, _ := s.run(s.m.Recover(t.Context(), "lab", cluster.RecoverOptions{}))
+	if text := strings.Join(back.Left, "\n"); !strings.Contains(text, "n1 on db1 was copied anew: pg_rewind could not be used") {
+		t.Errorf("left = %q", back.Left)
+	}
 	s.want(cluster.Up)
 	s.sql(2, "insert into t values (0)")
 	s.eventually(1, "select count(*) from t", "1002")
@@ -139,10 +143,14 @@ func TestAdoptAClusterMadeByHand(t *testing.T) {
 		t.Errorf("logs = %+v %v", logs, err)
 	}
 	s.Run(1, "touch", "/srv/pg/mine")
-	out, _ := s.run(s.m.Delete(t.Context(), "lab"))
+	out, _ := s.run(s.m.Shrink(t.Context(), "lab", []string{"db1"}))
 	if text := strings.Join(out.Left, "\n"); !strings.Contains(text, "/srv/etc/postgresql.conf") {
 		t.Errorf("left = %q", out.Left)
 	}
+	if st := s.want(cluster.Up); len(st.Nodes) != 1 || s.sql(2, "select count(*) from pg_replication_slots") != "0" {
+		t.Errorf("after shrink: %+v", st.Nodes)
+	}
+	s.run(s.m.Delete(t.Context(), "lab"))
 	for _, i := range []int{1, 2} {
 		if left := strings.Fields(s.Run(i, "ls", "-A", "/srv/pg")); strings.Join(left, " ") != map[int]string{1: "log mine", 2: "log"}[i] {
 			t.Errorf("host %d still has %q", i, left)

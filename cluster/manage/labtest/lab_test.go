@@ -125,22 +125,35 @@ func (s *site) want(want string) cluster.Status {
 // sql runs statements as the superuser on host i.
 func (s *site) sql(i int, statements string) string {
 	s.t.Helper()
+	out, err := s.trySQL(i, statements)
+	if err != nil {
+		s.t.Fatalf("%s: %v: %s", statements, err, out)
+	}
+	return out
+}
+
+func (s *site) trySQL(i int, statements string) (string, error) {
+	s.t.Helper()
 	_, lay, err := s.m.Topology(s.t.Context(), "lab")
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	n := lay.On(s.Hosts[i-1].Name)[0]
-	return strings.TrimSpace(s.Run(i, "runuser", "-u", "postgres", "--", s.bin+"/psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", n.SocketDir(), "-p", fmt.Sprint(n.Port), "-d", "postgres", "-c", statements))
+	out, err := s.Try(i, "runuser", "-u", "postgres", "--", s.bin+"/psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", n.SocketDir(), "-p", fmt.Sprint(n.Port), "-d", "postgres", "-c", statements)
+	return strings.TrimSpace(out), err
 }
 
-// eventually asks until the answer is as wanted.
+// eventually asks a standby until the answer is as wanted; what it asks for
+// need not be there yet.
 func (s *site) eventually(i int, query, want string) {
 	s.t.Helper()
 	got := ""
 	for range 200 {
-		if got = s.sql(i, query+"; select pg_sleep(0.05)"); strings.TrimSpace(got) == want {
+		var err error
+		if got, err = s.trySQL(i, query); err == nil && got == want {
 			return
 		}
+		s.sql(i, "select pg_sleep(0.05)")
 	}
 	s.t.Errorf("%s on host %d is %s, want %s", query, i, got, want)
 }
