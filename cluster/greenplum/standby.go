@@ -138,8 +138,11 @@ func (e *Engine) registerStandby(ctx context.Context, n cluster.Node) (int, erro
 func (e *Engine) Promote(ctx context.Context, o cluster.PromoteOptions) (cluster.Node, []step.Step, error) {
 	to, ok := e.standby()
 	old := e.coordinator()
-	if !ok {
+	if !ok && o.Node != old.Name() {
 		return to, nil, fault.New(fault.Usage, "add one: a host with the role standby, and cw cluster expand "+e.top.Name, "cluster %s has no standby coordinator", e.top.Name)
+	}
+	if o.Node == old.Name() {
+		return old, nil, nil // an earlier run got that far
 	}
 	if o.Node != "" && o.Node != to.Name() {
 		return to, nil, fault.New(fault.Usage, "--node "+to.Name(), "node %s is not the standby coordinator", o.Node)
@@ -188,7 +191,7 @@ while [ -f "$3/recovery.conf" ]; do sleep 0.05; done
 
 func (e *Engine) promoteStep(after *Engine, old, to cluster.Node, force bool) step.Step {
 	return step.Step{
-		ID: "promote@" + to.Name(), Host: to.Host, Title: "make " + to.Name() + " the coordinator", PointOfNoReturn: true,
+		ID: "promote@" + to.Host, Host: to.Host, Title: "make " + to.Name() + " the coordinator", PointOfNoReturn: true,
 		Check: func(ctx context.Context) (step.Observed, error) {
 			s, err := e.see(ctx, to)
 			done := s.Proc == procReady && !s.Follower

@@ -76,11 +76,10 @@ func (op *Operation) settle() {
 
 // tookOver says whether a promotion that did not get through has made its node
 // the primary. That is what counts: which standby follows it is repaired
-// afterwards, and no other verb should take the old primary for the one. A
-// promotion in Greenplum is more than that, and done when it is done.
+// afterwards, and no other verb should take the old primary for the one.
 func (op *Operation) tookOver(err error) bool {
 	var f *step.Failure
-	if op.Verb != VerbPromote || op.k.top.Engine.Kind != cluster.Postgres || !errors.As(err, &f) {
+	if op.Verb != VerbPromote || !errors.As(err, &f) {
 		return false
 	}
 	n, _ := op.k.lay.Node(op.params.Promote.Node)
