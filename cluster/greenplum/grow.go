@@ -33,14 +33,18 @@ func (e *Engine) Grow(nodes []cluster.Node) ([]step.Step, error) {
 		s.Needs = claimed
 		steps, admitted = append(steps, s), append(admitted, s.ID)
 	}
+	// All rows of mirrors come first: the standby's gets the next free dbid.
+	r := e.registerStep(nodes)
+	r.Needs = admitted
+	steps = append(steps, r)
 	var mirrors []string
 	for _, n := range nodes {
 		if n.Role == cluster.NodeStandby {
-			steps = append(steps, e.standbyStep(n, cluster.RecoverOptions{}, admitted...))
+			steps = append(steps, e.standbyStep(n, cluster.RecoverOptions{}, r.ID))
 			continue
 		}
-		s := e.mirrorStep(n)
-		s.Needs = admitted
+		s := e.recoverStep(n, cluster.RecoverOptions{})
+		s.ID, s.Title, s.Needs = "mirror@"+n.Name(), "copy "+describe(n)+" from its primary", []string{r.ID}
 		steps, mirrors = append(steps, s), append(mirrors, s.ID)
 	}
 	if len(mirrors) > 0 {
@@ -124,34 +128,45 @@ func (e *Engine) admitStep(host string, nodes []cluster.Node) step.Step {
 	}
 }
 
-// mirrorStep adds a mirror to a primary that has none.
-func (e *Engine) mirrorStep(n cluster.Node) step.Step {
-	return step.Step{
-		ID: "mirror@" + n.Name(), Host: n.Host, Title: "add " + describe(n),
-		Check: func(ctx context.Context) (step.Observed, error) {
-			s, err := e.see(ctx, n)
-			if err != nil {
-				return step.Observed{}, err
+// registerStep enters mirrors into the catalogue, as down.
+func (e *Engine) registerStep(nodes []cluster.Node) step.Step {
+	missing := func(ctx context.Context) ([]cluster.Node, error) {
+		c, err := e.catalog(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var out []cluster.Node
+		for _, n := range nodes {
+			if _, known := c.of(n); !known && !isCoordinator(n) {
+				out = append(out, n)
 			}
-			c, err := e.catalog(ctx)
-			row, known := c.of(n)
-			return step.Observed{Done: known && row.Status == "u" && s.up(), Note: choose(known, "registered", "new")}, err
+		}
+		return out, nil
+	}
+	return step.Step{
+		ID: "register", Host: e.coordinator().Host, Title: "enter the new mirrors into the catalogue",
+		Check: func(ctx context.Context) (step.Observed, error) {
+			m, err := missing(ctx)
+			return step.Observed{Done: len(m) == 0, Note: fmt.Sprintf("%d are missing", len(m))}, err
 		},
 		Apply: func(ctx context.Context) error {
-			c, err := e.catalog(ctx)
+			m, err := missing(ctx)
 			if err != nil {
 				return err
 			}
-			if _, known := c.of(n); !known {
-				_, err := e.sql(ctx, session{node: e.coordinator(), options: utility}, fmt.Sprintf("set client_min_messages = warning;\nselect gp_add_segment(%d::int2, %d::int2, 'm', 'm', 'n', 'd', %d, %s, %s, %s);\n",
-					n.ID, n.Content, n.Port, literal(n.Host), literal(e.address(n)), literal(n.DataDir)))
-				if err != nil {
-					return fmt.Errorf("registering %s: %w", describe(n), err)
-				}
+			text := "set client_min_messages = warning;\n"
+			for _, n := range m {
+				place := fmt.Sprintf("%s, %s, %d, %s", literal(n.Host), literal(e.address(n)), n.Port, literal(n.DataDir))
+				// The node's own number where it is free, else the engine's choice.
+				text += fmt.Sprintf("select case when exists (select 1 from gp_segment_configuration where dbid = %[1]d) then gp_add_segment_mirror(%[2]d::int2, %[3]s)\n"+
+					" else gp_add_segment(%[1]d::int2, %[2]d::int2, 'm', 'm', 'n', 'd', %[4]d, %[5]s, %[6]s, %[7]s) end;\n",
+					n.ID, n.Content, place, n.Port, literal(n.Host), literal(e.address(n)), literal(n.DataDir))
 			}
-			return e.bringBack(ctx, n, cluster.RecoverOptions{})
+			if _, err := e.sql(ctx, session{node: e.coordinator(), options: utility}, text); err != nil {
+				return fmt.Errorf("registering %s: %w", names(m), err)
+			}
+			return nil
 		},
-		Verify: verified,
 	}
 }
 

@@ -119,14 +119,22 @@ func TestGrowAndConfigure(t *testing.T) {
 	}
 	w.do(w.m.Promote(t.Context(), "gp", cluster.PromoteOptions{}))
 	w.status(cluster.Up)
-	w.do(w.m.Promote(t.Context(), "gp", cluster.PromoteOptions{}))
+
+	t.Log("somebody else stops the coordinator and promotes the standby")
+	w.lab.Run(2, "sh", "-c", "kill -INT $(head -n 1 /data/a/gp/n6/gpseg-1/postmaster.pid)")
+	if out, err := w.gp(1, "pg_ctl promote -D /data/a/gp/n1/gpseg-1 && for i in $(seq 200); do psql -X -At -d postgres -c checkpoint && break; sleep 0.2; done"); err != nil {
+		t.Fatal(out, err)
+	}
+	if _, err := w.try(w.m.Start(t.Context(), "gp")); err == nil || !strings.Contains(err.Error(), "has taken over") {
+		t.Errorf("starting a second coordinator: %v", err)
+	}
+	w.do(w.m.Promote(t.Context(), "gp", cluster.PromoteOptions{Node: "n1"}))
 	w.status(cluster.Up)
 
 	t.Log("full copy of a mirror")
-	w.lab.Run(4, "sh", "-c", "d=$(ls -d /data/a/gp/n*/gpseg0); kill -9 $(head -n 1 $d/postmaster.pid); rm -rf $d/base")
-	for w.sql(1, "select count(*) from gp_segment_configuration, gp_request_fts_probe_scan() where status = 'd'") == "0" {
-	}
-	w.do(w.m.Recover(t.Context(), "gp", cluster.RecoverOptions{Full: true, Rate: 400 << 20}))
+	w.lab.Run(3, "sh", "-c", "d=$(ls -d /data/a/gp/n*/gpseg0); kill -9 $(head -n 1 $d/postmaster.pid); rm -rf $d/base")
+	w.sql(1, "select gp_request_fts_probe_scan()")
+	w.do(w.m.Recover(t.Context(), "gp", cluster.RecoverOptions{Full: true, Rate: 400 << 20, Rebalance: true}))
 	w.status(cluster.Up)
 
 	t.Log("settings")

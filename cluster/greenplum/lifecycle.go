@@ -3,6 +3,7 @@ package greenplum
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"cw/cluster"
@@ -151,8 +152,47 @@ func (e *Engine) startable(ctx context.Context, n cluster.Node) error {
 		return fault.New(fault.Failed, recover, "%s: the recovery of node %s was interrupted: its data directory %s must not be started", n.Host, n.Name(), n.DataDir)
 	case n.Role == cluster.NodeStandby && !s.Follower:
 		return fault.New(fault.Failed, recover, "%s: node %s is the standby, but its data directory is a coordinator's: it is not started, or there would be two", n.Host, n.Name())
+	case n.Role == cluster.NodeCoordinator:
+		return e.succeeded(ctx, n)
 	}
 	return nil
+}
+
+// succeeded fails when the standby has taken over from the coordinator without
+// our records saying so: a run was killed, or the stock tools did it. Both
+// data directories are a coordinator's then; the one of the later timeline is.
+func (e *Engine) succeeded(ctx context.Context, c cluster.Node) error {
+	n, ok := e.standby()
+	if !ok {
+		return nil
+	}
+	s, err := e.see(ctx, n)
+	if err != nil || !s.Data || s.Follower {
+		return nil //nolint:nilerr // a standby's host that is away keeps no cluster from starting
+	}
+	own, err := e.timeline(ctx, c)
+	if err != nil {
+		return err
+	}
+	other, err := e.timeline(ctx, n)
+	if err != nil || other <= own {
+		return err
+	}
+	return fault.New(fault.Failed, fmt.Sprintf("cw cluster promote %s --node %s", e.top.Name, n.Name()),
+		"%s: node %s is not started: %s on %s has taken over as the coordinator (timeline %d, after %d)", c.Host, c.Name(), n.Name(), n.Host, other, own)
+}
+
+// timeline reads a node's timeline from its control file.
+func (e *Engine) timeline(ctx context.Context, n cluster.Node) (int, error) {
+	out, err := e.sh(ctx, n.Host, `pg_controldata "$1" | sed -n "s/^Latest checkpoint's TimeLineID: *//p"`, n.DataDir)
+	if err != nil {
+		return 0, err
+	}
+	tli, err := strconv.Atoi(strings.TrimSpace(out))
+	if err != nil {
+		return 0, fmt.Errorf("%s: reading the timeline of %s: %w", n.Host, n.DataDir, err)
+	}
+	return tli, nil
 }
 
 // Logs returns the last lines of a node's server log.
