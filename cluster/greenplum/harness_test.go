@@ -18,7 +18,11 @@ import (
 	"cw/state"
 )
 
-func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
+func TestMain(m *testing.M) {
+	code := lab.Main(m)
+	removeBinary()
+	os.Exit(code)
+}
 
 // world is a lab of hosts, a store and a topology of Greenplum on them.
 type world struct {
