@@ -112,15 +112,15 @@ func TestConfigure(t *testing.T) {
 	if err != nil || !strings.Contains(logs[0].Text, "database system is ready to accept") {
 		t.Errorf("log of n2: %+v %v", logs, err)
 	}
+	l.aChangeIsTakenBack()
 	l.run(l.m.Delete(t.Context(), "lab"))
 	l.empty()
 }
 
-// When one node cannot take a change, the others get back what they had.
-func TestAChangeThatFailsOnOneNodeIsTakenBack(t *testing.T) {
-	t.Parallel()
-	l := newLab(t, 2)
-	l.create()
+// aChangeIsTakenBack when one node cannot take it.
+func (l *lab) aChangeIsTakenBack() {
+	t := l.t
+	t.Helper()
 	l.run(l.m.Configure(t.Context(), "lab", cluster.ConfigChange{Set: map[string]string{"work_mem": "10MB"}}))
 	op := l.must(l.m.Configure(t.Context(), "lab", cluster.ConfigChange{Set: map[string]string{"work_mem": "20MB", "log_min_duration_statement": "1s"}}))
 	// A line of the administrator's own that the server cannot use.

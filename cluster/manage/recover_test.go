@@ -247,44 +247,48 @@ func TestPromoteIsGuarded(t *testing.T) {
 	l.empty()
 }
 
-// Interrupted at any step, a switchover is finished by resuming; started
-// meanwhile, the old primary would be a second one.
+// Interrupted at any step, a switchover is finished by resuming.
 func TestInterruptedPromoteIsResumed(t *testing.T) {
-	t.Parallel()
-	for _, at := range []string{"stop@h1", "promote@h2", "rejoin@h1"} {
-		t.Run(at, func(t *testing.T) {
-			t.Parallel()
-			l := newLab(t, 2)
-			l.create()
-			l.fill(0, 100)
-			ctx, cancel := context.WithCancel(t.Context())
-			op := l.must(l.m.Promote(ctx, "lab", cluster.PromoteOptions{}))
-			_, err := op.Run(ctx, func(e step.Event) {
-				if e.Step.ID == at && e.State == step.Running {
-					cancel()
-				}
-			})
-			wantFault(t, err, fault.Interrupted, "cw cluster "+map[bool]string{true: "recover", false: "resume"}[at == "rejoin@h1"]+" lab")
-			l.run(l.m.Resume(t.Context(), "lab"))
-			st := l.want(cluster.Up)
-			if st.Nodes[1].Role != cluster.NodePrimary {
-				t.Errorf("nodes = %+v", st.Nodes)
-			}
-			l.rows(1, "100")
-			l.run(l.m.Delete(t.Context(), "lab"))
-			l.empty()
-		})
-	}
-}
-
-// A node that has taken over is the primary, even when the old one cannot
-// follow it; nothing starts the old one as a second primary.
-func TestPromotionOutlivesAnOldPrimaryThatCannotFollow(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, 2)
 	l.create()
 	l.fill(0, 100)
-	mine := filepath.Join(l.dataDir("n1"), "conf.d", "mine.conf")
+	for i, at := range []string{"stop@h", "promote@h", "rejoin@h"} {
+		to := (i + 1) % 2
+		host := to
+		if at != "promote@h" {
+			host = 1 - to
+		}
+		id := at + strconv.Itoa(host+1)
+		ctx, cancel := context.WithCancel(t.Context())
+		op := l.must(l.m.Promote(ctx, "lab", cluster.PromoteOptions{}))
+		_, err := op.Run(ctx, func(e step.Event) {
+			if e.Step.ID == id && e.State == step.Running {
+				cancel()
+			}
+		})
+		wantFault(t, err, fault.Interrupted, "cw cluster "+map[bool]string{true: "recover", false: "resume"}[at == "rejoin@h"]+" lab")
+		l.run(l.m.Resume(t.Context(), "lab"))
+		st := l.want(cluster.Up)
+		if st.Nodes[to].Role != cluster.NodePrimary {
+			t.Errorf("%s: nodes = %+v", id, st.Nodes)
+		}
+		l.rows(to, "100")
+		l.caughtUp(to, 1-to)
+	}
+	l.promotionOutlives(1, 0)
+	l.run(l.m.Delete(t.Context(), "lab"))
+	l.empty()
+}
+
+// promotionOutlives an old primary that cannot follow: a node that has taken
+// over is the primary, and nothing starts the old one as a second.
+func (l *lab) promotionOutlives(from, to int) {
+	t := l.t
+	t.Helper()
+	old, now := l.top.Hosts[from].Name, l.top.Hosts[to].Name
+	dir := l.dataDir("n" + old[1:])
+	mine := filepath.Join(dir, "conf.d", "mine.conf")
 	if err := os.WriteFile(mine, []byte("enable_seqscan = plenty\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -294,116 +298,131 @@ func TestPromotionOutlivesAnOldPrimaryThatCannotFollow(t *testing.T) {
 	}
 	op := l.must(l.m.Promote(t.Context(), "lab", cluster.PromoteOptions{}))
 	_, err = op.Run(t.Context(), nil)
-	wantFault(t, err, fault.Failed, "enable_seqscan", "n2 takes writes now", "cw cluster recover lab")
-	if st := l.want(cluster.Degraded); st.Endpoint.Host != l.top.Hosts[1].Address {
+	wantFault(t, err, fault.Failed, "enable_seqscan", "takes writes now", "cw cluster recover lab")
+	if st := l.want(cluster.Degraded); st.Endpoint.Host != l.top.Hosts[to].Address {
 		t.Errorf("endpoint = %+v", st.Endpoint)
 	}
-	l.rows(1, "100")
+	l.rows(to, "100")
 	if err := os.Remove(mine); err != nil {
 		t.Fatal(err)
 	}
 
 	// As if cw had been killed right after the promotion: the layout is the old one.
-	now, err := l.m.Store.Cluster(t.Context(), "lab")
+	rec, err := l.m.Store.Cluster(t.Context(), "lab")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(filepath.Join(l.dataDir("n1"), "standby.signal")); err != nil {
+	if err := os.Remove(filepath.Join(dir, "standby.signal")); err != nil {
 		t.Fatal(err)
 	}
-	now.Layout = before.Layout
-	if err := l.m.Store.PutCluster(t.Context(), now); err != nil {
+	rec.Layout = before.Layout
+	if err := l.m.Store.PutCluster(t.Context(), rec); err != nil {
 		t.Fatal(err)
 	}
 	start := l.must(l.m.Start(t.Context(), "lab"))
 	_, err = start.Run(t.Context(), nil)
-	wantFault(t, err, fault.Check, "n2 on h2 has taken over", "cw cluster promote lab")
+	wantFault(t, err, fault.Check, "on "+now+" has taken over", "cw cluster promote lab")
 	_, err = l.m.Recover(t.Context(), "lab", cluster.RecoverOptions{})
-	wantFault(t, err, fault.Check, "n2 on h2 takes writes", "cw cluster promote lab --node n2")
+	wantFault(t, err, fault.Check, "on "+now+" takes writes", "cw cluster promote lab --node n"+now[1:])
 	l.run(l.m.Promote(t.Context(), "lab", cluster.PromoteOptions{}))
 	l.want(cluster.Up)
-	l.fill(1, 1)
-	l.caughtUp(1, 0)
-	l.rows(0, "101")
+	l.fill(to, 1)
+	l.caughtUp(to, from)
+	l.rows(from, "101")
 }
 
 // The old primary wrote what the new one never had: pg_rewind takes it back,
 // and when that is interrupted, only a copy will do.
 func TestADivergedPrimaryIsWoundBack(t *testing.T) {
 	t.Parallel()
-	for _, interrupted := range []bool{false, true} {
-		t.Run(strconv.FormatBool(interrupted), func(t *testing.T) {
-			t.Parallel()
-			l := newLab(t, 2)
-			l.create()
-			l.fill(0, 100)
-			l.caughtUp(0, 1)
-			l.down(0) // cw cannot reach it, but it goes on
-			l.run(l.m.Promote(t.Context(), "lab", cluster.PromoteOptions{Force: true}))
-			l.fill(0, 50)
-			l.fill(1, 1)
-			l.up(0)
-			st := l.want(cluster.Degraded)
-			if text := strings.Join(st.Problems, "\n"); !strings.Contains(text, "second primary") {
-				t.Errorf("problems = %q", st.Problems)
+	l := newLab(t, 2)
+	l.create()
+	l.fill(0, 100)
+	l.diverge(0, 1)
+	before := l.inode("n1")
+	op := l.must(l.m.Recover(t.Context(), "lab", cluster.RecoverOptions{}))
+	view, err := op.Look(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	destructive := false
+	for _, s := range view.Steps {
+		destructive = destructive || s.Destructive && strings.Contains(s.Title, "pg_rewind")
+	}
+	if !destructive {
+		t.Errorf("the plan does not say that data is lost: %+v", view.Steps)
+	}
+	if out := l.run(op, nil); len(out.Left) > 0 {
+		t.Errorf("left = %q", out.Left)
+	}
+	l.want(cluster.Up)
+	if l.inode("n1") != before {
+		t.Error("the old primary was copied anew")
+	}
+	l.caughtUp(1, 0)
+	l.rows(0, "101")
+
+	// The other way round, and interrupted in the middle.
+	l.diverge(1, 0)
+	before = l.inode("n2")
+	note := filepath.Join(l.data, "lab", "n2", "unfinished")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stop := make(chan struct{})
+	go func() { // until pg_rewind works in the directory
+		defer cancel()
+		for {
+			if _, err := os.Stat(note); err == nil {
+				return
 			}
-			before := l.inode("n1")
-			op := l.must(l.m.Recover(t.Context(), "lab", cluster.RecoverOptions{}))
-			view, err := op.Look(t.Context())
-			if err != nil {
-				t.Fatal(err)
+			select {
+			case <-stop:
+				return
+			default:
 			}
-			destructive := false
-			for _, s := range view.Steps {
-				destructive = destructive || s.Destructive && strings.Contains(s.Title, "pg_rewind")
-			}
-			if !destructive {
-				t.Errorf("the plan does not say that data is lost: %+v", view.Steps)
-			}
-			if interrupted {
-				ctx, cancel := context.WithCancel(t.Context())
-				stop := make(chan struct{})
-				go func() { // until pg_rewind works in the directory
-					defer cancel()
-					for {
-						if _, err := os.Stat(filepath.Join(l.data, "lab", "n1", "unfinished")); err == nil {
-							return
-						}
-						select {
-						case <-stop:
-							return
-						default:
-						}
-					}
-				}()
-				_, err := op.Run(ctx, nil)
-				close(stop)
-				if err == nil {
-					t.Skip("pg_rewind was faster than the test")
-				}
-				if _, serr := os.Stat(filepath.Join(l.data, "lab", "n1", "unfinished")); serr != nil {
-					t.Errorf("there is no note: %v", serr)
-				}
-				l.run(l.m.Resume(t.Context(), "lab"))
-			} else if out := l.run(op, nil); len(out.Left) > 0 {
-				t.Errorf("left = %q", out.Left)
-			}
-			l.want(cluster.Up)
-			if same := l.inode("n1") == before; same == interrupted {
-				t.Errorf("copied anew: %v, interrupted: %v", !same, interrupted)
-			}
-			l.caughtUp(1, 0)
-			l.rows(0, "101")
-			for _, f := range []string{"unfinished", "conf-kept", "data.cw-old", "data.cw-new"} {
-				if _, err := os.Stat(filepath.Join(l.data, "lab", "n1", f)); !errors.Is(err, os.ErrNotExist) {
-					t.Errorf("%s is left: %v", f, err)
-				}
-			}
-			if port, err := l.psql(0, "show cluster_name"); err != nil || port != "lab-n1" {
-				t.Errorf("the configuration is another node's: %s %v", port, err)
-			}
-			l.run(l.m.Delete(t.Context(), "lab"))
-			l.empty()
-		})
+		}
+	}()
+	_, err = l.must(l.m.Recover(t.Context(), "lab", cluster.RecoverOptions{})).Run(ctx, nil)
+	close(stop)
+	if err == nil {
+		t.Skip("pg_rewind was faster than the test")
+	}
+	if _, err := os.Stat(note); err != nil {
+		t.Errorf("there is no note: %v", err)
+	}
+	start := l.must(l.m.Start(t.Context(), "lab"))
+	_, err = start.Run(t.Context(), nil)
+	wantFault(t, err, fault.Check, "was interrupted", "cw cluster recover lab --host h2")
+	l.recover(cluster.RecoverOptions{})
+	l.want(cluster.Up)
+	if l.inode("n2") == before {
+		t.Error("what an interrupted pg_rewind has left was used")
+	}
+	l.caughtUp(0, 1)
+	l.rows(1, "102")
+	for _, f := range []string{"unfinished", "conf-kept", "data.cw-old", "data.cw-new"} {
+		if _, err := os.Stat(filepath.Join(l.data, "lab", "n2", f)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left: %v", f, err)
+		}
+	}
+	if name, err := l.psql(1, "show cluster_name"); err != nil || name != "lab-n2" {
+		t.Errorf("the configuration is another node's: %s %v", name, err)
+	}
+	l.run(l.m.Delete(t.Context(), "lab"))
+	l.empty()
+}
+
+// diverge has the standby on host to take over while the primary on host from,
+// which cw cannot reach, goes on.
+func (l *lab) diverge(from, to int) {
+	l.t.Helper()
+	l.caughtUp(from, to)
+	l.down(from)
+	l.run(l.m.Promote(l.t.Context(), "lab", cluster.PromoteOptions{Force: true}))
+	l.fill(from, 50)
+	l.fill(to, 1)
+	l.up(from)
+	if text := strings.Join(l.want(cluster.Degraded).Problems, "\n"); !strings.Contains(text, "second primary") {
+		l.t.Errorf("problems = %q", text)
 	}
 }

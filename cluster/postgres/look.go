@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"path"
 	"slices"
@@ -56,7 +55,9 @@ type live struct {
 	SegSize  int64    `json:"segsize"`  // bytes
 	Receiver string   `json:"receiver"` // state of a standby's receiver
 	Archive  bool     `json:"archive"`  // it can also get WAL with restore_command
-	History  string   `json:"history"`  // of the timeline, for a primary
+	Conninfo string   `json:"conninfo"` // primary_conninfo and primary_slot_name of its files
+	Slot     string   `json:"slot"`
+	History  string   `json:"history"` // of the timeline, for a primary
 	Senders  []sender `json:"senders"`
 	Slots    []string `json:"slots"` // names of physical slots
 	Idle     []string `json:"idle"`  // those of them that nobody uses
@@ -94,12 +95,14 @@ func (v view) describe() string {
 // backslashes, which echo would not leave alone.
 const viewScript = `state() { ` + procScript + `
 }
-echo "proc $(state "$1")"
+proc=$(state "$1")
+echo "proc $proc"
 if [ -e "$1/standby.signal" ]; then echo "signal yes"; fi
 if [ -e "$2/unfinished" ]; then echo "unfinished yes"; fi
 if [ -f "$2/copied-by" ]; then echo "copied $(cat "$2/copied-by")"; fi
 [ -f "$1/PG_VERSION" ] || exit 0
 "$3/pg_controldata" -D "$1" 2>/dev/null | sed 's/^/control /'
+[ "$proc" != ready ] || exit 0 # one that runs can be asked itself
 for s in primary_conninfo primary_slot_name; do
   if v=$("$3/postgres" -C "$s" -D "$1" ${4:+-c "config_file=$4"} 2>/dev/null); then printf '%s %s\n' "$s" "$v"
   else printf 'badconf %s\n' "$("$3/postgres" -C "$s" -D "$1" ${4:+-c "config_file=$4"} 2>&1 | head -n 1)"; fi
@@ -120,6 +123,8 @@ select json_build_object(
   'segsize', (select setting::bigint from pg_settings where name = 'wal_segment_size'),
   'receiver', coalesce((select status from pg_stat_wal_receiver), ''),
   'archive', current_setting('restore_command') <> '',
+  'conninfo', coalesce((select setting from pg_file_settings where lower(name) = 'primary_conninfo' order by seqno desc limit 1), ''),
+  'slot', coalesce((select setting from pg_file_settings where lower(name) = 'primary_slot_name' order by seqno desc limit 1), ''),
   'senders', (select coalesce(json_agg(json_build_object('name', application_name, 'state', state)), '[]'::json) from pg_stat_replication),
   'slots', (select coalesce(json_agg(slot_name), '[]'::json) from pg_replication_slots where slot_type = 'physical'),
   'idle', (select coalesce(json_agg(slot_name), '[]'::json) from pg_replication_slots where slot_type = 'physical' and not active));`
@@ -165,7 +170,9 @@ func (e *Engine) view(ctx context.Context, n cluster.Node) view {
 	}
 	if v.server != nil {
 		v.live = nil
+		return v
 	}
+	v.conninfo, v.slot = v.live.Conninfo, v.live.Slot
 	return v
 }
 
@@ -206,83 +213,6 @@ func (c *control) set(line string) {
 	case "Latest checkpoint's TimeLineID":
 		c.tli, _ = strconv.ParseInt(value, 10, 64)
 	}
-}
-
-// lsn is a position in the WAL.
-type lsn uint64
-
-func parseLSN(s string) (lsn, error) {
-	hi, lo, ok := strings.Cut(s, "/")
-	a, err1 := strconv.ParseUint(hi, 16, 32)
-	b, err2 := strconv.ParseUint(lo, 16, 32)
-	if !ok || err1 != nil || err2 != nil {
-		return 0, fmt.Errorf("%q is no position in the WAL", s)
-	}
-	return lsn(a<<32 | b), nil
-}
-
-func (l lsn) String() string { return fmt.Sprintf("%X/%X", uint64(l)>>32, uint32(l)) }
-
-// UnmarshalJSON reads a pg_lsn.
-func (l *lsn) UnmarshalJSON(b []byte) error {
-	var s string
-	if err := json.Unmarshal(b, &s); err != nil {
-		return err
-	}
-	var err error
-	*l, err = parseLSN(s)
-	return err
-}
-
-// oldest is where the WAL that a server still has begins.
-func (l *live) oldest() lsn {
-	if len(l.Oldest) != 16 || l.SegSize <= 0 {
-		return 0
-	}
-	hi, err1 := strconv.ParseUint(l.Oldest[:8], 16, 32)
-	lo, err2 := strconv.ParseUint(l.Oldest[8:], 16, 32)
-	if err1 != nil || err2 != nil {
-		return 0
-	}
-	return lsn(hi<<32 + lo*uint64(l.SegSize))
-}
-
-// fork is where a primary's history left timeline tli; ok is false when it
-// never was on it. The primary's own timeline ends where it writes.
-func (l *live) fork(tli int64) (at lsn, ok bool) {
-	if tli == l.TLI {
-		return l.LSN, true
-	}
-	for line := range strings.Lines(l.History) {
-		f := strings.Fields(line)
-		if len(f) < 2 || strings.HasPrefix(f[0], "#") {
-			continue
-		}
-		if id, err := strconv.ParseInt(f[0], 10, 64); err == nil && id == tli {
-			at, err := parseLSN(f[1])
-			return at, err == nil
-		}
-	}
-	return 0, false
-}
-
-// sender is the state in which a primary sends to node n; "" for not at all.
-// The standbys of an adopted cluster carry names of their own: what they say
-// themselves has to do.
-func (l *live) sender(v view) string {
-	if adopted(v.node) {
-		if v.standby() && v.live.TLI == l.TLI {
-			return v.live.Receiver
-		}
-		return ""
-	}
-	state := ""
-	for _, s := range l.Senders {
-		if s.Name == v.node.Name() && state != cluster.ModeStreaming {
-			state = s.State
-		}
-	}
-	return state
 }
 
 // stale are the slots that a standby has from the time when it was the
