@@ -132,8 +132,7 @@ func (e *Engine) marker(n cluster.Node) hostprep.Marker {
 }
 
 // The places inside a node's folder.
-func newData(n cluster.Node) string  { return n.DataDir + ".cw-new" }
-func startLog(n cluster.Node) string { return path.Join(n.DataDir, "pg_log", "startup.log") }
+func newData(n cluster.Node) string { return n.DataDir + ".cw-new" }
 
 // prelude makes the engine's programs and libraries found. greenplum_path.sh
 // is not read: with some shells it wants lsof to find itself.

@@ -52,7 +52,7 @@ func TestFailover(t *testing.T) {
 
 	t.Log("lose a segment host, and stop and start meanwhile")
 	w.lab.Off(4)
-	w.gp(1, "psql -X -At -d postgres -c 'select gp_request_fts_probe_scan()'")
+	w.sql(1, "select gp_request_fts_probe_scan();")
 	if got := w.sql(1, "insert into heap select g, 'new' from generate_series(1,10) g; delete from heap where b = 'new';"+sums); got != want {
 		t.Errorf("without a host %s, not %s", got, want)
 	}

@@ -48,10 +48,18 @@ hosts:
 func TestPlansAreOrdered(t *testing.T) {
 	t.Parallel()
 	before := [][2]string{
-		{"init@cdw", "template@"}, {"template@sdw1", "make@n2"}, {"make@n2", "start-primaries@sdw1"},
-		{"start-primaries@sdw2", "start-mirrors@sdw1"}, {"start-primaries@", "start@n1"}, {"start@n1", "database"},
-		{"stop@n1", "stop-primaries@"}, {"stop-primaries@", "stop@sdw1"}, {"stop@sdw2", "remove@sdw2"}, {"stop@sdw2", "start-primaries@sdw1"},
-		{"template@", "clear@cdw"}, {"remove@", "tidy@"},
+		{"init@cdw", "template@"},
+		{"template@sdw1", "make@n2"},
+		{"make@n2", "start-primaries@sdw1"},
+		{"start-primaries@sdw2", "start-mirrors@sdw1"},
+		{"start-primaries@", "start@n1"},
+		{"start@n1", "database"},
+		{"stop@n1", "stop-primaries@"},
+		{"stop-primaries@", "stop@sdw1"},
+		{"stop@sdw2", "remove@sdw2"},
+		{"stop@sdw2", "start-primaries@sdw1"},
+		{"template@", "clear@cdw"},
+		{"remove@", "tidy@"},
 	}
 	for _, mirrors := range []string{"none", "group"} {
 		for _, standby := range []bool{false, true} {
@@ -168,8 +176,12 @@ func TestRecoveryConf(t *testing.T) {
 func TestConfLine(t *testing.T) {
 	t.Parallel()
 	for _, c := range [][3]string{
-		{"port", "6000", "port = 6000\n"}, {"gp_contentid", "-1", "gp_contentid = -1\n"}, {"a", "", "a = ''\n"}, {"a", "-", "a = '-'\n"},
-		{"a", "64MB", "a = '64MB'\n"}, {"a", `it's \ here`, `a = 'it''s \\ here'` + "\n"},
+		{"port", "6000", "port = 6000\n"},
+		{"gp_contentid", "-1", "gp_contentid = -1\n"},
+		{"a", "", "a = ''\n"},
+		{"a", "-", "a = '-'\n"},
+		{"a", "64MB", "a = '64MB'\n"},
+		{"a", `it's \ here`, `a = 'it''s \\ here'` + "\n"},
 	} {
 		if got := confLine(c[0], c[1]); got != c[2] {
 			t.Errorf("confLine(%q, %q) = %q", c[0], c[1], got)
