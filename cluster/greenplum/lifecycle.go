@@ -129,9 +129,8 @@ func (e *Engine) reload(ctx context.Context, host string, nodes []cluster.Node) 
 	for _, n := range nodes {
 		args = append(args, n.DataDir)
 	}
-	_, err := e.sh(ctx, host, `for d in "$@"; do
-  pid=$(head -n 1 "$d/postmaster.pid" 2>/dev/null)
-  if [ "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$(readlink -f "$d")" ]; then kill -HUP "$pid"; fi
+	_, err := e.sh(ctx, host, aliveScript+`for d in "$@"; do
+  if alive "$d"; then kill -HUP "$pid"; fi
 done`, args...)
 	return err
 }

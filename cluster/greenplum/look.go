@@ -44,35 +44,39 @@ type sighting struct {
 }
 
 // lookScript prints, for each node given as id, folder, data directory, port
-// and socket folder, what a sight holds. $1 is the cluster's uid, $2 the
-// token of this run, $3 the template's folder. pg_isready ends with 64 for a
-// mirror that is ready (libpq's PQPING_MIRROR_READY). A postmaster that is not in its
-// data directory is somebody else's with a recycled process id.
-const lookScript = `uid=$1 token=$2
+// and socket folder, what a sight holds, and then, for each, size and free
+// space of its file system. It is asked before and after every step, so that it
+// starts few programs. $1 is the cluster's uid, $2 the token of this run, $3
+// the template's folder. pg_isready ends with 64 for a mirror that is ready
+// (libpq's PQPING_MIRROR_READY). A postmaster that is not in its data
+// directory is somebody else's with a recycled process id.
+const lookScript = aliveScript + `uid=$1 token=$2
 [ -f "$3/PG_VERSION" ] && echo template
 shift 3
-while [ $# -gt 0 ]; do
-  id=$1 dir=$2 data=$3 port=$4 sock=$5; shift 5
+holds() { while read -r line || [ "$line" ]; do case $line in *"$2"*) return 0;; esac; done <"$1"; return 1; }
+n=$(($# / 5))
+while [ $n -gt 0 ]; do
+  n=$((n-1)) id=$1 dir=$2 data=$3 port=$4 sock=$5; shift 5
   mark=ours
   if [ ! -e "$dir" ]; then mark=absent
-  elif [ -f "$dir/` + hostprep.MarkerFile + `" ]; then grep -Fq "\"uid\": \"$uid\"" "$dir/` + hostprep.MarkerFile + `" || mark=foreign
+  elif [ -f "$dir/` + hostprep.MarkerFile + `" ]; then holds "$dir/` + hostprep.MarkerFile + `" "\"uid\": \"$uid\"" || mark=foreign
   elif [ -z "$(ls -A "$dir")" ]; then mark=empty
   else mark=foreign; fi
-  have=- rec=- proc=stopped new=- rew=- again=-
+  have=- rec=- proc=stopped new=- rew=- again=- by=
   [ -f "$data/PG_VERSION" ] && have=data
   [ -f "$data/recovery.conf" ] && rec=follower
   [ -e "$data.cw-new" ] && new=new
   [ -e "$dir/` + rewindNote + `" ] && rew=rewound
-  [ "$token" ] && [ "$(cat "$dir/` + restartNote + `" 2>/dev/null)" = "$token" ] && again=again
-  pid=$(head -n 1 "$data/postmaster.pid" 2>/dev/null)
-  if [ "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$(readlink -f "$data")" ]; then
+  [ "$token" ] && [ -f "$dir/` + restartNote + `" ] && read -r by <"$dir/` + restartNote + `" && [ "$by" = "$token" ] && again=again
+  if alive "$data"; then
     PGOPTIONS="` + utility + `" pg_isready -q -t 2 -d template1 -h "$sock" -p "$port"
     case $? in 0) proc=ready;; 1|64) proc=recovery;; *) proc=silent;; esac
   fi
-  p=$data
-  while [ ! -e "$p" ]; do p=$(dirname "$p"); done
-  echo "$id $mark $have $rec $proc $new $rew $again $(df -Pk "$p" | awk 'NR==2 {print $(NF-4), $(NF-2)}')"
-done`
+  echo "$id $mark $have $rec $proc $new $rew $again"
+  while [ ! -e "$data" ]; do data=${data%/*} data=${data:-/}; done
+  set -- "$@" "$data"
+done
+[ $# -eq 0 ] || df -Pk "$@" | awk 'NR > 1 {print "df", $(NF-4), $(NF-2)}'`
 
 // The notes that steps leave in a node's folder.
 const (
@@ -133,24 +137,30 @@ func (e *Engine) lookAt(ctx context.Context, host string) (map[int]sight, bool, 
 // parseSights reads the answer of lookScript.
 func parseSights(nodes []cluster.Node, out string) (map[int]sight, bool, error) {
 	seen, tmpl := map[int]sight{}, false
-	dirs := map[int]string{}
+	known := map[int]bool{}
 	for _, n := range nodes {
-		dirs[n.ID] = n.DataDir
+		known[n.ID] = true
 	}
+	var disks []*cluster.DiskStatus
 	for _, line := range strings.Split(strings.TrimSpace(out), "\n") {
 		f := strings.Fields(line)
-		if line == "template" {
+		switch {
+		case line == "":
+			continue
+		case line == "template":
 			tmpl = true
 			continue
-		}
-		if line == "" {
+		case len(f) == 3 && f[0] == "df":
+			if size, free, err := hostprep.ParseDF(f[1] + " " + f[2]); err == nil {
+				disks = append(disks, &cluster.DiskStatus{Size: size, Free: free})
+			}
 			continue
 		}
 		id := 0
-		if len(f) >= 8 {
+		if len(f) == 8 {
 			id, _ = strconv.Atoi(f[0])
 		}
-		if dirs[id] == "" {
+		if !known[id] {
 			return nil, false, fmt.Errorf("looking at the nodes: an answer in an unknown form: %q", line)
 		}
 		s := sight{Mark: f[1], Data: f[2] == "data", Follower: f[3] == "follower", Unready: f[5] == "new", Rewound: f[6] == "rewound", Restart: f[7] == "again"}
@@ -158,12 +168,14 @@ func parseSights(nodes []cluster.Node, out string) (map[int]sight, bool, error) 
 		if s.Proc == "" {
 			s.Proc = procStopped
 		}
-		if len(f) == 10 {
-			if size, free, err := hostprep.ParseDF(f[8] + " " + f[9]); err == nil {
-				s.Disk = &cluster.DiskStatus{Path: dirs[id], Size: size, Free: free}
-			}
-		}
 		seen[id] = s
+	}
+	for i, n := range nodes {
+		if s, ok := seen[n.ID]; ok && len(disks) == len(nodes) { // else one of them is not known, and which is not either
+			disks[i].Path = n.DataDir
+			s.Disk = disks[i]
+			seen[n.ID] = s
+		}
 	}
 	return seen, tmpl, nil
 }

@@ -232,7 +232,7 @@ down psql: FATAL:  the database system is in recovery mode
 func TestParseSights(t *testing.T) {
 	t.Parallel()
 	nodes := []cluster.Node{{ID: 2, DataDir: "/d/2"}, {ID: 7, DataDir: "/d/7"}, {ID: 9, DataDir: "/d/9"}}
-	seen, tmpl, err := parseSights(nodes, "template\n2 ours data - ready - - - 1000 500\n7 ours data follower recovery - rewound again 1000 500\n9 absent - - stopped new - - 1000 500\n")
+	seen, tmpl, err := parseSights(nodes, "template\n2 ours data - ready - - -\n7 ours data follower recovery - rewound again\n9 absent - - stopped new - -\ndf 1000 500\ndf 1000 500\ndf 1000 500\n")
 	if err != nil || !tmpl {
 		t.Fatal(err, tmpl)
 	}
@@ -245,7 +245,7 @@ func TestParseSights(t *testing.T) {
 	if s := seen[9]; s.Mark != hostprep.DirAbsent || s.Data || !s.Unready || s.up() {
 		t.Errorf("%+v", s)
 	}
-	for _, bad := range []string{"2 ours", "x ours data - ready - - -", "3 ours data - ready - - - 1 1"} {
+	for _, bad := range []string{"2 ours", "x ours data - ready - - -", "3 ours data - ready - - -", "2 ours data - ready - - - 1"} {
 		if _, _, err := parseSights(nodes, bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}

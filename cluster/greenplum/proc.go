@@ -15,6 +15,15 @@ import (
 // recovery of a busy segment reads gigabytes of WAL.
 const startPatience = time.Hour
 
+// aliveScript tells whether the postmaster of data directory $1 runs, and
+// leaves its id in pid. It is asked so often that it must not start a program.
+const aliveScript = `alive() {
+  pid=
+  { read -r pid <"$1/postmaster.pid"; } 2>/dev/null
+  [ "$pid" ] && [ "/proc/$pid/cwd" -ef "$1" ]
+}
+`
+
 // startScript starts all instances given as data directory, port, socket
 // folder, whether it is a coordinator, and waits until they answer: ready, or
 // in recovery for those that follow another. $1 is the patience in seconds. An
@@ -22,8 +31,7 @@ const startPatience = time.Hour
 // than pg_ctl -w, which looks once a second. For a failed one the last lines
 // of its log that say something are the error.
 const startScript = `patience=$1; shift
-alive() { pid=$(head -n 1 "$1/postmaster.pid" 2>/dev/null) && [ "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$(readlink -f "$1")" ]; }
-launch() {
+` + aliveScript + `launch() {
   alive "$1" && return
   mkdir -p "$1/pg_log"
   : >"$1/pg_log/startup.log"
@@ -39,13 +47,14 @@ await() {
   end=$(($(date +%s) + patience))
   n=0
   while :; do
-    PGOPTIONS="` + utility + `" pg_isready -q -t 2 -d template1 -h "$3" -p "$2"; is=$?
+    is=2 # before there is a socket nobody needs to be asked
+    if [ -S "$3/.s.PGSQL.$2" ]; then PGOPTIONS="` + utility + `" pg_isready -q -t 2 -d template1 -h "$3" -p "$2"; is=$?; fi
     case $is$follows in 0*|1follows|64follows) return 0;; esac
     # A postmaster writes its pid file within moments of its start.
     n=$((n+1))
-    if [ $n -gt 40 ] && ! alive "$1"; then echo "$1 on port $2 did not start" >&2; tell "$1"; return 1; fi
-    [ "$(date +%s)" -lt $end ] || { echo "$1 on port $2 does not answer after $patience s" >&2; tell "$1"; return 1; }
-    sleep 0.05
+    if [ $n -gt 20 ] && ! alive "$1"; then echo "$1 on port $2 did not start" >&2; tell "$1"; return 1; fi
+    [ $((n % 20)) -ne 0 ] || [ "$(date +%s)" -lt $end ] || { echo "$1 on port $2 does not answer after $patience s" >&2; tell "$1"; return 1; }
+    sleep 0.1
   done
 }
 each() { cmd=$1; shift; while [ $# -gt 0 ]; do "$cmd" "$1" "$2" "$3" "$4" || return 1; shift 4; done; }
@@ -76,14 +85,15 @@ func (e *Engine) start(ctx context.Context, host string, nodes []cluster.Node) e
 // for those that take writes alone: a mirror must outlive its primary, which
 // waits for it to take the last WAL.
 const stopScript = `sig=$1 patience=$2 token=$3 which=$4; shift 4
-running() { pid=$(head -n 1 "$1/postmaster.pid" 2>/dev/null) && [ "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$(readlink -f "$1")" ]; }
-each() { cmd=$1; shift; while [ $# -gt 0 ]; do
+` + aliveScript + `each() { cmd=$1; shift; while [ $# -gt 0 ]; do
   if [ "$which" = acting ] && [ -f "$1/recovery.conf" ]; then :; else "$cmd" "$1" "$2" || return 1; fi; shift 2; done; }
-ask() { if running "$1"; then kill -s "$sig" "$pid" 2>/dev/null || :; fi; }
+ask() { if alive "$1"; then kill -s "$sig" "$pid" 2>/dev/null || :; fi; }
 gone() {
   end=$(($(date +%s) + patience))
-  while running "$1"; do
-    [ "$(date +%s)" -lt $end ] || { echo "$1 still runs after $patience s" >&2; return 1; }
+  n=0
+  while alive "$1"; do
+    n=$((n+1))
+    [ $((n % 50)) -ne 0 ] || [ "$(date +%s)" -lt $end ] || { echo "$1 still runs after $patience s" >&2; return 1; }
     sleep 0.02
   done
   [ -z "$token" ] || echo "$token" >"$2/` + restartNote + `"
