@@ -15,7 +15,7 @@ import (
 const makeScript = `set -e
 umask 077
 rm -rf -- "$2.cw-new"
-cp -a -- "$1" "$2.cw-new"
+cp -a --reflink=auto -- "$1" "$2.cw-new"
 cd "$2.cw-new"
 printf '%s' "$3" >internal.auto.conf
 printf '%s' "$4" >>postgresql.conf
@@ -88,7 +88,7 @@ func (e *Engine) make(ctx context.Context, n cluster.Node) error {
 // statements from standard input. A single-user server does not fail with its
 // statements; the last of them says whether all rows are there.
 const registerScript = `cat >cw-register.sql
-postgres --single -D . -c gp_role=utility -c gp_contentid=-1 -O template1 <cw-register.sql >cw-register.log 2>&1 || { grep -E 'ERROR|FATAL|PANIC' cw-register.log >&2; exit 1; }
+postgres --single -D . -c shared_buffers=8MB -c gp_role=utility -c gp_contentid=-1 -O template1 <cw-register.sql >cw-register.log 2>&1 || { grep -E 'ERROR|FATAL|PANIC' cw-register.log >&2; exit 1; }
 grep -q 'registered = "all"' cw-register.log || { grep -E 'ERROR|FATAL|PANIC' cw-register.log >&2; echo "the instances could not be registered" >&2; exit 1; }
 rm -f cw-register.sql cw-register.log
 `

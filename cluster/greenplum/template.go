@@ -35,16 +35,19 @@ func (e *Engine) templateDir(host string) string {
 }
 
 // initScript makes a data directory with the slot of a primary in it. $1 is
-// its place, $2 encoding, $3 locale, $4 the superuser, $5 max_connections, $6
-// shared_buffers: with those two given initdb does not try what the machine
-// bears. Nothing is synced: the copies are what lasts.
+// its place, $2 encoding, $3 locale, $4 the superuser. With max_connections
+// and shared_buffers given initdb does not try what the machine bears; they
+// are small, for each of the many servers that it starts makes them anew,
+// which takes longer than all else. Every instance gets its own.
+// Nothing is synced: the copies are what lasts.
 const initScript = `set -e
 umask 077
 rm -rf -- "$1.cw-new"
-initdb -N -D "$1.cw-new" -E "$2" --locale="$3" -U "$4" --data-checksums --max_connections="$5" --shared_buffers="$6" >"$1.log" 2>&1 || { tail -n 20 "$1.log" >&2; exit 1; }
+initdb -N -D "$1.cw-new" -E "$2" --locale="$3" -U "$4" --data-checksums --max_connections=20 --shared_buffers=8MB >"$1.log" 2>&1 || { tail -n 20 "$1.log" >&2; exit 1; }
+sed -i -E '/^(max_connections|shared_buffers) = /d' "$1.cw-new/postgresql.conf"
 echo "gp_dbid = 1" >"$1.cw-new/internal.auto.conf"
 echo "select pg_create_physical_replication_slot('` + slotName + `');" |
-postgres --single -D "$1.cw-new" -c gp_role=utility -c gp_contentid=-1 -O template1 >"$1.log" 2>&1 || { tail -n 5 "$1.log" >&2; exit 1; }
+postgres --single -D "$1.cw-new" -c shared_buffers=8MB -c gp_role=utility -c gp_contentid=-1 -O template1 >"$1.log" 2>&1 || { tail -n 5 "$1.log" >&2; exit 1; }
 [ -d "$1.cw-new/pg_replslot/` + slotName + `" ] || { grep -E 'ERROR|FATAL|PANIC' "$1.log" >&2; exit 1; }
 rm -f -- "$1.log"
 mv -T -- "$1.cw-new" "$1"`
@@ -66,15 +69,10 @@ func (e *Engine) initStep(c cluster.Node) step.Step {
 		},
 		Apply: func(ctx context.Context) error {
 			defer e.changed(c.Host)
-			s, err := e.settingsOf(ctx, c)
-			if err != nil {
-				return err
-			}
 			if err := e.sweep(ctx, c.Host, dir+".cw-new"); err != nil {
 				return err
 			}
-			_, err = e.sh(ctx, c.Host, initScript, dir, e.top.Database.Encoding, e.top.Database.Locale, e.top.OSUser, value(s, "max_connections", "100"), value(s, "shared_buffers", "125MB"))
-			if err != nil {
+			if _, err := e.sh(ctx, c.Host, initScript, dir, e.top.Database.Encoding, e.top.Database.Locale, e.top.OSUser); err != nil {
 				return fmt.Errorf("initdb: %w", err)
 			}
 			return nil
