@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -133,9 +134,13 @@ func (e *Engine) marker(n cluster.Node) hostprep.Marker {
 // The places inside a node's folder.
 func newData(n cluster.Node) string { return n.DataDir + ".cw-new" }
 
+// noEngine is how a script ends where the engine's software is not.
+const noEngine = "73"
+
 // prelude makes the engine's programs and libraries found. greenplum_path.sh
 // is not read: with some shells it wants lsof to find itself.
 const prelude = `export GPHOME="$1"; shift
+[ -x "$GPHOME/bin/postgres" ] || exit ` + noEngine + `
 export PATH="$GPHOME/bin:$PATH" LD_LIBRARY_PATH="$GPHOME/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" PYTHONPATH="$GPHOME/lib/python"
 [ ! -e "$GPHOME/etc/openssl.cnf" ] || export OPENSSL_CONF="$GPHOME/etc/openssl.cnf"
 `
@@ -151,7 +156,14 @@ func (e *Engine) shInput(ctx context.Context, host, input, script string, args .
 	if err != nil {
 		return "", err
 	}
-	return e.Fleet.ScriptInput(ctx, host, e.top.OSUser, input, prelude+script, append([]string{home}, args...)...)
+	out, err := e.Fleet.ScriptInput(ctx, host, e.top.OSUser, input, prelude+script, append([]string{home}, args...)...)
+	var exit *remote.ExitError
+	if errors.As(err, &exit) && strconv.Itoa(exit.Code) == noEngine {
+		if _, missing := e.Fleet.Greenplum(ctx, host); missing != nil {
+			return out, missing
+		}
+	}
+	return out, err
 }
 
 // utility is the option of a session that talks to one instance alone.

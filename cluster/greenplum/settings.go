@@ -41,18 +41,13 @@ func (e *Engine) settingsOf(ctx context.Context, n cluster.Node) ([]cluster.Sett
 	return c.segments, err
 }
 
-// value finds a setting in a list.
-func value(list []cluster.Setting, name, orElse string) string {
-	for _, s := range list {
-		if s.Name == name {
-			return s.Value
-		}
-	}
-	return orElse
-}
-
-// home is the folder of the engine's software on a host.
+// home is the folder of the engine's software on a host. Where the topology
+// names it nobody is asked: what is there was looked at before create, and a
+// start of the engine to ask for its version costs more than most commands.
 func (e *Engine) home(ctx context.Context, host string) (string, error) {
+	if e.top.Engine.Home != "" && e.top.Engine.Package == "" {
+		return e.top.Engine.Home, nil
+	}
 	h, err := e.Fleet.Greenplum(ctx, host)
 	return h.Dir, err
 }
