@@ -97,7 +97,7 @@ func TestCreateResumed(t *testing.T) {
 	w.do(w.m.Delete(t.Context(), "gp"))
 	for i := range w.lab.Hosts {
 		// A claim that was cut off may leave an empty folder above the nodes'.
-		if l := w.lab.Run(i+1, "sh", "-c", "pgrep -u gpadmin -l 'postgres|initdb|pg_|tar|cp'; find /data ! -type d; ls -d /data/*/* 2>/dev/null; :"); l != "" {
+		if l := w.lab.Run(i+1, "sh", "-c", "ps -u gpadmin -o comm= | grep -Ex 'postgres|initdb|pg_.*|tar|cp'; find /data ! -type d; ls -d /data/*/* 2>/dev/null; :"); l != "" {
 			t.Errorf("host %d: left:\n%s", i+1, l)
 		}
 	}
