@@ -37,12 +37,14 @@ primary a standby.` + exitHelp(4, 5, 6, 7),
 	c.Flags().StringVar(&o.node, "node", "", "the standby to promote, as n2 (see cw cluster status)")
 	c.Flags().StringVar(&o.host, "host", "", "the host of the standby to promote")
 	c.Flags().BoolVar(&o.force, "force", false, "go on when the old primary's host does not answer: it must be off")
-	c.MarkFlagsMutuallyExclusive("node", "host")
 	o.addFlags(c)
 	return c
 }
 
 func (a *App) clusterPromote(ctx context.Context, name string, o clusterPromoteOptions) error {
+	if o.node != "" && o.host != "" {
+		return usagef("give one of them", "both a node (%s) and a host (%s) were given", o.node, o.host)
+	}
 	m, err := a.manager(ctx)
 	if err != nil {
 		return err
