@@ -18,7 +18,7 @@ import (
 )
 
 // built is the real binary, built once for all tests of this package.
-var built struct { //nolint:gochecknoglobals // one binary
+var built struct {
 	sync.Once
 	path string
 	err  error
