@@ -20,7 +20,6 @@ func Template(table, url string) string {
 	).Replace(template)
 }
 
-//nolint:misspell // ANALYZE is SQL
 const template = `---
 # A load control file: cw load check FILE, then cw load run FILE.
 # Keys are gpload's, in any case; cw explain loadspec tells all of them.
