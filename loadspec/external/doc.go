@@ -1,0 +1,5 @@
+// Package external is the SQL side of a load into or out of Greenplum: what
+// the target table is, the external table that reads or writes it, the staging
+// table and the statements of the modes insert, update and merge, the reuse of
+// tables between loads, and the rows a load has rejected.
+package external
