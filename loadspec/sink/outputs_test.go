@@ -160,8 +160,8 @@ func TestOutputsLateSession(t *testing.T) {
 
 func TestOutputsExplicitCommit(t *testing.T) {
 	t.Parallel()
-	s3s := s3test.Start(t, "b")
-	st := store(t, s3s.Endpoint, s3s, "s3://b/out")
+	s3s := s3test.Start(t, "bkt")
+	st := store(t, s3s.Endpoint, s3s, "s3://bkt/out")
 	s := outputs(t, st, OutputOptions{Explicit: true, Epoch: "j1"})
 	out, err := s.Create(t.Context(), request("t.csv"))
 	if err != nil {
@@ -180,7 +180,7 @@ func TestOutputsExplicitCommit(t *testing.T) {
 	if err := out.Publish(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := visible(t, s3s, "b"); len(got) != 0 {
+	if got := visible(t, s3s, "bkt"); len(got) != 0 {
 		t.Errorf("visible before the commit: %v", got)
 	}
 	published, err := s.Commit(t.Context())
@@ -194,15 +194,15 @@ func TestOutputsExplicitCommit(t *testing.T) {
 	if len(published) != 2 || total != int64(len(big))+2 {
 		t.Errorf("%+v", published)
 	}
-	if !bytes.Equal(s3s.Get(t, "b", "out/t.0.j1.csv"), big) || string(s3s.Get(t, "b", "out/t.3.j1.csv")) != "3\n" {
-		t.Errorf("objects: %v", visible(t, s3s, "b"))
+	if !bytes.Equal(s3s.Get(t, "bkt", "out/t.0.j1.csv"), big) || string(s3s.Get(t, "bkt", "out/t.3.j1.csv")) != "3\n" {
+		t.Errorf("objects: %v", visible(t, s3s, "bkt"))
 	}
 }
 
 func TestOutputsAbort(t *testing.T) {
 	t.Parallel()
-	s3s := s3test.Start(t, "b")
-	st := store(t, s3s.Endpoint, s3s, "s3://b/out")
+	s3s := s3test.Start(t, "bkt")
+	st := store(t, s3s.Endpoint, s3s, "s3://bkt/out")
 	s := outputs(t, st, OutputOptions{Explicit: true})
 	one, err := s.Create(t.Context(), request("t.csv"))
 	if err != nil {
@@ -233,8 +233,8 @@ func TestOutputsAbort(t *testing.T) {
 	if err := s.Abort(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := uploads(t, s3s, "b"); n != 0 || len(visible(t, s3s, "b")) != 0 {
-		t.Errorf("%d uploads are left, objects %v", n, visible(t, s3s, "b"))
+	if n := uploads(t, s3s, "bkt"); n != 0 || len(visible(t, s3s, "bkt")) != 0 {
+		t.Errorf("%d uploads are left, objects %v", n, visible(t, s3s, "bkt"))
 	}
 }
 

@@ -145,7 +145,7 @@ func TestFilesAppearWhole(t *testing.T) {
 // every third request, and are not seen before Commit.
 func TestS3ThroughFaults(t *testing.T) {
 	t.Parallel()
-	s := s3test.Start(t, "b")
+	s := s3test.Start(t, "bkt")
 	p := s.Proxy(t)
 	var n atomic.Int64
 	p.Set(func(*http.Request) s3test.Fault {
@@ -159,7 +159,7 @@ func TestS3ThroughFaults(t *testing.T) {
 		}
 		return s3test.Fault{}
 	})
-	st := store(t, p.Endpoint, s, "s3://b/out/")
+	st := store(t, p.Endpoint, s, "s3://bkt/out/")
 	for i, size := range []int{1, 5<<20 - 1, 5 << 20, 18 << 20} {
 		data := rows(size, uint64(i))
 		name := string(rune('a'+i)) + ".csv"
@@ -177,17 +177,17 @@ func TestS3ThroughFaults(t *testing.T) {
 		if err := o.Finish(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := len(visible(t, s, "b")); got != i {
+		if got := len(visible(t, s, "bkt")); got != i {
 			t.Errorf("%d objects are visible before Commit, want %d", got, i)
 		}
 		if err := o.Commit(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := s.Get(t, "b", "out/"+name); !bytes.Equal(got, data) {
+		if got := s.Get(t, "bkt", "out/"+name); !bytes.Equal(got, data) {
 			t.Errorf("%s: %d bytes, want %d", name, len(got), len(data))
 		}
 	}
-	if n := uploads(t, s, "b"); n != 0 {
+	if n := uploads(t, s, "bkt"); n != 0 {
 		t.Errorf("%d uploads are left", n)
 	}
 }
@@ -196,7 +196,7 @@ func TestS3ThroughFaults(t *testing.T) {
 // error.
 func TestS3LostAnswer(t *testing.T) {
 	t.Parallel()
-	s := s3test.Start(t, "b")
+	s := s3test.Start(t, "bkt")
 	p := s.Proxy(t)
 	var lost atomic.Bool
 	p.Set(func(r *http.Request) s3test.Fault {
@@ -205,7 +205,7 @@ func TestS3LostAnswer(t *testing.T) {
 		}
 		return s3test.Fault{}
 	})
-	o, err := store(t, p.Endpoint, s, "s3://b").Create(t.Context(), "x")
+	o, err := store(t, p.Endpoint, s, "s3://bkt").Create(t.Context(), "x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestS3LostAnswer(t *testing.T) {
 	if err := o.Commit(t.Context()); err != nil || !lost.Load() {
 		t.Fatal(err, lost.Load())
 	}
-	if !bytes.Equal(s.Get(t, "b", "x"), data) {
+	if !bytes.Equal(s.Get(t, "bkt", "x"), data) {
 		t.Error("the object differs")
 	}
 }
@@ -224,9 +224,9 @@ func TestS3LostAnswer(t *testing.T) {
 // A store that stays away is an error that names it, and nothing is left.
 func TestS3GivesUp(t *testing.T) {
 	t.Parallel()
-	s := s3test.Start(t, "b")
+	s := s3test.Start(t, "bkt")
 	p := s.Proxy(t)
-	st, err := Open("s3://b", Options{Endpoint: p.Endpoint, PathStyle: true, Credentials: s.Credentials(), PartSize: 5 << 20, Attempts: 3, Backoff: time.Millisecond})
+	st, err := Open("s3://bkt", Options{Endpoint: p.Endpoint, PathStyle: true, Credentials: s.Credentials(), PartSize: 5 << 20, Attempts: 3, Backoff: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,15 +250,15 @@ func TestS3GivesUp(t *testing.T) {
 	if err := o.Abort(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := uploads(t, s, "b"); n != 0 || len(visible(t, s, "b")) != 0 {
-		t.Errorf("%d uploads are left, objects %v", n, visible(t, s, "b"))
+	if n := uploads(t, s, "bkt"); n != 0 || len(visible(t, s, "bkt")) != 0 {
+		t.Errorf("%d uploads are left, objects %v", n, visible(t, s, "bkt"))
 	}
 }
 
 // Abort ends a write that waits for the store.
 func TestS3AbortWhileWriting(t *testing.T) {
 	t.Parallel()
-	s := s3test.Start(t, "b")
+	s := s3test.Start(t, "bkt")
 	p := s.Proxy(t)
 	reached := make(chan struct{})
 	var once atomic.Bool
@@ -271,7 +271,7 @@ func TestS3AbortWhileWriting(t *testing.T) {
 		}
 		return s3test.Fault{}
 	})
-	o, err := store(t, p.Endpoint, s, "s3://b").Create(t.Context(), "x")
+	o, err := store(t, p.Endpoint, s, "s3://bkt").Create(t.Context(), "x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,14 +287,14 @@ func TestS3AbortWhileWriting(t *testing.T) {
 	if err := <-wrote; !errors.Is(err, errAborted) {
 		t.Errorf("the write ended with %v", err)
 	}
-	if n := uploads(t, s, "b"); n != 0 {
+	if n := uploads(t, s, "bkt"); n != 0 {
 		t.Errorf("%d uploads are left", n)
 	}
 }
 
 func TestS3ErrorsTell(t *testing.T) {
 	t.Parallel()
-	s := s3test.Start(t, "b")
+	s := s3test.Start(t, "bkt")
 	p := s.Proxy(t)
 	wrong := *s
 	wrong.Secret = "wrong"
@@ -305,14 +305,14 @@ func TestS3ErrorsTell(t *testing.T) {
 		want           string
 	}{
 		{"no bucket", "s3://nowhere/x", s, fault.Failed, "bucket nowhere does not exist"},
-		{"wrong key", "s3://b/x", &wrong, fault.Auth, "credentials are refused"},
+		{"wrong key", "s3://bkt/x", &wrong, fault.Auth, "credentials are refused"},
 	} {
 		err := store(t, p.Endpoint, c.server, c.location).Check(t.Context())
 		if fault.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.want) || fault.HintOf(err) == "" {
 			t.Errorf("%s: %v (hint %s)", c.name, err, fault.HintOf(err))
 		}
 	}
-	dead, err := Open("s3://b", Options{Endpoint: "http://127.0.0.1:1", PathStyle: true, Credentials: s.Credentials(), Attempts: 2, Backoff: time.Millisecond})
+	dead, err := Open("s3://bkt", Options{Endpoint: "http://127.0.0.1:1", PathStyle: true, Credentials: s.Credentials(), Attempts: 2, Backoff: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
