@@ -197,7 +197,6 @@ type fileOutput struct {
 
 	mu   sync.RWMutex // held for reading while rows are written
 	over bool
-	err  error
 }
 
 // Late says that a later session appends.

@@ -80,24 +80,48 @@ func (s *spool) remove() error {
 
 // publish makes the rows part of the target. durable also brings them to the
 // disk.
-func (s *spool) publish(key string, durable bool) error {
+func (s *spool) publish(key string, durable bool) (err error) {
+	defer func() { _ = s.f.Close() }()
 	if durable {
 		if err := s.f.Sync(); err != nil {
 			return err
 		}
 	}
-	before := int64(-1)
-	if st, err := os.Stat(s.target); err == nil {
-		before = st.Size()
+	out, before, err := lockTarget(s.target, os.O_RDWR|os.O_APPEND)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if out != nil {
+		defer func() { err = errors.Join(err, out.Close()) }()
 	}
 	name := s.f.Name()
 	marked := filepath.Join(filepath.Dir(name), "."+filepath.Base(s.target)+publishMark+keyHash(key)+"-"+strconv.FormatInt(before, 10)+"-"+name[strings.LastIndexByte(name, '-')+1:])
 	if err := os.Rename(name, marked); err != nil {
 		return err
 	}
-	err := place(s.f, marked, s.target, before, durable)
-	_ = s.f.Close()
-	return err
+	if out == nil {
+		return place(s.f, marked, s.target, durable)
+	}
+	return appendTo(s.f, out, 0, before, marked, durable, false)
+}
+
+// lockTarget opens an existing file to append to it, when no other cw server
+// does, and tells its size; -1 where there is none.
+func lockTarget(name string, flags int) (*os.File, int64, error) {
+	out, err := os.OpenFile(name, flags, 0o600)
+	if err != nil {
+		return nil, -1, err
+	}
+	if err := unix.Flock(int(out.Fd()), unix.LOCK_EX); err != nil {
+		_ = out.Close()
+		return nil, -1, err
+	}
+	st, err := out.Stat()
+	if err != nil {
+		_ = out.Close()
+		return nil, -1, err
+	}
+	return out, st.Size(), nil
 }
 
 // keyHash is a session's key in a file name.
@@ -107,68 +131,75 @@ func keyHash(key string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// place brings a file that is marked as published to where it belongs.
-func place(f *os.File, marked, target string, before int64, durable bool) error {
-	if before < 0 {
-		err := unix.Renameat2(unix.AT_FDCWD, marked, unix.AT_FDCWD, target, unix.RENAME_NOREPLACE)
-		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
-			// A file system without it. Two statements may then race for a new
-			// name, as with gpfdist.
-			if _, statErr := os.Lstat(target); errors.Is(statErr, fs.ErrNotExist) {
-				err = os.Rename(marked, target)
-			} else {
-				err = unix.EEXIST
-			}
-		}
-		if err == nil {
-			return syncDir(target, durable)
-		}
-		if !errors.Is(err, unix.EEXIST) {
-			return err
+// place brings a file that is marked as published to where there was none.
+func place(f *os.File, marked, target string, durable bool) (err error) {
+	err = unix.Renameat2(unix.AT_FDCWD, marked, unix.AT_FDCWD, target, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
+		// A file system without it. Two statements may then race for a new
+		// name.
+		if _, statErr := os.Lstat(target); errors.Is(statErr, fs.ErrNotExist) {
+			err = os.Rename(marked, target)
+		} else {
+			err = unix.EEXIST
 		}
 	}
-	if err := appendTo(f, target, before, durable); err != nil {
-		return fmt.Errorf("%w; its rows are in %s, and will be appended when a server looks into the folder", err, marked)
-	}
-	if err := os.Remove(marked); err != nil {
+	switch {
+	case err == nil:
+		return syncDir(target, durable)
+	case !errors.Is(err, unix.EEXIST):
 		return err
 	}
-	return syncDir(target, durable)
-}
-
-// appendTo appends what the target does not have yet: all of it, or what an
-// earlier try had left.
-func appendTo(f *os.File, target string, before int64, durable bool) (err error) {
-	out, err := os.OpenFile(target, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
+	out, size, err := lockTarget(target, os.O_RDWR|os.O_APPEND|os.O_CREATE)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	// Other cw servers may append to it as well: one after the other.
-	if err := unix.Flock(int(out.Fd()), unix.LOCK_EX); err != nil {
+	return appendTo(f, out, 0, size, marked, durable, false)
+}
+
+// appendTo appends what follows the first have bytes of f to a file of a known
+// size, and removes f; after an error only without keep.
+func appendTo(f, out *os.File, have, size int64, marked string, durable, keep bool) error {
+	buf := make([]byte, 1<<20)
+	rest := io.NewSectionReader(f, have, 1<<62)
+	_, err := io.CopyBuffer(struct{ io.Writer }{out}, struct{ io.Reader }{rest}, buf)
+	if err == nil && durable {
+		err = out.Sync()
+	}
+	if err != nil {
+		// Nothing of it is to be seen, as with any statement that fails.
+		if cut := out.Truncate(size - have); cut != nil {
+			return fmt.Errorf("%w; half of the rows are at its end, from byte %d, all of them in %s: %w", err, size-have, marked, cut)
+		}
+		if keep {
+			return err
+		}
+		return errors.Join(err, os.Remove(marked))
+	}
+	if err := os.Remove(marked); err != nil {
 		return err
 	}
-	st, err := out.Stat()
+	return syncDir(out.Name(), durable)
+}
+
+// resume completes what a server that was killed had begun to append to a file
+// of the size before, or had yet to begin; -1: there was no file.
+func resume(f *os.File, marked, target string, before int64) (err error) {
+	if before < 0 {
+		return place(f, marked, target, false)
+	}
+	out, size, err := lockTarget(target, os.O_RDWR|os.O_APPEND|os.O_CREATE)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, out.Close()) }()
 	have := int64(0)
-	if before >= 0 && st.Size() > before {
-		if have, err = begun(f, out, before, st.Size()-before); err != nil {
+	if size > before {
+		if have, err = begun(f, out, before, size-before); err != nil {
 			return err
 		}
 	}
-	buf := make([]byte, 1<<20)
-	rest := io.NewSectionReader(f, have, 1<<62)
-	if _, err := io.CopyBuffer(struct{ io.Writer }{out}, struct{ io.Reader }{rest}, buf); err != nil {
-		// Half of it must not stay, if it can be helped.
-		_ = out.Truncate(st.Size() - have)
-		return err
-	}
-	if durable {
-		return out.Sync()
-	}
-	return nil
+	return appendTo(f, out, have, size, marked, false, true)
 }
 
 // begun tells how many bytes of f stand at the end of out since it had the
@@ -242,7 +273,7 @@ func sweepFile(dir, name string) (published string, err error) {
 	if err != nil {
 		return "", nil //nolint:nilerr // somebody else's file with a name like ours
 	}
-	return parts[0], place(f, path, filepath.Join(dir, base), before, false)
+	return parts[0], resume(f, path, filepath.Join(dir, base), before)
 }
 
 func sameFile(f *os.File, path string) bool {
