@@ -128,7 +128,7 @@ func (f *FileOutputs) Create(ctx context.Context, r *Request) (Output, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, fileFailure(target, err)
 	}
-	if err := room(filepath.Dir(target)); err != nil {
+	if err := room(target); err != nil {
 		return nil, err
 	}
 	f.sweepFolder(filepath.Dir(target))
@@ -176,10 +176,11 @@ func fileFailure(name string, err error) error {
 }
 
 // room refuses a write that has no place to go from the start.
-func room(dir string) error {
+func room(target string) error {
+	dir := filepath.Dir(target)
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
-		return fileFailure(dir, err)
+		return fileFailure(target, err)
 	}
 	if st.Blocks > 0 && st.Bavail == 0 && os.Getuid() != 0 || st.Blocks > 0 && st.Bfree == 0 {
 		return &StatusError{Code: 500, Reason: "no space left on the disk of " + dir + ": df -h " + dir}
