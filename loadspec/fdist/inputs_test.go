@@ -221,9 +221,7 @@ func checkBlocks(t *testing.T, dir string, round int, rng *rand.Rand) {
 			data = append(append(data, line...), '\n')
 		}
 		ends := plainEnds(&d, data)
-		if len(ends) > 0 {
-			data = data[:ends[len(ends)-1]] // not in the middle of anything
-		}
+		data = data[:append([]int{0}, ends...)[len(ends)]] // not in the middle of anything
 		whole := slices.Clone(data)
 		if len(data) > 1 && data[len(data)-2] != '\n' && rng.IntN(2) == 0 && !d.open(data[:len(data)-1]) {
 			data = data[:len(data)-1]
