@@ -50,7 +50,6 @@ func zst(t testing.TB, frames ...[]byte) []byte {
 	return b
 }
 
-
 // next is all blocks of a request, together and one by one.
 func openBlocks(t testing.TB, in Inputs, r *Request) (Blocks, error) {
 	t.Helper()
