@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -92,14 +93,14 @@ func Ensure(ctx context.Context, c *pgx.Conn) error {
 	}
 	err := pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 		// IF NOT EXISTS alone is not safe against a twin.
-		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtextextended('cw.load_ledger', 0))"); err != nil {
+		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtext('cw.load_ledger'))"); err != nil {
 			return err
 		}
 		if err := tx.QueryRow(ctx, "select to_regclass('cw.load_ledger') is not null").Scan(&there); err != nil || there {
 			return err
 		}
 		var schema bool
-		if err := tx.QueryRow(ctx, "select to_regnamespace('cw') is not null").Scan(&schema); err != nil {
+		if err := tx.QueryRow(ctx, "select exists (select 1 from pg_namespace where nspname = 'cw')").Scan(&schema); err != nil {
 			return err
 		}
 		if !schema {
@@ -129,7 +130,7 @@ func (l *Ledger) Lock(ctx context.Context, c *pgx.Conn, patience time.Duration) 
 	deadline := time.Now().Add(patience)
 	for {
 		var ok bool
-		err := c.QueryRow(ctx, "select pg_try_advisory_lock(hashtextextended('cw.load ' || $1, 0))", l.Job).Scan(&ok)
+		err := c.QueryRow(ctx, "select pg_try_advisory_lock(hashtext('cw.load'), hashtext($1))", l.Job).Scan(&ok)
 		if err != nil || ok {
 			return err
 		}
@@ -147,8 +148,16 @@ func (l *Ledger) Lock(ctx context.Context, c *pgx.Conn, patience time.Duration) 
 // TakeOver makes this runner the only one that may commit, waits for what an
 // earlier one is committing, and returns what there is.
 func (l *Ledger) TakeOver(ctx context.Context, c *pgx.Conn) (*Journal, error) {
-	_, err := c.Exec(ctx, `insert into cw.load_ledger (job, kind, etag) values ($1, $2, $3)
-		on conflict (job, kind, object, range_start) do update set etag = excluded.etag, committed_at = clock_timestamp()`, l.Job, kindRunner, l.Epoch)
+	// Without ON CONFLICT, which Greenplum 6 lacks: the session's lock keeps
+	// twins away.
+	err := pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, "update cw.load_ledger set etag = $3, committed_at = clock_timestamp() where job = $1 and kind = $2", l.Job, kindRunner, l.Epoch)
+		if err != nil || tag.RowsAffected() > 0 {
+			return err
+		}
+		_, err = tx.Exec(ctx, "insert into cw.load_ledger (job, kind, etag) values ($1, $2, $3)", l.Job, kindRunner, l.Epoch)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("take over job %s: %w", l.Job, err)
 	}
@@ -243,7 +252,7 @@ func (l *Ledger) Plan(ctx context.Context, c *pgx.Conn, objects []Object) error 
 func (l *Ledger) Once(ctx context.Context, c *pgx.Conn, step Step, run func(pgx.Tx) error) error {
 	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 		var done bool
-		err := tx.QueryRow(ctx, "select exists (select from cw.load_ledger where job = $1 and kind = $2)", l.Job, string(step)).Scan(&done)
+		err := tx.QueryRow(ctx, "select exists (select 1 from cw.load_ledger where job = $1 and kind = $2)", l.Job, string(step)).Scan(&done)
 		if err != nil || done {
 			return err
 		}
@@ -258,5 +267,9 @@ func (l *Ledger) Once(ctx context.Context, c *pgx.Conn, step Step, run func(pgx.
 // whose answer was lost, has committed after all.
 func IsDuplicate(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == "23505" && pg.SchemaName == "cw" && pg.TableName == "load_ledger"
+	if !errors.As(err, &pg) || pg.Code != "23505" {
+		return false
+	}
+	// Greenplum's segments tell the constraint in the message alone.
+	return pg.SchemaName == "cw" && pg.TableName == "load_ledger" || pg.TableName == "" && strings.Contains(pg.Message, `"load_ledger_pkey"`)
 }
