@@ -61,16 +61,16 @@ func dsn(c loadspec.Conn) string {
 
 // Server is what is asked of the database once.
 type Server struct {
-	Version  string
-	Encoding string // of the database
-	Host     string
-	Port     uint16
-	Database string
-	User     string
+	Version   string
+	Greenplum bool   // or Cloudberry: rows go in through external tables
+	Encoding  string // of the database
+	Host      string
+	Port      uint16
+	Database  string
+	User      string
 }
 
-// Ask finds out what kind of server this is; another engine than PostgreSQL
-// is an error.
+// Ask finds out what kind of server this is.
 func Ask(ctx context.Context, c *pgx.Conn) (*Server, error) {
 	cfg := c.Config()
 	s := &Server{Host: cfg.Host, Port: cfg.Port, Database: cfg.Database, User: cfg.User}
@@ -78,10 +78,6 @@ func Ask(ctx context.Context, c *pgx.Conn) (*Server, error) {
 	if err != nil {
 		return nil, Explain(err)
 	}
-	for _, engine := range []string{"Greenplum", "Cloudberry"} {
-		if strings.Contains(s.Version, engine) {
-			return nil, fault.New(fault.Usage, "", "%s:%d is a %s: cw load works on PostgreSQL only so far", s.Host, s.Port, engine)
-		}
-	}
+	s.Greenplum = strings.Contains(s.Version, "(Greenplum") || strings.Contains(s.Version, "Cloudberry")
 	return s, nil
 }
