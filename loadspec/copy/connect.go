@@ -34,7 +34,9 @@ func Connect(ctx context.Context, c loadspec.Conn, application string) (*pgx.Con
 		return nil, connectError(cfg, err)
 	}
 	// A load takes as long as it takes, whatever is set for people's queries.
-	if _, err := conn.Exec(ctx, "set statement_timeout = 0; set lock_timeout = 0; set idle_in_transaction_session_timeout = 0"); err != nil {
+	// Not every server knows all of these.
+	if _, err := conn.Exec(ctx, `select set_config(name, '0', false) from pg_settings
+		where name in ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')`); err != nil {
 		_ = conn.Close(ctx)
 		return nil, connectError(cfg, err)
 	}

@@ -83,10 +83,18 @@ const ddl = `create table if not exists cw.load_ledger (
 
 // Ensure creates the ledger when it is missing. Several loads may do so at
 // the same moment.
-func Ensure(ctx context.Context, c *pgx.Conn) error {
+func Ensure(ctx context.Context, c *pgx.Conn) error { return ensure(ctx, c, Table, ddl) }
+
+// ensure creates a table in schema cw when it is missing.
+func ensure(ctx context.Context, c *pgx.Conn, table, create string) error {
 	var there bool
-	if err := c.QueryRow(ctx, "select to_regclass('cw.load_ledger') is not null").Scan(&there); err != nil {
-		return fmt.Errorf("look for the ledger: %w", err)
+	look := func(q interface {
+		QueryRow(context.Context, string, ...any) pgx.Row
+	}) error {
+		return q.QueryRow(ctx, "select to_regclass('"+table+"') is not null").Scan(&there)
+	}
+	if err := look(c); err != nil {
+		return fmt.Errorf("look for %s: %w", table, err)
 	}
 	if there {
 		return nil
@@ -96,7 +104,7 @@ func Ensure(ctx context.Context, c *pgx.Conn) error {
 		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtext('cw.load_ledger'))"); err != nil {
 			return err
 		}
-		if err := tx.QueryRow(ctx, "select to_regclass('cw.load_ledger') is not null").Scan(&there); err != nil || there {
+		if err := look(tx); err != nil || there {
 			return err
 		}
 		var schema bool
@@ -108,17 +116,17 @@ func Ensure(ctx context.Context, c *pgx.Conn) error {
 				return err
 			}
 		}
-		_, err := tx.Exec(ctx, ddl)
+		_, err := tx.Exec(ctx, create)
 		return err
 	})
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "42501" {
 		user, db := c.Config().User, c.Config().Database
 		return fault.New(fault.Auth, fmt.Sprintf("as the database's owner: create schema cw authorization %q", user),
-			"create the ledger %s: role %s may not create a schema in database %s: %w", Table, user, db, err)
+			"create %s: role %s may not create a schema in database %s: %w", table, user, db, err)
 	}
 	if err != nil {
-		return fmt.Errorf("create the ledger %s: %w", Table, err)
+		return fmt.Errorf("create %s: %w", table, err)
 	}
 	return nil
 }
@@ -250,17 +258,20 @@ func (l *Ledger) Plan(ctx context.Context, c *pgx.Conn, objects []Object) error 
 // Once runs a step in one transaction with its row. A step that is in the
 // ledger already is not run again.
 func (l *Ledger) Once(ctx context.Context, c *pgx.Conn, step Step, run func(pgx.Tx) error) error {
-	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
-		var done bool
-		err := tx.QueryRow(ctx, "select exists (select 1 from cw.load_ledger where job = $1 and kind = $2)", l.Job, string(step)).Scan(&done)
-		if err != nil || done {
-			return err
-		}
-		if err := l.add(ctx, tx, string(step), Range{}); err != nil {
-			return err
-		}
-		return run(tx)
-	})
+	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error { return l.OnceIn(ctx, tx, step, run) })
+}
+
+// OnceIn is Once inside a transaction that does more.
+func (l *Ledger) OnceIn(ctx context.Context, tx pgx.Tx, step Step, run func(pgx.Tx) error) error {
+	var done bool
+	err := tx.QueryRow(ctx, "select exists (select 1 from cw.load_ledger where job = $1 and kind = $2)", l.Job, string(step)).Scan(&done)
+	if err != nil || done {
+		return err
+	}
+	if err := l.add(ctx, tx, string(step), Range{}); err != nil {
+		return err
+	}
+	return run(tx)
 }
 
 // IsDuplicate tells that a row was in the ledger before: its transaction,

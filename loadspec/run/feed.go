@@ -65,18 +65,23 @@ func (f *feed) begin(ctx context.Context, budget int64) (token string, err error
 func (f *feed) take(ctx context.Context) (*piece, error) {
 	select {
 	case p, ok := <-f.pieces:
-		if !ok {
-			return nil, io.EOF
-		}
-		return &p, nil
+		return received(p, ok)
 	case <-f.ended:
 		if err := f.cause(); err != nil {
 			return nil, err
 		}
-		return nil, io.EOF
+		p, ok := <-f.pieces // what was sent before the end
+		return received(p, ok)
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+}
+
+func received(p piece, ok bool) (*piece, error) {
+	if !ok {
+		return nil, io.EOF
+	}
+	return &p, nil
 }
 
 // end closes the wave and returns what it has handed out, of each object as

@@ -154,7 +154,7 @@ func (j *job) run(ctx context.Context) error {
 	steps := &stepper{j: j, conn: conn, done: journal.Done}
 	defer func() { closeConn(ctx, steps.conn) }()
 	if j.spec.Truncate {
-		if err := steps.once(ctx, ledger.Truncate, "TRUNCATE "+j.plan.Target.Name()); err != nil {
+		if err := steps.once(ctx, ledger.Truncate, "TRUNCATE "+j.target()); err != nil {
 			return err
 		}
 	}

@@ -180,7 +180,7 @@ func (c *Cluster) StopSegment(t testing.TB, content int) {
 func (c *Cluster) StartSegment(t testing.TB, content int) {
 	t.Helper()
 	dir := filepath.Join(c.Dir, strconv.Itoa(content))
-	c.shell(t, `pg_ctl -s -D "$1" -l "$1.log" -w -t 60 -o "-p $2" start`, dir, strconv.Itoa(c.Segments[content]))
+	c.shell(t, `pg_ctl -s -D "$1" -l "$1.log" -w -t 60 -o "-p $2" start || { tail -n 20 "$1.log" "$1"/pg_log/*; exit 1; } >&2`, dir, strconv.Itoa(c.Segments[content]))
 }
 
 // DSN is a connection string for a database.
