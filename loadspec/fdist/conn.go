@@ -18,16 +18,19 @@ const (
 	headerMax   = 64 << 10
 )
 
-// conn is one connection and, since each carries one request, its request.
+// conn is one connection and the request it carries. Only a segment that writes
+// sends several over one.
 type conn struct {
 	net.Conn
-	s      *Server
-	where  Where
-	rest   []byte // what was read beyond the header
-	header header
-	target string // method and target, for log lines
-	ended  bool   // the answer is whole: closing needs no haste
-	mu     sync.Mutex
+	s       *Server
+	where   Where
+	rest    []byte // what was read beyond the header
+	header  header
+	kept    bool   // it has carried a request before
+	target  string // method and target, for log lines
+	version string // HTTP/1.x of the request
+	ended   bool   // the answer is whole: closing needs no haste
+	mu      sync.Mutex
 }
 
 func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
@@ -40,17 +43,24 @@ func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
 		stop()
 		c.finish(ctx)
 	}()
-	r := s.readRequest(c)
-	if r == nil {
-		return
-	}
-	switch {
-	case r.Path == statusPath:
-		s.status(ctx, c, r)
-	case r.Method == "GET":
-		s.get(ctx, c, r)
-	default:
-		s.post(ctx, c, r)
+	for keep := true; keep; {
+		r := s.readRequest(c)
+		if r == nil {
+			return
+		}
+		switch {
+		case r.Path == statusPath:
+			s.status(ctx, c, r)
+			keep = false
+		case r.Method == "GET":
+			s.get(ctx, c, r)
+			keep = false
+		default:
+			if keep = s.post(ctx, c, r); keep {
+				c.where = Where{Request: s.nextRequest.Add(1), Socket: c.where.Socket}
+				c.kept = true
+			}
+		}
 	}
 }
 
@@ -63,6 +73,8 @@ func (s *Server) readRequest(c *conn) *Request {
 		switch {
 		case errors.As(err, &status):
 			c.fail(err)
+		case errors.Is(err, os.ErrDeadlineExceeded) && c.kept:
+			c.logf(LevelDebug, "no further request of %s", c.RemoteAddr())
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			c.fail(&StatusError{Code: 408, Reason: "time out"})
 		case errors.Is(err, io.EOF):
@@ -72,6 +84,7 @@ func (s *Server) readRequest(c *conn) *Request {
 		}
 		return nil
 	}
+	c.ended = false
 	s.stats.Requests.Add(1)
 	r, h, err := parseRequest(head, s.o.ForceProto, s.o.ForcePath)
 	c.header = h
@@ -79,6 +92,7 @@ func (s *Server) readRequest(c *conn) *Request {
 		r.Peer = c.RemoteAddr().String()
 		c.where.Segment, c.where.Write = r.Segment, r.Method == "POST"
 		c.target = r.Method + " " + r.Target
+		c.version = strings.ToUpper(lastWord(head))
 	}
 	if err != nil {
 		c.fail(err)
@@ -91,10 +105,18 @@ func (s *Server) readRequest(c *conn) *Request {
 // readHeader reads up to the empty line that ends a header; what came after
 // it is kept in c.rest.
 func (c *conn) readHeader() ([]byte, error) {
-	if t := c.s.o.HeaderTimeout; t > 0 {
+	t := c.s.o.HeaderTimeout
+	if c.kept {
+		t = keptIdle
+	}
+	if t > 0 {
 		_ = c.SetReadDeadline(time.Now().Add(t))
 	}
-	buf := make([]byte, 0, headerStart)
+	buf := append(make([]byte, 0, max(headerStart, 2*len(c.rest))), c.rest...)
+	if end := headerEnd(buf, 0); end > 0 {
+		c.rest = buf[end:]
+		return buf[:end], nil
+	}
 	for {
 		if len(buf) == cap(buf) {
 			if cap(buf) >= headerMax {
@@ -116,6 +138,13 @@ func (c *conn) readHeader() ([]byte, error) {
 	}
 }
 
+// lastWord is the last word of the first line.
+func lastWord(head []byte) string {
+	line, _, _ := bytes.Cut(head, []byte{'\n'})
+	line = bytes.TrimSpace(line)
+	return string(line[bytes.LastIndexAny(line, " \t")+1:])
+}
+
 // headerEnd is the position after the empty line, 0 when there is none yet.
 func headerEnd(b []byte, from int) int {
 	for {
@@ -131,11 +160,6 @@ func headerEnd(b []byte, from int) int {
 			return from + 2
 		}
 	}
-}
-
-// body is the next n bytes after the header.
-func (c *conn) body(n int64) io.Reader {
-	return io.LimitReader(io.MultiReader(bytes.NewReader(c.rest), c.Conn), n)
 }
 
 // finish ends the connection as gpfdist does: half-close, wait until the peer
