@@ -12,6 +12,9 @@ const maxSegments = 1 << 20
 // maxKey is the longest session key gpfdist takes.
 const maxKey = 1023
 
+// maxDelim is the longest row delimiter: segments send at most 1 KiB a header.
+const maxDelim = 512
+
 const statusPath = "gpfdist/status"
 
 // header is a request's header lines, names in upper case; of lines with one
@@ -187,7 +190,7 @@ func (r *Request) parseDelim(h header) error {
 		return nil
 	}
 	n, err := strconv.Atoi(v)
-	if err != nil || n > 0 && n != len(delim) {
+	if err != nil || n > 0 && n != len(delim) || n > maxDelim {
 		return bad("invalid EOL length")
 	}
 	if n > 0 {
