@@ -175,6 +175,41 @@ func (g *gp) stop() {
 	_ = os.RemoveAll(g.dir)
 }
 
+// serve runs the engine's own gpfdist on a folder with one file and gives the
+// file's location.
+func serve(t *testing.T, name, content string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	port, err := freePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := os.Getenv("CW_TEST_GPHOME")
+	cmd := exec.Command(filepath.Join(home, "bin", "gpfdist"), "-d", dir, "-p", strconv.Itoa(port))
+	cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+filepath.Join(home, "lib"))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	for range 200 {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = c.Close()
+			return "gpfdist://" + address + "/" + name
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatal("gpfdist does not answer on " + address)
+	return ""
+}
+
 // asOwner runs a program as the database's owner.
 func asOwner(name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
