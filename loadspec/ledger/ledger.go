@@ -37,6 +37,7 @@ const (
 	Truncate Step = "truncate"
 	Before   Step = "before"
 	After    Step = "after"
+	Unloaded Step = "unloaded" // the manifest is published
 )
 
 // Range is one committed split: bytes [Start, End) of an object, uncompressed.

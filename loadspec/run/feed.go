@@ -177,6 +177,13 @@ func (w *wave) next(ctx context.Context) (*piece, error) {
 	return p, nil
 }
 
+// Buffered tells whether a piece is there already.
+func (w *wave) Buffered() bool {
+	w.f.mu.Lock()
+	defer w.f.mu.Unlock()
+	return w.f.first != nil || len(w.f.pieces) > 0
+}
+
 // Close is called when a session is over.
 func (w *wave) Close(bool) error { return nil }
 

@@ -15,22 +15,15 @@ import (
 	"cw/loadspec/fdist"
 )
 
-// server serves this machine's share of a load to the segments: readers, a
-// feed and a gpfdist server.
-type server struct {
-	feed   *feed
+// gpfdist is the server of a job, as segments see it.
+type gpfdist struct {
 	port   int
 	cancel context.CancelFunc
 	all    *errgroup.Group
-	ended  chan struct{}
-	err    error // of the readers, once ended is closed
-	secure bool
 }
 
-// gpload's range of ports, which firewalls know.
-const firstPort, lastPort = 8000, 9000
-
-func (j *job) startServer(ctx context.Context) (*server, error) {
+// startGpfdist serves until stop, or until the context ends.
+func (j *job) startGpfdist(ctx context.Context, o fdist.Options) (*gpfdist, error) {
 	src := j.spec.Sources[0] // gpload, too, takes the server's settings from the first
 	l, err := listen(ctx, src)
 	if err != nil {
@@ -38,20 +31,51 @@ func (j *job) startServer(ctx context.Context) (*server, error) {
 	}
 	addr, _ := l.Addr().(*net.TCPAddr)
 	ctx, cancel := context.WithCancel(ctx)
-	w := &server{port: addr.Port, cancel: cancel, ended: make(chan struct{}), all: &errgroup.Group{}}
+	g := &gpfdist{port: addr.Port, cancel: cancel, all: &errgroup.Group{}}
+	o.Log = func(level fdist.Level, where fdist.Where, text string) {
+		if level >= fdist.LevelWarn {
+			j.o.Log.Warn("gpfdist", "session", where.Session, "segment", where.Segment, "text", text)
+		}
+	}
+	server := fdist.New(o)
+	g.all.Go(func() error { return server.Serve(ctx, l) })
+	return g, nil
+}
+
+// stop ends the server and cuts off who is connected.
+func (g *gpfdist) stop() {
+	g.cancel()
+	_ = g.all.Wait()
+}
+
+// server serves this machine's share of a load to the segments: readers, a
+// feed and a gpfdist server.
+type server struct {
+	*gpfdist
+	feed  *feed
+	ended chan struct{}
+	err   error // of the readers, once ended is closed
+}
+
+// gpload's range of ports, which firewalls know.
+const firstPort, lastPort = 8000, 9000
+
+func (j *job) startServer(ctx context.Context) (*server, error) {
+	w := &server{ended: make(chan struct{})}
 	j.pieces = make(chan piece, 2)
 	w.feed = &feed{pieces: j.pieces, ended: w.ended, cause: func() error { return w.err }, served: j.state.served, newRow: newRow(j.spec.Format)}
+	ctx, cancel := context.WithCancel(ctx)
+	var err error
+	if w.gpfdist, err = j.startGpfdist(ctx, fdist.Options{Inputs: w.feed}); err != nil {
+		cancel()
+		return nil, err
+	}
+	w.cancel = cancel // ends both
 	w.all.Go(func() error {
 		w.err = j.readAll(ctx, j.workers)
 		close(w.ended)
 		return nil
 	})
-	gpfdist := fdist.New(fdist.Options{Inputs: w.feed, Log: func(level fdist.Level, where fdist.Where, text string) {
-		if level >= fdist.LevelWarn {
-			j.o.Log.Warn("gpfdist", "session", where.Session, "text", text)
-		}
-	}})
-	w.all.Go(func() error { return gpfdist.Serve(ctx, l) })
 	return w, nil
 }
 
@@ -73,18 +97,12 @@ func (w *server) failure() error {
 	}
 }
 
-// stop ends the server and all readers.
-func (w *server) stop() {
-	w.cancel()
-	_ = w.all.Wait()
-}
-
 // locations are the URLs of a wave.
 func (w *server) locations(g *greenplum, token string) []string {
 	var out []string
 	for i := range g.perHost {
 		for k, a := range g.addrs {
-			out = append(out, "gpfdist://"+net.JoinHostPort(a, strconv.Itoa(w.port))+"/"+token+"/"+strconv.Itoa(i*len(g.addrs)+k))
+			out = append(out, w.url(a, token+"/"+strconv.Itoa(i*len(g.addrs)+k)))
 		}
 	}
 	return out
