@@ -25,6 +25,10 @@ type tombstone struct {
 	err error // nil: it was published
 }
 
+// rememberer is implemented by Outputs that know what an earlier server, which
+// was killed, has published.
+type rememberer interface{ Published(key string) bool }
+
 func (w *writeSessions) init() {
 	w.byKey, w.dead = map[string]*writeSession{}, map[string]*tombstone{}
 }
@@ -66,6 +70,9 @@ func (w *writeSessions) join(ctx context.Context, s *Server, r *Request) (*write
 		// failed has failed the statement.
 		if r.Done || r.Seq > 1 || gone != nil && gone.err != nil {
 			w.mu.Unlock()
+			if p, ok := s.o.Outputs.(rememberer); ok && gone == nil && p.Published(key) {
+				gone = &tombstone{key: key}
+			}
 			return nil, gone
 		}
 		ws = newWriteSession(s, key, r)

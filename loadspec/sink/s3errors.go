@@ -69,7 +69,7 @@ func (s *s3Store) explain(what string, err error) (again bool, explained error) 
 		return true, say(fault.Unreachable, "", "the data did not arrive as it was sent")
 	case status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || code == "SlowDown":
 		return true, say(fault.Unreachable, "", "the store answers "+http.StatusText(status))
-	case status != 0:
+	case status >= 300:
 		return false, say(fault.Failed, "is the endpoint an S3 service?", "unexpected answer "+http.StatusText(status))
 	}
 	return s.explainNetwork(what, err)
