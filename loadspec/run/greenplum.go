@@ -38,9 +38,11 @@ type greenplum struct {
 // prepareGreenplum asks the database what the target is and builds the
 // statements.
 func (j *job) prepareGreenplum(ctx context.Context, conn *pgx.Conn) error {
-	if _, err := j.spec.OnGreenplum(); err != nil {
+	warnings, err := j.spec.OnGreenplum()
+	if err != nil {
 		return err
 	}
+	j.warn(warnings)
 	target, err := external.Describe(ctx, conn, j.spec.Output)
 	if err != nil {
 		return copy.Explain(err)

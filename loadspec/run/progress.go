@@ -149,7 +149,10 @@ func (t *tracker) progress() Progress {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := t.p
-	p.Bytes = min(p.Bytes+t.pending.Bytes, p.BytesTotal)
+	p.Bytes += t.pending.Bytes
+	if p.BytesTotal > 0 {
+		p.Bytes = min(p.Bytes, p.BytesTotal)
+	}
 	p.Rows += t.pending.Rows
 	if p.ObjectsTotal > 0 && p.Objects == p.ObjectsTotal {
 		p.Bytes = p.BytesTotal

@@ -155,9 +155,26 @@ func (v *waveRun) failed(ctx context.Context, conn *pgx.Conn, err error) error {
 	if cause := v.w.failure(); cause != nil && ctx.Err() == nil {
 		return cause // reading failed; the statement only noticed
 	}
+	err = v.explain(ctx, conn, err)
+	if v.j.spec.ErrorLimit == 0 || len(v.rejected) == 0 || conn.IsClosed() || ctx.Err() != nil {
+		return err
+	}
+	for i := range v.rejected {
+		v.rejected[i].Loaded = false
+	}
+	if kerr := v.j.ledger.Reject(ctx, conn, v.rejected); kerr != nil {
+		v.j.o.Log.Warn("the rejected rows could not be kept", "error", kerr)
+	}
+	return fault.Wrap(fault.Failed, "see the rows with: cw load errors "+v.j.o.Job, err)
+}
+
+// explain names the first bad row when there is one, which Greenplum's own
+// message cannot.
+func (v *waveRun) explain(ctx context.Context, conn *pgx.Conn, err error) error {
 	if !errors.Is(err, errRefused) {
 		err = explainWave(err, v.j.gp.addrs)
 	}
+	v.rejected = nil
 	if conn.IsClosed() || ctx.Err() != nil {
 		return err
 	}
@@ -169,11 +186,5 @@ func (v *waveRun) failed(ctx context.Context, conn *pgx.Conn, err error) error {
 	if v.j.spec.ErrorLimit == 0 {
 		return fault.New(fault.Failed, "correct the row, or tolerate some with ERROR_LIMIT in the control file", "%s", text)
 	}
-	for i := range v.rejected {
-		v.rejected[i].Loaded = false
-	}
-	if kerr := v.j.ledger.Reject(ctx, conn, v.rejected); kerr != nil {
-		v.j.o.Log.Warn("the rejected rows could not be kept", "error", kerr)
-	}
-	return fault.New(fault.Failed, "see the rows with: cw load errors "+v.j.o.Job, "more rows were rejected than ERROR_LIMIT %d allows in one segment: %w\nthe first: %s", v.j.spec.ErrorLimit, err, text)
+	return fault.New(fault.Failed, "", "more rows were rejected than ERROR_LIMIT %d allows in one segment: %w\nthe first: %s", v.j.spec.ErrorLimit, err, text)
 }
