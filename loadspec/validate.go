@@ -12,15 +12,30 @@ import (
 type validator struct {
 	spec     *Spec
 	problems schema.Problems
+	reversed bool // an unload: what a load has under INPUT stands under OUTPUT
+}
+
+// place is where a key stands in the file.
+func (v *validator) place(path string) string {
+	if !v.reversed {
+		return path
+	}
+	path = strings.Replace(path, "GPLOAD.INPUT.SOURCE[0]", "GPLOAD.OUTPUT.SINK", 1)
+	if path == "GPLOAD.INPUT.TABLE" {
+		return path
+	}
+	return strings.Replace(path, "GPLOAD.INPUT.", "GPLOAD.OUTPUT.", 1)
 }
 
 func (v *validator) fail(path, format string, args ...any) {
+	path = v.place(path)
 	p := v.spec.at(path)
 	p.Message = shortPath(path) + ": " + fmt.Sprintf(format, args...)
 	v.problems = append(v.problems, p)
 }
 
 func (v *validator) warn(path, format string, args ...any) {
+	path = v.place(path)
 	p := v.spec.at(path)
 	p.Message = shortPath(path) + ": " + fmt.Sprintf(format, args...)
 	v.spec.Warnings = append(v.spec.Warnings, p)

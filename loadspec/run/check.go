@@ -37,10 +37,7 @@ const sampleSize = 64 << 10
 // database, the table and its columns, the objects, and the first rows, which
 // are copied into a temporary table and thrown away.
 func Check(ctx context.Context, o Options) (*Report, error) {
-	j, err := newJob(o)
-	if err != nil {
-		return nil, err
-	}
+	j := newJob(o)
 	conn, err := j.connect(ctx)
 	if err != nil {
 		return nil, err
