@@ -122,7 +122,7 @@ func (f *FileInputs) match(path string) ([]string, error) {
 			return nil
 		}
 		given = true
-		found := glob(f.fixed(name), name)
+		found := globOrSelf(f.fixed(name), name)
 		for _, n := range found {
 			st, err := os.Stat(n)
 			folders = folders && err == nil && st.IsDir()
@@ -135,7 +135,8 @@ func (f *FileInputs) match(path string) ([]string, error) {
 	}
 	var inside []string
 	for _, n := range names {
-		inside = append(inside, glob(len(n), strings.TrimRight(n, "/")+"/*")...)
+		n = strings.TrimRight(n, "/") + "/"
+		inside = append(inside, glob(len(n), n+"*")...)
 	}
 	if len(inside) == 0 {
 		return nil, errNoMatch

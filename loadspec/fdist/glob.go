@@ -7,13 +7,19 @@ import (
 	"strings"
 )
 
-// glob is the C library's: names that match a pattern, in order; the pattern
-// itself if there are none. Its first fixed bytes are no pattern. Wildcards do
-// not match a leading dot.
-func glob(fixed int, pattern string) []string {
-	if !strings.ContainsAny(pattern[fixed:], "*?[") {
-		return []string{pattern}
+// globOrSelf is the names that match a pattern; itself if there are none.
+func globOrSelf(fixed int, pattern string) []string {
+	if strings.ContainsAny(pattern[fixed:], "*?[") {
+		if found := glob(fixed, pattern); len(found) > 0 {
+			return found
+		}
 	}
+	return []string{pattern}
+}
+
+// glob is the C library's: names that match a pattern, in order. Its first
+// fixed bytes are no pattern. Wildcards do not match a leading dot.
+func glob(fixed int, pattern string) []string {
 	found := []string{pattern[:fixed]}
 	parts := strings.Split(pattern[fixed:], "/")
 	for i, part := range parts {
@@ -23,9 +29,6 @@ func glob(fixed int, pattern string) []string {
 			next = append(next, globPart(dir, part, last)...)
 		}
 		found = next
-	}
-	if len(found) == 0 {
-		return []string{pattern}
 	}
 	return found
 }

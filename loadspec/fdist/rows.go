@@ -56,16 +56,22 @@ func (d *dialect) last(b []byte) (end int, rows int64) {
 
 // first is the end of the first whole row in b, 0 for none.
 func (d *dialect) first(b []byte) int {
-	if !d.csv && len(d.eol) > 1 {
-		if i := bytes.Index(b, d.eol); i >= 0 {
-			return i + len(d.eol)
-		}
-		return 0
+	if d.csv {
+		return int(d.scan(b).First())
 	}
-	return int(d.scan(b).First())
+	for from := 0; ; {
+		i := bytes.Index(b[from:], d.eol)
+		if i < 0 {
+			return 0
+		}
+		if !d.escaped(b, from+i) {
+			return from + i + len(d.eol)
+		}
+		from += i + 1
+	}
 }
 
-// scan is the slow way for all dialects of one byte's row end, and CRLF.
+// scan is the slow way for csv.
 func (d *dialect) scan(b []byte) *split.Scanner {
 	n := split.LF
 	switch {
@@ -107,18 +113,17 @@ const manyQuotes = 48
 
 // countToggle counts the row ends outside of quotes.
 func (d *dialect) countToggle(b []byte, quotes int) int64 {
-	eol := d.eol[len(d.eol)-1]
 	if quotes*manyQuotes > len(b) {
 		_, rows := d.scan(b).End()
 		return rows
 	}
-	rows := bytes.Count(b, []byte{eol})
+	rows := bytes.Count(b, d.eol)
 	for quotes > 0 {
 		i := bytes.IndexByte(b, d.quote)
 		b = b[i+1:]
 		i = bytes.IndexByte(b, d.quote)
-		if bytes.IndexByte(b[:i], eol) >= 0 {
-			rows -= bytes.Count(b[:i], []byte{eol})
+		if bytes.IndexByte(b[:i], d.eol[0]) >= 0 {
+			rows -= bytes.Count(b[:i], d.eol)
 		}
 		b = b[i+1:]
 		quotes -= 2
