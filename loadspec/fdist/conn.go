@@ -79,6 +79,8 @@ func (s *Server) readRequest(c *conn) *Request {
 			c.fail(&StatusError{Code: 408, Reason: "time out"})
 		case errors.Is(err, io.EOF):
 			c.logf(LevelDebug, "closed by the peer %s before a request", c.RemoteAddr())
+		case tlsCause(err) != "":
+			c.logf(LevelWarn, "SSL accept failed: %s: %s", c.RemoteAddr(), tlsCause(err))
 		default:
 			c.logf(LevelWarn, "%s: %v", c.RemoteAddr(), err)
 		}

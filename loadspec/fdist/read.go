@@ -21,7 +21,7 @@ func (s *Server) get(ctx context.Context, c *conn, r *Request) {
 		return
 	}
 	rs, mine := s.reads.join(s, r)
-	c.where.Session = rs.id
+	c.where.Session, r.session = rs.id, rs.id
 	if mine {
 		_ = rs.open(ctx, s.o.Inputs)
 	}

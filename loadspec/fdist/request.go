@@ -25,6 +25,8 @@ type Request struct {
 
 	Database, User, Session          string // GET only
 	CoordinatorHost, CoordinatorPort string
+
+	session int64 // the server's number of the session it has joined
 }
 
 // EOL is how rows end.

@@ -47,7 +47,7 @@ func (s *Server) post(ctx context.Context, c *conn, r *Request) (keep bool) {
 		return s.postGone(c, r, gone, n)
 	}
 	defer ws.leave(ctx)
-	c.where.Session = ws.id
+	c.where.Session, r.session = ws.id, ws.id
 	if err := ws.wait(ctx); err != nil {
 		c.fail(err)
 		return false
