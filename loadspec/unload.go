@@ -154,7 +154,7 @@ func (v *validator) unload(u *Unload, f *unloadFile) {
 		v.fail("GPLOAD.INPUT", "wants TABLE or QUERY, one of the two")
 	case table != "":
 		var err error
-		if u.Table.Schema, u.Table.Table, err = splitName(table); err != nil {
+		if u.Table.Schema, u.Table.Table, err = SplitName(table); err != nil {
 			v.fail("GPLOAD.INPUT.TABLE", "%v", err)
 		}
 	}

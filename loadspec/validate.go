@@ -190,7 +190,7 @@ func (v *validator) columns() {
 
 func (v *validator) output() {
 	f := &v.spec.file.Load.Output
-	schemaName, table, err := splitName(f.Table)
+	schemaName, table, err := SplitName(f.Table)
 	if err != nil {
 		v.fail("GPLOAD.OUTPUT.TABLE", "%v", err)
 	}
