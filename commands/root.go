@@ -130,7 +130,7 @@ speed you choose and change while it runs.` + exitHelp(3, 4, 5, 6, 7, 8),
 		c.GroupID = "work"
 		root.AddCommand(c)
 	}
-	root.AddCommand(newConfig(a), newExplain(a), newVersion(a))
+	root.AddCommand(newConfig(a), newExplain(a), newVersion(a), newAgent(a))
 	return root
 }
 

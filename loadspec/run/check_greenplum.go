@@ -21,7 +21,7 @@ var errTried = errors.New("tried")
 // will read all the rest, into a temporary table like the target: it shows
 // that they can reach it and that the rows fit.
 func (j *job) tryGreenplum(ctx context.Context, conn *pgx.Conn, o source.Object, p *split.Piece) (int64, error) {
-	w := &server{ended: make(chan struct{})}
+	w := &server{ended: make(chan struct{}), g: j.gp}
 	pieces := make(chan piece, 1)
 	pieces <- piece{Piece: p, r: ledger.Range{Object: o.URL, Start: p.Start, End: p.End}, release: func() {}}
 	close(pieces)
@@ -30,14 +30,13 @@ func (j *job) tryGreenplum(ctx context.Context, conn *pgx.Conn, o source.Object,
 	if w.gpfdist, err = j.startGpfdist(ctx, fdist.Options{Inputs: w.feed}); err != nil {
 		return 0, err
 	}
-	defer w.stop()
-	token, err := w.feed.begin(ctx, 1<<40)
+	defer w.stop(ctx)
+	urls, err := w.begin(ctx, 1<<40)
 	if err != nil {
 		return 0, err
 	}
 	table := j.gp.table
-	table.Name = "cw_load_check"
-	table.Locations = w.locations(j.gp, token)
+	table.Name, table.Locations = "cw_load_check", urls
 	create, err := table.Create()
 	if err != nil {
 		return 0, err
@@ -51,7 +50,7 @@ func (j *job) tryGreenplum(ctx context.Context, conn *pgx.Conn, o source.Object,
 			return 0, explainWave(err, j.gp.addrs)
 		}
 	}
-	v := &waveRun{j: j, w: w, load: &load, table: &table}
+	v := &waveRun{j: j, w: suppliers{w}, load: &load, table: &table}
 	var rows int64
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, load.Insert(), pgx.QueryExecModeSimpleProtocol)

@@ -50,6 +50,7 @@ type tracker struct {
 	limiter *throttle.Limiter
 	p       Progress
 	pending Progress // of the statement that runs: bytes, rows, objects
+	taken   int64    // bytes read by other machines
 	samples []sample // of the limiter's count, the oldest first
 	outMu   sync.Mutex
 }
@@ -106,6 +107,15 @@ func (t *tracker) served(r ledger.Range) {
 	t.pending.Rows += r.Rows
 }
 
+// elsewhere counts what a load machine has done.
+func (t *tracker) elsewhere(r beatResult) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pending.Bytes += r.Bytes
+	t.pending.Rows += r.Rows
+	t.taken += r.Taken
+}
+
 // settle replaces what was pending with what is committed.
 func (t *tracker) settle(ranges []ledger.Range, rows, rejected int64) {
 	t.mu.Lock()
@@ -130,7 +140,7 @@ func (t *tracker) rollback() {
 func (t *tracker) measure(now time.Time, paused bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.samples = append(t.samples, sample{now, t.limiter.Taken()})
+	t.samples = append(t.samples, sample{now, t.limiter.Taken() + t.taken})
 	for len(t.samples) > 2 && now.Sub(t.samples[1].at) >= rateWindow {
 		t.samples = t.samples[1:]
 	}

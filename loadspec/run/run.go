@@ -27,6 +27,7 @@ import (
 	"cw/loadspec/source"
 	"cw/loadspec/split"
 	"cw/loadspec/throttle"
+	"cw/remote"
 	"cw/schema"
 )
 
@@ -39,6 +40,8 @@ type Options struct {
 	Reporter Reporter
 	Warn     func(text string) // what of the control file has no effect on this engine; nil: silent
 	Log      *slog.Logger      // nil: none
+	Hosts    *remote.Pool      // the way to PARALLEL.HOSTS; nil: there is none
+	Binary   string            // cw's file for them; "" the running program
 	Patience time.Duration     // how long the database may be gone; 0: 5 minutes
 }
 

@@ -158,7 +158,7 @@ func (r *unload) statement(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
-	defer srv.stop()
+	defer srv.stop(ctx)
 	table.Name = tablePrefix(r.o.Job) + token[:12]
 	// No wildcards, no slash at the end, and one path for all: the server
 	// makes objects of it.
@@ -249,10 +249,7 @@ func (r *unload) table(ctx context.Context, conn *pgx.Conn) (*external.Table, st
 		return nil, "", err
 	}
 	t.Format.ForceQuote = r.u.ForceQuote
-	if r.gp.addrs, err = advertised(ctx, conn, r.spec.Sources); err != nil {
-		return nil, "", err
-	}
-	return t, from, nil
+	return t, from, r.gp.advertise(ctx, conn, r.spec.Sources[0])
 }
 
 // queryColumns asks the database what a query's columns are.
@@ -333,5 +330,5 @@ func (b budget) Quantum(*fdist.Request) int {
 
 // url is a location of the server.
 func (s *gpfdist) url(host, path string) string {
-	return "gpfdist://" + net.JoinHostPort(host, fmt.Sprint(s.port)) + "/" + path
+	return s.scheme + "://" + net.JoinHostPort(host, fmt.Sprint(s.port)) + "/" + path
 }
