@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -22,6 +23,10 @@ func Main(ctx context.Context, streams *Streams, argv []string) int {
 }
 
 func mainWith(ctx context.Context, streams *Streams, getenv func(string) string, argv []string) int {
+	if filepath.Base(argv[0]) == "gpfdist" {
+		// Before anything of cw's own: it has to run where cw has no home.
+		return gpfdistMain(ctx, streams, getenv, argv[1:])
+	}
 	started := time.Now()
 	a, err := newApp(streams, getenv)
 	if err != nil {
@@ -126,11 +131,11 @@ speed you choose and change while it runs.` + exitHelp(3, 4, 5, 6, 7, 8),
 	})
 	root.SetHelpFunc(showHelp)
 	root.AddGroup(&cobra.Group{ID: "work", Title: "Commands"})
-	for _, c := range []*cobra.Command{newCluster(a), newLoad(a), newUnload(a), newPlayground(a)} {
+	for _, c := range []*cobra.Command{newCluster(a), newLoad(a), newUnload(a), newServe(a), newPlayground(a)} {
 		c.GroupID = "work"
 		root.AddCommand(c)
 	}
-	root.AddCommand(newConfig(a), newExplain(a), newVersion(a), newAgent(a))
+	root.AddCommand(newConfig(a), newExplain(a), newGpfdist(a), newVersion(a), newAgent(a))
 	return root
 }
 
