@@ -22,6 +22,9 @@ func Main(ctx context.Context, streams *Streams, argv []string) int {
 }
 
 func mainWith(ctx context.Context, streams *Streams, getenv func(string) string, argv []string) int {
+	if p, args := findPersonality(argv); p != nil {
+		return p(ctx, streams, getenv, args)
+	}
 	started := time.Now()
 	a, err := newApp(streams, getenv)
 	if err != nil {
@@ -126,7 +129,7 @@ speed you choose and change while it runs.` + exitHelp(3, 4, 5, 6, 7, 8),
 	})
 	root.SetHelpFunc(showHelp)
 	root.AddGroup(&cobra.Group{ID: "work", Title: "Commands"})
-	for _, c := range []*cobra.Command{newCluster(a), newLoad(a), newPlayground(a)} {
+	for _, c := range []*cobra.Command{newCluster(a), newLoad(a), newPlayground(a), newGpload()} {
 		c.GroupID = "work"
 		root.AddCommand(c)
 	}
