@@ -173,7 +173,7 @@ func missing(ctx context.Context, c *pgx.Conn, o loadspec.Output) error {
 	e := &MissingError{Schema: o.Schema, Table: o.Table, Database: c.Config().Database}
 	rows, err := c.Query(ctx, `select case when pg_catalog.pg_table_is_visible(c.oid) and $1::text = '' then c.relname::text else n.nspname || '.' || c.relname end
 		from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-		where c.relkind in ('r', 'p') and n.nspname not in ('pg_catalog', 'information_schema', 'gp_toolkit', 'cw') and n.nspname not like 'pg\_%' limit 5000`, o.Schema)
+		where c.relkind in ('r', 'p') and n.nspname not in ('pg_catalog', 'information_schema', 'gp_toolkit', 'cw') and n.nspname not like 'pg!_%' escape '!' limit 5000`, o.Schema)
 	if err != nil {
 		return err
 	}

@@ -46,6 +46,10 @@ func NewFormat(f loadspec.Format, columns []loadspec.Column) (Format, error) {
 	default:
 		return Format{}, fault.New(fault.Usage, "convert the objects to csv first", "format %s cannot be read by an external table", f.Kind)
 	}
+	if strings.Contains(out.Null, "'") {
+		// The catalogue keeps it unescaped, and every scan of the table fails.
+		return Format{}, fault.New(fault.Usage, "write something else for NULL into the files", "NULL_AS %q: Greenplum cannot have a single quote in it", out.Null)
+	}
 	names := map[string]bool{}
 	for _, c := range columns {
 		names[c.Name] = true

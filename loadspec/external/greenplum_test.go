@@ -126,7 +126,7 @@ func formats() map[string]Format {
 		"delimiter":      with(csv, func(f *Format) { f.Delimiter = "'" }),
 		"quote":          with(csv, func(f *Format) { f.Quote, f.Escape = "&", "&" }),
 		"escape":         with(csv, func(f *Format) { f.Escape = `\` }),
-		"null":           with(csv, func(f *Format) { f.Null = `it's \N` }),
+		"null":           with(csv, func(f *Format) { f.Null = `n u\ll` }),
 		"header":         with(csv, func(f *Format) { f.Header = true }),
 		"fill":           with(csv, func(f *Format) { f.FillMissing = true }),
 		"force not null": with(csv, func(f *Format) { f.ForceNotNull = []string{"B c", "a"} }),

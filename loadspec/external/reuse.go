@@ -91,7 +91,7 @@ func (x *existing) sameColumns(want []loadspec.Column) bool { return slices.Equa
 // fast. It returns nil when there is none, and else t with the found schema
 // and name; a table found on the search path keeps an empty schema.
 func Reusable(ctx context.Context, c *pgx.Conn, e Engine, t *Table, fast bool) (*Table, error) {
-	where := `c.relname like 'ext\_gpload\_reusable\_%' and not e.writable and (n.nspname = $1::text or $1::text = '' and pg_catalog.pg_table_is_visible(c.oid)) order by c.oid`
+	where := `c.relname like 'ext!_gpload!_reusable!_%' escape '!' and not e.writable and (n.nspname = $1::text or $1::text = '' and pg_catalog.pg_table_is_visible(c.oid)) order by c.oid`
 	found, err := find(ctx, c, where, t.Schema)
 	if err != nil || len(found) == 0 {
 		return nil, err

@@ -324,6 +324,9 @@ func TestNewFormat(t *testing.T) {
 	if _, err = NewFormat(loadspec.Format{Kind: "csv", ForceNotNull: []string{"b"}}, cols); err == nil {
 		t.Error("FORCE_NOT_NULL of no column is accepted")
 	}
+	if _, err = NewFormat(loadspec.Format{Kind: "csv", NullSet: true, Null: "it's"}, cols); err == nil {
+		t.Error("a null that no scan can read is accepted")
+	}
 	if _, err = NewFormat(loadspec.Format{Kind: "parquet"}, cols); err == nil {
 		t.Error("parquet is accepted")
 	}

@@ -20,7 +20,6 @@ type course struct {
 	start    StartServer
 	hostname func(ctx context.Context, full bool) (string, error)
 	ask      func() (string, error)
-	errOut   io.Writer
 	suffix   string // makes names unique
 	began    time.Time
 	rejects  func() (io.WriteCloser, string, error) // where rejected rows are kept when their table goes
@@ -40,6 +39,7 @@ type course struct {
 	shown    string // the external table's name as gpload shows it
 	schema   string // of external tables, as the control file has it
 	mustDrop bool   // the external table is this load's own
+	stays    bool   // the external table is there whatever becomes of the transaction
 
 	inTransaction bool
 	inserted      int64
@@ -59,7 +59,7 @@ type preload struct {
 
 // run goes through the load. What it returns is gpload's text.
 func (r *course) run(ctx context.Context) (err error) {
-	if r.db, err = r.connect(ctx, r.log, r.errOut, r.ask); err != nil {
+	if r.db, err = r.connect(ctx, r.log, r.ask); err != nil {
 		return err
 	}
 	if err := r.metadata(ctx); err != nil {
@@ -317,6 +317,11 @@ func (r *course) merge(ctx context.Context) error {
 		return err
 	}
 	if err := r.matching(); err != nil {
+		// gpload finds this out after the rows are read. What the database has
+		// against reading them comes first here, too, but nothing is read.
+		if _, e := r.db.Prepare(ctx, "", r.load.Fill()); e != nil && !r.Dry {
+			return whileRunning(e, r.load.Fill())
+		}
 		return err
 	}
 	if _, err := r.read(ctx, r.load.Fill()); err != nil {
@@ -375,7 +380,7 @@ func (r *course) read(ctx context.Context, sql string) (int64, error) {
 	if r.Dry {
 		return 0, nil
 	}
-	keep := r.plan.logErrors && r.inTransaction
+	keep := r.plan.logErrors && r.inTransaction && !r.stays
 	if keep {
 		if _, err := r.db.run(ctx, "SAVEPOINT gpload_rows"); err != nil {
 			return 0, errors.New(message(err, ""))
@@ -387,10 +392,13 @@ func (r *course) read(ctx context.Context, sql string) (int64, error) {
 	}
 	r.db.rejected = 0
 	n, err := r.db.run(ctx, sql)
+	switch {
+	case err != nil && keep:
+		r.keepAfterFailure(ctx, since)
+	case err != nil && r.plan.logErrors && r.stays:
+		r.log.onlyFile(LevelWarn, "the rejected rows, if any: "+r.rejectedQuery(since))
+	}
 	if err != nil {
-		if keep {
-			r.keepAfterFailure(ctx, since)
-		}
 		return 0, whileRunning(err, sql)
 	}
 	return n, r.reportErrors(ctx, since)
@@ -472,7 +480,7 @@ func (r *course) cleanUp(ctx context.Context) {
 	}
 	r.log.logf(LevelLog, "removing temporary data")
 	if r.db.IsClosed() {
-		db, err := r.connect(ctx, r.log, r.errOut, r.ask)
+		db, err := r.connect(ctx, r.log, r.ask)
 		if err != nil {
 			r.log.logf(LevelWarn, "external table %s is left behind: %v", r.shown, err)
 			return

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -21,25 +20,27 @@ type database struct {
 	rejected int64 // rows that the last statement has rejected, as it said itself
 }
 
-// noticed is what is known of statements from their notices.
+// noticed is what is known of statements from their notices. gpload does not
+// show these.
 type noticed struct {
 	database *database
-	out      io.Writer
+	log      *logger
 }
 
 var foundErrors = regexp.MustCompile(`^found (\d+) data formatting errors`)
 
 func (n *noticed) take(_ *pgconn.PgConn, notice *pgconn.Notice) {
 	if m := foundErrors.FindStringSubmatch(notice.Message); m != nil && n.database != nil {
-		n.database.rejected, _ = strconv.ParseInt(m[1], 10, 64)
+		rows, _ := strconv.ParseInt(m[1], 10, 64)
+		n.database.rejected += rows
 	}
 	pg := pgconn.PgError(*notice)
-	_, _ = io.WriteString(n.out, report(&pg, "")) // where libpq prints them
+	n.log.logf(LevelDebug, "%s", strings.TrimSuffix(report(&pg, ""), "\n"))
 }
 
 // connect opens the connection, asking for a password and trying again as the
 // options say.
-func (s *settings) connect(ctx context.Context, log *logger, errOut io.Writer, ask func() (string, error)) (*database, error) {
+func (s *settings) connect(ctx context.Context, log *logger, ask func() (string, error)) (*database, error) {
 	if s.Ask && !s.passwordGiven {
 		if err := s.askPassword(ask); err != nil {
 			return nil, err
@@ -48,7 +49,7 @@ func (s *settings) connect(ctx context.Context, log *logger, errOut io.Writer, a
 	const logins = 10
 	for login, retry := 0, 0; ; {
 		log.logf(LevelDebug, "connection string: user=%s host=%s port=%d database=%s", s.User, s.Host, s.Port, s.Database)
-		db, err := s.dial(ctx, errOut)
+		db, err := s.dial(ctx, log)
 		if err == nil {
 			log.logf(LevelDebug, "Successfully connected to database")
 			return db, nil
@@ -104,7 +105,7 @@ type connectFailure struct {
 func (e *connectFailure) Error() string { return e.text }
 func (e *connectFailure) Unwrap() error { return e.err }
 
-func (s *settings) dial(ctx context.Context, errOut io.Writer) (*database, error) {
+func (s *settings) dial(ctx context.Context, log *logger) (*database, error) {
 	if s.Port < 1 || s.Port > 65535 {
 		return nil, &connectFailure{text: fmt.Sprintf("invalid port number: \"%d\"\n", s.Port)}
 	}
@@ -117,7 +118,7 @@ func (s *settings) dial(ctx context.Context, errOut io.Writer) (*database, error
 	if err != nil {
 		return nil, &connectFailure{err.Error() + "\n", err}
 	}
-	notices := &noticed{out: errOut}
+	notices := &noticed{log: log}
 	cfg.OnNotice = notices.take
 	cfg.RuntimeParams["application_name"] = "gpload"
 	cfg.RuntimeParams["client_encoding"] = "UTF8"

@@ -35,10 +35,16 @@ func (r *course) reportErrors(ctx context.Context, since time.Time) error {
 	r.log.logf(LevelWarn, "%s", plural(r.rejected))
 	if !r.mustDrop {
 		r.log.logf(LevelWarn, "Please use following query to access the detailed error")
-		r.log.logf(LevelWarn, "select * from gp_read_error_log('%s') where cmdtime > to_timestamp('%.6f')", strings.ReplaceAll(r.shown, "'", "''"), float64(since.UnixMicro()-1)/1e6)
+		r.log.logf(LevelWarn, "%s", r.rejectedQuery(since))
 		return nil
 	}
 	return r.keepRejected(ctx, since)
+}
+
+// rejectedQuery is how a person gets at the rejected rows of a table that
+// stays.
+func (r *course) rejectedQuery(since time.Time) string {
+	return fmt.Sprintf("select * from gp_read_error_log('%s') where cmdtime > to_timestamp('%.6f')", strings.ReplaceAll(r.shown, "'", "''"), float64(since.UnixMicro()-1)/1e6)
 }
 
 // keepAfterFailure keeps the rows that have made a statement fail: its tables

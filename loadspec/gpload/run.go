@@ -115,7 +115,7 @@ func (e Env) load(ctx context.Context, o Options, c *config, log *logger, logFil
 	stop := e.watch(ctx, cancel, log)
 	defer stop()
 	r := &course{
-		log: log, start: e.Start, hostname: hostname, ask: e.ask, errOut: e.Err, suffix: unique(), began: time.Now(),
+		log: log, start: e.Start, hostname: hostname, ask: e.ask, suffix: unique(), began: time.Now(),
 	}
 	r.rejects = func() (io.WriteCloser, string, error) {
 		path := filepath.Join(filepath.Dir(logFile), "gpload_rejected_"+r.suffix+".csv")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +20,7 @@ type Source struct {
 	Transforms  string   // file that defines transformations; "" none
 	Timeout     time.Duration
 	Verbose     int // 1 -v, 2 -V
-	Log         func(text string)
+	Log         func(text string, warning bool)
 }
 
 // Server is a server that runs.
@@ -77,7 +79,12 @@ func (r *course) startServer(ctx context.Context, name string, taken map[int]boo
 	}
 	command := strings.Join(append(args, more...), " ")
 	r.log.logf(LevelLog, "trying to run %s", command)
-	src.Log = func(text string) { r.log.logf(LevelDebug, "gpfdist: %s", text) }
+	src.Log = func(text string, warning bool) {
+		if warning {
+			r.log.onlyFile(LevelWarn, "gpfdist: "+text)
+		}
+		r.log.logf(LevelDebug, "gpfdist: %s", text)
+	}
 	server, err := r.start(ctx, src)
 	if err != nil {
 		r.log.logf(LevelLog, "gpfdist says: %v", err)
@@ -259,6 +266,11 @@ func locations(hosts []string, port int, src Source, fragment string) []string {
 	}
 	paths := make([]string, len(src.Files))
 	for i, f := range src.Files {
+		if slices.Contains(strings.Split(f, "/"), "..") { // a server refuses such a path
+			if whole, err := filepath.Abs(f); err == nil {
+				f = whole
+			}
+		}
 		paths[i] = escapePath(f)
 	}
 	out := make([]string, len(hosts))

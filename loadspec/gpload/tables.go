@@ -44,11 +44,59 @@ func (r *course) externalTable(ctx context.Context) error {
 	if r.plan.limit != 0 && r.plan.limit < 2 {
 		return controlErrorf("error_limit must be 2 or higher")
 	}
+	if r.plan.reuse && r.inTransaction && r.mode == loadspec.ModeInsert && r.createApart(ctx) {
+		r.stays = true
+		return nil
+	}
 	if err := r.create(ctx); err != nil {
 		return err
 	}
 	r.mustDrop = !r.plan.reuse
 	return nil
+}
+
+// createApart makes a table that is to be kept on a connection of its own, so
+// that it and its error log outlive a load that fails; without a transaction
+// around mode insert, gpload 6 leaves it, too. What cannot be done there is
+// left to the load's own connection, which knows what SQL: BEFORE has made.
+func (r *course) createApart(ctx context.Context) bool {
+	sql, err := r.table.Create()
+	if err != nil || sql != r.asGpload(sql) || r.unsafeTexts(sql) {
+		return false
+	}
+	var path, role string
+	if err := r.db.QueryRow(ctx, "select current_setting('search_path'), current_user::text").Scan(&path, &role); err != nil {
+		return false
+	}
+	apart, err := r.dial(ctx, r.log)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = apart.Close(ctx) }()
+	for _, setting := range [][2]string{{"search_path", path}, {"role", role}} {
+		if _, err := apart.Exec(ctx, "select set_config($1, $2, false)", setting[0], setting[1]); err != nil {
+			return false
+		}
+	}
+	_, err = apart.run(ctx, sql)
+	return err == nil
+}
+
+// unsafeTexts tells whether a statement means something else in this session
+// than it should: standard_conforming_strings is off.
+func (r *course) unsafeTexts(sql string) bool {
+	return strings.Contains(sql, `\`) && r.db.PgConn().ParameterStatus("standard_conforming_strings") == "off"
+}
+
+// asGpload writes quotes inside NULL_AS as gpload does, which the database
+// refuses with a syntax error. Rightly so: it cannot read such an option back,
+// and every scan of the table would fail.
+func (r *course) asGpload(sql string) string {
+	if !strings.Contains(r.format.Null, "'") {
+		return sql
+	}
+	null := "null '" + strings.ReplaceAll(r.format.Null, "'", "''") + "'"
+	return strings.Replace(sql, null, strings.ReplaceAll(null, "'''", `E'\''`), 1)
 }
 
 func (r *course) describeTable(ctx context.Context) (*external.Table, error) {
@@ -91,6 +139,9 @@ func (r *course) reusable(ctx context.Context) (bool, error) {
 			return false, errors.New("Character '.' is not allowed in staging_table parameter. Please use EXTERNAL->SCHEMA to set the schema of external table") //nolint:staticcheck,revive // gpload's sentence
 		}
 		r.table.Name = loadspec.FoldName(r.plan.staging)
+		if r.hopeless() {
+			return false, nil
+		}
 		exists, err := external.Staged(ctx, r.db.Conn, engine, r.table)
 		if err != nil {
 			return false, r.databaseText(err)
@@ -98,13 +149,17 @@ func (r *course) reusable(ctx context.Context) (bool, error) {
 		if exists {
 			r.shown = r.schemaTable(r.plan.staging)
 			r.load.From = r.table.SQLName()
+			r.stays = true
 			r.log.logf(LevelInfo, "reusing external staging table %s", r.shown)
 		}
 		return exists, nil
 	}
-	found, err := external.Reusable(ctx, r.db.Conn, engine, r.table, r.plan.fast)
-	if err != nil {
-		return false, r.databaseText(err)
+	var found *external.Table
+	if !r.hopeless() {
+		var err error
+		if found, err = external.Reusable(ctx, r.db.Conn, engine, r.table, r.plan.fast); err != nil {
+			return false, r.databaseText(err)
+		}
 	}
 	if found == nil {
 		r.table.Name = external.ReusablePrefix + r.suffix
@@ -121,7 +176,15 @@ func (r *course) reusable(ctx context.Context) (bool, error) {
 		}
 	}
 	r.log.logf(LevelInfo, "reusing external table %s", r.shown)
+	r.stays = true
 	return true, nil
+}
+
+// hopeless tells that the table could not be made in this session, so that a
+// load that finds one does not work where the same load without fails.
+func (r *course) hopeless() bool {
+	sql, err := r.table.Create()
+	return err == nil && r.unsafeTexts(sql)
 }
 
 // databaseText words errors of the database, and leaves others.
@@ -137,6 +200,7 @@ func (r *course) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	sql = r.asGpload(sql)
 	savepoint := r.inTransaction && r.mode == loadspec.ModeInsert
 	if savepoint {
 		if _, err := r.db.run(ctx, "SAVEPOINT gpload_table"); err != nil {
@@ -146,7 +210,7 @@ func (r *course) create(ctx context.Context) error {
 	const off = "standard_conforming_strings is set to 'off', please set it to 'on' and try again \n"
 	_, err = r.db.run(ctx, sql)
 	if err == nil {
-		if strings.Contains(sql, `\`) && r.db.PgConn().ParameterStatus("standard_conforming_strings") == "off" {
+		if r.unsafeTexts(sql) {
 			return fmt.Errorf("could not run SQL \"%s\":  %s", sql, off)
 		}
 		return nil
@@ -225,7 +289,7 @@ func (r *course) createStaging(ctx context.Context, temp bool) error {
 
 func (r *course) warnOldTables(ctx context.Context) error {
 	var old bool
-	err := r.db.QueryRow(ctx, `select exists (select 1 from pg_catalog.pg_class where relname like 'temp\_gpload\_reusable\_%')`).Scan(&old)
+	err := r.db.QueryRow(ctx, `select exists (select 1 from pg_catalog.pg_class where relname like 'temp!_gpload!_reusable!_%' escape '!')`).Scan(&old)
 	if err != nil {
 		return r.databaseText(err)
 	}
