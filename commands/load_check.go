@@ -43,6 +43,9 @@ func (a *App) readSpec(file string) (*loadspec.Spec, []byte, error) {
 		return nil, nil, err
 	}
 	spec, err := loadspec.Parse(name, data)
+	if err != nil && loadspec.IsUnload(data) {
+		return nil, nil, usagef("cw unload run "+file, "%s is the control file of an unload", name)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -62,7 +62,11 @@ func (a *App) runJob(ctx context.Context, j state.Job, spec jobSpec) error {
 		return err
 	}
 	if res.Rejected > 0 {
-		return fault.New(fault.Partial, "see them with: cw load errors "+j.ID, "%d rows were rejected", res.Rejected)
+		what := "rows were"
+		if res.Rejected == 1 {
+			what = "row was"
+		}
+		return fault.New(fault.Partial, "see with: cw load errors "+j.ID, "%d %s rejected", res.Rejected, what)
 	}
 	return nil
 }
@@ -224,7 +228,7 @@ func (l *loadProgress) Progress(p run.Progress) {
 		l.show.Event("the database is back", doc)
 	case p.Paused != l.last.Paused:
 		l.show.Event(map[bool]string{true: "paused", false: "continued"}[p.Paused], doc)
-	case p.Limit != l.last.Limit && l.last.Phase == p.Phase && p.BytesTotal+p.Bytes > 0:
+	case p.Limit != l.last.Limit && l.last.Phase == p.Phase && (p.Phase == run.PhaseLoad || p.Phase == run.PhaseUnload):
 		l.show.Event("limit is now "+schema.FormatRate(p.Limit), doc)
 	case p.Phase != l.last.Phase:
 		l.show.Event(phaseText(p), doc)

@@ -61,7 +61,7 @@ type sample struct {
 }
 
 func newTracker(out Reporter, l *throttle.Limiter) *tracker {
-	return &tracker{out: out, limiter: l, p: Progress{ETASeconds: -1}}
+	return &tracker{out: out, limiter: l, p: Progress{ETASeconds: -1, Limit: l.Rate()}}
 }
 
 func (t *tracker) update(f func(p *Progress)) {
@@ -77,7 +77,7 @@ func (t *tracker) phase(name string) {
 
 func (t *tracker) begin(base Progress) {
 	t.update(func(p *Progress) {
-		base.Phase, base.Paused, base.ETASeconds = p.Phase, p.Paused, -1
+		base.Phase, base.Paused, base.Limit, base.ETASeconds = p.Phase, p.Paused, p.Limit, -1
 		t.pending = Progress{}
 		*p = base
 	})
