@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -45,20 +46,35 @@ func TestBench(t *testing.T) {
 	}}
 	c.up(t)
 	own.up(t)
-	for _, k := range []benchCase{
-		{"csv", "x.csv", true, 1, 0, 2},
-		{"csv", "x.csv", true, 4, 2.5, 2},
-		{"text", "x.txt", false, 1, 0, 1.4},
-		{"text", "x.txt", false, 4, 2, 1.4},
-		{"gz", "x.csv.gz", true, 1, 1.1, 0},
-		{"gz", "x.csv.gz", true, 4, 1.1, 0},
-		{"4 gz", "part*.gz", true, 4, 0, 0},
-	} {
-		if only := os.Getenv("CW_BENCH_ONLY"); only != "" && !strings.Contains(k.name, only) {
-			continue
+	for _, client := range benchClients() {
+		for _, k := range []benchCase{
+			{name: "csv", path: "x.csv", csv: true, clients: 1, core: 2},
+			{name: "csv", path: "x.csv", csv: true, clients: 4, box: 2.5, core: 2},
+			{name: "text", path: "x.txt", clients: 1, core: 1.4},
+			{name: "text", path: "x.txt", clients: 4, box: 2, core: 1.4},
+			{name: "gz", path: "x.csv.gz", csv: true, clients: 1, box: 1.1},
+			{name: "gz", path: "x.csv.gz", csv: true, clients: 4, box: 1.1},
+			{name: "4 gz", path: "part*.gz", csv: true, clients: 4},
+		} {
+			if only := os.Getenv("CW_BENCH_ONLY"); only == "" || strings.Contains(client.name+" "+k.name, only) {
+				k.name, k.drain = client.name+" "+k.name, client.drain
+				k.run(t, c, own, rounds)
+			}
 		}
-		k.run(t, c, own, rounds)
 	}
+}
+
+type benchClient struct {
+	name  string
+	drain func(context.Context, *Scan) (int64, error)
+}
+
+func benchClients() []benchClient {
+	clients := []benchClient{{"own", drain}}
+	if _, err := exec.LookPath("curl"); err == nil {
+		clients = append(clients, benchClient{"curl", curl})
+	}
+	return clients
 }
 
 // TestServerProcess is the server of TestBench, in a process of its own.
@@ -209,6 +225,7 @@ type benchCase struct {
 	clients int
 	box     float64 // goal: ratio of the rates
 	core    float64 // goal: ratio of the rates per server core
+	drain   func(context.Context, *Scan) (int64, error)
 }
 
 type sample struct{ rate, perCore float64 }
@@ -246,7 +263,7 @@ func (k benchCase) run(t *testing.T, c, own *benchServer, rounds int) {
 		}
 		return fmt.Sprintf(" (goal %.1f)", g)
 	}
-	t.Logf("%-5s %d clients: GB/s gpfdist %.2f cw %.2f = %.2fx%s; per server core gpfdist %.2f cw %.2f = %.2fx%s; peak memory %s, %s", k.name, k.clients,
+	t.Logf("%-9s %d clients: GB/s gpfdist %.2f cw %.2f = %.2fx%s; per server core gpfdist %.2f cw %.2f = %.2fx%s; peak memory %s, %s", k.name, k.clients,
 		median(c, rate), median(own, rate), median(own, rate)/median(c, rate), goal(k.box),
 		median(c, core), median(own, core), median(own, core)/median(c, core), goal(k.core), c.peak(), own.peak())
 }
@@ -262,7 +279,7 @@ func (k benchCase) scan(t *testing.T, b *benchServer, xid string) int64 {
 			if k.csv {
 				s.Quote, s.Escape = '"', '"'
 			}
-			n, err := drain(t.Context(), &s)
+			n, err := k.drain(t.Context(), &s)
 			mu.Lock()
 			defer mu.Unlock()
 			total += n
@@ -273,6 +290,25 @@ func (k benchCase) scan(t *testing.T, b *benchServer, xid string) int64 {
 	}
 	wg.Wait()
 	return total
+}
+
+// curl reads what a segment gets with curl, as its users would.
+func curl(ctx context.Context, s *Scan) (int64, error) {
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		return 0, err
+	}
+	args := []string{"-s", "-S", "-o", "/dev/null", "-w", "%{size_download}"}
+	for line := range strings.Lines(s.request("GET", u, u.Host, nil)) {
+		if name, _, ok := strings.Cut(line, ":"); ok && strings.HasPrefix(name, "X-GP") {
+			args = append(args, "-H", strings.TrimSpace(line))
+		}
+	}
+	out, err := exec.CommandContext(ctx, "curl", append(args, "http"+strings.TrimPrefix(s.URL, "gpfdist"))...).Output()
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(string(out), 10, 64)
 }
 
 // drain reads what a segment gets as cheaply as can be, and looks only for

@@ -117,6 +117,7 @@ func (c *conn) readHeader() ([]byte, error) {
 	buf := append(make([]byte, 0, max(headerStart, 2*len(c.rest))), c.rest...)
 	if end := headerEnd(buf, 0); end > 0 {
 		c.rest = buf[end:]
+		_ = c.SetReadDeadline(time.Time{})
 		return buf[:end], nil
 	}
 	for {

@@ -32,6 +32,8 @@ type Block struct {
 	Line    int64  // number of the first row; 0 unknown
 	Data    []byte // ends in a row end
 	Release func() // gives Data back once it is sent; may be nil
+
+	region *region // instead of Data
 }
 
 // Outputs takes what write sessions write. Create is called once per session

@@ -73,6 +73,10 @@ func (c *cutter) Next(ctx context.Context) (*Block, error) {
 			c.err = io.EOF
 		case c.eof:
 			c.advance(ctx)
+		case c.regions(ctx):
+			if b := c.nextRegion(); b != nil {
+				return b, nil
+			}
 		default:
 			c.more(ctx)
 		}
@@ -123,7 +127,9 @@ func (c *cutter) cut() *Block {
 func (c *cutter) pass(bytes int, rows int64) {
 	c.data = c.data[bytes:]
 	c.offset += int64(bytes)
-	c.line += rows
+	if c.line > 0 {
+		c.line += rows
+	}
 }
 
 // skipHeader drops the first row; false while its end is not in sight.

@@ -203,12 +203,12 @@ func openFile(name string) (Input, error) {
 	}
 	in := Input{Name: name, Size: st.Size(), Ahead: codec != codecNone}
 	in.Open = func(context.Context) (io.ReadCloser, error) {
+		if codec == codecNone {
+			return openPlain(name)
+		}
 		file, err := os.Open(name)
 		if err != nil {
 			return nil, err
-		}
-		if codec == codecNone {
-			return &plainFile{File: file}, nil
 		}
 		return decoder(file, codec)
 	}
@@ -246,16 +246,45 @@ func readHead(name string) ([]byte, error) {
 	return head[:n], nil
 }
 
-// plainFile is a file that counts what was read of it.
+// plainFile is a file that counts what was read of it. Regions of it may be
+// sent after its end was reached: the last to let go closes it.
 type plainFile struct {
 	*os.File
-	n atomic.Int64
+	size int64
+	n    atomic.Int64
+	refs atomic.Int32
+}
+
+func openPlain(name string) (io.ReadCloser, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	st, err := file.Stat()
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	p := &plainFile{File: file, size: st.Size()}
+	p.refs.Store(1)
+	return p, nil
 }
 
 func (p *plainFile) Read(b []byte) (int, error) {
 	n, err := p.File.Read(b)
 	p.n.Add(int64(n))
 	return n, err
+}
+
+func (p *plainFile) hold() { p.refs.Add(1) }
+
+func (p *plainFile) release() { _ = p.Close() }
+
+func (p *plainFile) Close() error {
+	if p.refs.Add(-1) == 0 {
+		return p.File.Close()
+	}
+	return nil
 }
 
 // SourceBytes is how many bytes were read.

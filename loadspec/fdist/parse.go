@@ -85,7 +85,7 @@ func parseHeader(lines []string) (header, error) {
 			if name == "" {
 				return nil, bad("invalid request")
 			}
-			h[name] += " " + text
+			h[name] = strings.TrimLeft(h[name]+" "+text, " ")
 			continue
 		}
 		key, value, _ := strings.Cut(text, ":")

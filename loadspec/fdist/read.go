@@ -117,6 +117,7 @@ type blockWriter struct {
 	vec    net.Buffers
 	parts  [][]byte
 	packed []byte
+	plain  []byte
 }
 
 // turn is how much to take this time. Under a limit a block at a time is
@@ -137,7 +138,7 @@ func (w *blockWriter) send(ctx context.Context, blocks []*Block) error {
 	quantum := w.s.o.Limits.Quantum(w.r)
 	total := 0
 	for _, b := range blocks {
-		total += len(b.Data)
+		total += b.Len()
 	}
 	if quantum <= 0 {
 		if err := w.wait(ctx, total); err != nil {
@@ -168,35 +169,54 @@ func (w *blockWriter) trickle(ctx context.Context, blocks []*Block, quantum int)
 		if w.r.Proto == 1 {
 			head = appendBlockHead(head, b)
 		}
-		for data := b.Data; len(data) > 0; head = head[:0] {
-			n := min(len(data), quantum)
+		for left := b.Len(); left > 0; head = head[:0] {
+			n := min(left, quantum)
 			if err := w.wait(ctx, n); err != nil {
 				return err
 			}
-			head = w.data(head, data[:n])
-			w.parts = append(w.parts[:0], head, w.payload(data[:n]))
-			if err := w.writev(); err != nil {
+			if err := w.piece(b, head, b.Len()-left, n); err != nil {
 				return err
 			}
-			data = data[n:]
-			if q := w.s.o.Limits.Quantum(w.r); q > 0 {
-				quantum = q
-			} else {
-				quantum = len(data)
+			left -= n
+			if quantum = w.s.o.Limits.Quantum(w.r); quantum <= 0 {
+				quantum = regionSize
 			}
 		}
-		w.heads = head
 	}
 	return nil
 }
 
-// data begins the frame of a payload, in protocol 1. Its length is that
-// before compression.
-func (w *blockWriter) data(head []byte, data []byte) []byte {
+// piece sends n bytes of a block, from one position on, as one data frame with
+// what goes before it.
+func (w *blockWriter) piece(b *Block, head []byte, from, n int) error {
+	head = w.data(head, n)
+	w.heads = head
+	if g := b.region; g != nil {
+		if !w.compress {
+			if done, err := sendRegion(w.c.Conn, head, g, n); done {
+				return err
+			}
+		}
+		if cap(w.plain) < n {
+			w.plain = make([]byte, n)
+		}
+		if err := g.load(w.plain[:n]); err != nil {
+			return err
+		}
+		w.parts = append(w.parts[:0], head, w.payload(w.plain[:n]))
+	} else {
+		w.parts = append(w.parts[:0], head, w.payload(b.Data[from:from+n]))
+	}
+	return w.writev()
+}
+
+// data begins the frame of a payload of n bytes, in protocol 1. The length is
+// that before compression.
+func (w *blockWriter) data(head []byte, n int) []byte {
 	if w.r.Proto == 0 {
 		return head
 	}
-	return appendData(head, frameData, len(data))
+	return appendData(head, frameData, n)
 }
 
 // payload is data as it goes over the wire. It is valid until the next call.
@@ -212,37 +232,42 @@ func (w *blockWriter) payload(data []byte) []byte {
 	return w.packed
 }
 
-// write sends blocks in one system call, as far as the kernel takes them.
+// write sends blocks, those that are in memory in one system call as far as
+// the kernel takes them.
 func (w *blockWriter) write(blocks []*Block) error {
-	if w.compress {
-		for _, b := range blocks {
-			w.heads = w.data(appendBlockHead(w.heads[:0], b), b.Data)
-			w.parts = append(w.parts[:0], w.heads, w.payload(b.Data))
-			if err := w.writev(); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
 	w.parts = w.parts[:0]
 	heads := w.heads[:0]
 	for _, b := range blocks {
+		from := len(heads)
 		if w.r.Proto == 1 {
-			from := len(heads)
 			// A head that does not fit moves the buffer; those before stay
 			// where they are, in the old one.
-			heads = w.data(appendBlockHead(heads, b), b.Data)
-			w.parts = append(w.parts, heads[from:])
+			heads = appendBlockHead(heads, b)
 		}
-		w.parts = append(w.parts, b.Data)
+		if w.compress || b.region != nil {
+			if err := w.writev(); err != nil {
+				return err
+			}
+			if err := w.piece(b, heads[from:], 0, b.Len()); err != nil {
+				return err
+			}
+			w.parts, heads = w.parts[:0], w.heads[:0]
+			continue
+		}
+		heads = w.data(heads, b.Len())
+		w.parts = append(w.parts, heads[from:], b.Data)
 	}
 	w.heads = heads
 	return w.writev()
 }
 
 func (w *blockWriter) writev() error {
+	if len(w.parts) == 0 {
+		return nil
+	}
 	w.vec = net.Buffers(w.parts)
 	_, err := w.vec.WriteTo(w.c.Conn)
+	w.parts = w.parts[:0]
 	return err
 }
 

@@ -125,13 +125,13 @@ func (rs *readSession) take(ctx context.Context, dst []*Block, want int) ([]*Blo
 			_, err = rs.state()
 			return dst, endOf(len(dst) > 0, err)
 		}
-		if len(b.Data) == 0 {
+		if b.Len() == 0 {
 			if b.Release != nil {
 				b.Release()
 			}
 			continue
 		}
-		got += len(b.Data)
+		got += b.Len()
 		dst = append(dst, b)
 	}
 	return dst, nil
