@@ -38,7 +38,7 @@ func TestOptions(t *testing.T) {
 		"x":              "configuration file required",
 		"-f":             "Option -f needs a parameter.\n",
 		"-f f -p x":      "Parameter for option -p must be an integer.\n",
-		"-f f x y":       "unrecognized arguments: x y",
+		"-f f x y":       "unrecognized arguments: x y", //nolint:misspell // gpload's word
 		"-f f --nope":    "unrecognized argument: --nope",
 		"--max_retries":  "Option --max_retries needs a parameter.\n",
 		"-f f -l":        "Option -l needs a parameter.\n",

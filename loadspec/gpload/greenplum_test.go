@@ -1,15 +1,12 @@
 package gpload
 
 import (
-	"bytes"
 	"context"
 	"encoding/csv"
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -40,152 +37,6 @@ func TestGreenplum(t *testing.T) {
 			test(t, &world{t: t, g: g, db: g.Connect(t, database), database: database, dir: t.TempDir(), port: pgtest.FreePort(t)})
 		})
 	}
-}
-
-type world struct {
-	t        *testing.T
-	g        *gptest.Cluster
-	db       *pgx.Conn
-	database string
-	dir      string
-	port     int // of the server in the control file
-	signals  chan os.Signal
-}
-
-func (w *world) exec(sql string) {
-	w.t.Helper()
-	if _, err := w.db.PgConn().Exec(w.t.Context(), sql).ReadAll(); err != nil {
-		w.t.Fatalf("%s: %v", sql, err)
-	}
-}
-
-func (w *world) query(sql string) string {
-	w.t.Helper()
-	r, err := w.db.Query(w.t.Context(), sql)
-	if err != nil {
-		w.t.Fatalf("%s: %v", sql, err)
-	}
-	rows, err := pgx.CollectRows(r, pgx.RowTo[string])
-	if err != nil {
-		w.t.Fatalf("%s: %v", sql, err)
-	}
-	return strings.Join(rows, " ")
-}
-
-func (w *world) file(name, content string) string {
-	w.t.Helper()
-	path := filepath.Join(w.dir, name)
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		w.t.Fatal(err)
-	}
-	return path
-}
-
-// control writes a control file. input, output and rest are the lines of
-// their sections, - KEY: value each.
-func (w *world) control(data, input, output, rest string) string {
-	w.t.Helper()
-	section := func(lines string) string {
-		return "    - " + strings.Join(strings.Split(strings.TrimSpace(lines), "\n"), "\n    - ") + "\n"
-	}
-	text := fmt.Sprintf("VERSION: 1.0.0.1\nDATABASE: %s\nUSER: cw\nHOST: 127.0.0.1\nPORT: %d\nGPLOAD:\n  INPUT:\n    - SOURCE:\n        LOCAL_HOSTNAME: [127.0.0.1]\n        PORT: %d\n        FILE: [%s]\n", w.database, w.g.Port, w.port, data)
-	if input != "" {
-		text += section(input)
-	}
-	text += "  OUTPUT:\n" + section(output) + rest
-	return w.file("load.yaml", text)
-}
-
-// gpload runs with a control file and gives the exit code and the lines
-// without their times.
-func (w *world) gpload(file string, args ...string) (int, string) {
-	w.t.Helper()
-	code, out, errOut := w.raw(append([]string{"-f", file}, args...)...)
-	if errOut != "" {
-		w.t.Errorf("standard error has %s", errOut)
-	}
-	return code, strip(out)
-}
-
-var (
-	stamps   = regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\|`)
-	variable = regexp.MustCompile(`session started .*|running time: .*|[0-9a-f]{8}_[0-9a-f]{4}_[0-9a-f]{4}_[0-9a-f]{4}_[0-9a-f]{12}|reusable_[0-9a-f]{32}|to_timestamp\('.*'\)`)
-)
-
-func strip(s string) string {
-	return variable.ReplaceAllStringFunc(stamps.ReplaceAllString(s, ""), func(m string) string {
-		switch {
-		case strings.HasPrefix(m, "session"):
-			return "session started"
-		case strings.HasPrefix(m, "running"):
-			return "running time"
-		case strings.HasPrefix(m, "to_"):
-			return "to_timestamp(T)"
-		case strings.HasPrefix(m, "reusable"):
-			return "reusable_MD5"
-		default:
-			return "UUID"
-		}
-	})
-}
-
-// safeBuffer is a buffer that may be read while it is written.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
-func (w *world) raw(args ...string) (code int, out, errOut string) {
-	w.t.Helper()
-	var o, e safeBuffer
-	env := Env{
-		Out: &o, Err: &e, Getenv: w.getenv, Now: time.Now, Signals: w.signals, Start: Serve, Version: "test",
-		ReadSecret: func() (string, error) { return "", os.ErrClosed },
-	}
-	code = Run(w.t.Context(), env, args)
-	return code, o.String(), e.String()
-}
-
-func (w *world) getenv(name string) string {
-	if name == "HOME" {
-		return w.dir
-	}
-	return ""
-}
-
-// nothingLeft tells of tables that the loads have left behind.
-func (w *world) nothingLeft() {
-	w.t.Helper()
-	if left := w.query(`select relname::text from pg_class where relname like '%gpload%'`); left != "" {
-		w.t.Errorf("left behind: %s", left)
-	}
-}
-
-func (w *world) want(code int, lines string, gotCode int, got string) {
-	w.t.Helper()
-	if gotCode != code || strings.TrimSpace(got) != strings.TrimSpace(lines) {
-		w.t.Errorf("exit code %d\n%s\nwant %d\n%s", gotCode, got, code, lines)
-	}
-}
-
-func (w *world) started(data string) string {
-	return fmt.Sprintf("INFO|started gpfdist -p %d -P %d -f \"%s\" -t 30", w.port, w.port+1, data)
-}
-
-func summary(inserted, updated, errors int, result string) string {
-	return fmt.Sprintf("INFO|rows Inserted          = %d\nINFO|rows Updated           = %d\nINFO|data formatting errors = %d\nINFO|gpload %s", inserted, updated, errors, result)
 }
 
 func testInsert(t *testing.T, w *world) {
@@ -352,89 +203,6 @@ func testUpdate(t *testing.T, w *world) {
 	w.nothingLeft()
 }
 
-// gpdb#11348, PR#12202, #1532: reuse looks at every option, and does match
-// tabs and capitals.
-func testReuse(t *testing.T, w *world) {
-	w.exec(`create table t("A" int, b text) distributed by ("A")`)
-	data := w.file("in.txt", "1\tone\n2\ttwo\n")
-	reuse := "  PRELOAD:\n    - REUSE_TABLES: true\n"
-	load := func(input string, again bool) {
-		t.Helper()
-		code, out := w.gpload(w.control(data, input, "TABLE: t", reuse))
-		line := "INFO|did not find an external table to reuse. creating ext_gpload_reusable_UUID\n"
-		if again {
-			line = "INFO|reusing external table ext_gpload_reusable_UUID\n"
-		}
-		if code != 0 || !strings.Contains(out, line) {
-			t.Errorf("%s: %d %s", input, code, out)
-		}
-	}
-	tab := "FORMAT: text\nDELIMITER: '\\t'"
-	load(tab, false)
-	load(tab, true)
-	load("FORMAT: text", true)
-	load(tab+"\nHEADER: true", false)
-	load(tab+"\nHEADER: true", true)
-	load(tab+"\nERROR_LIMIT: 5", false)
-	load(tab+"\nERROR_LIMIT: 5\nLOG_ERRORS: true", false)
-	load(tab+"\nENCODING: LATIN1", false)
-	load(tab+"\nNULL_AS: ''", false)
-	load(tab+"\nNEWLINE: LF", false)
-	load(tab+"\nCOLUMNS: [{'\"A\"': int}, {b: varchar(20)}]", false)
-	load(tab+"\nCOLUMNS: [{'\"A\"': int}, {b: varchar(20)}]", true)
-	load(tab+"\nCOLUMNS: [{'\"A\"': int}, {b: varchar(30)}]", false)
-	csv := "FORMAT: csv\nDELIMITER: \"\\t\""
-	load(csv, false)
-	load(csv+"\nQUOTE: \"&\"", false)
-	load(csv+"\nQUOTE: \"'\"", false)
-	load(csv, true)
-	load(csv+"\nFORCE_NOT_NULL: [b]", false)
-	w.port = pgtest.FreePort(t)
-	load(tab, false)
-	if got := w.query(`select count(*)::text from pg_class where relname like 'ext_gpload_reusable%'`); got != "14" {
-		t.Errorf("%s tables", got)
-	}
-}
-
-func testFastMatch(t *testing.T, w *world) {
-	w.exec(`create table t(a int, b text) distributed by (a); create table u(a int, b text, c text) distributed by (a)`)
-	data := w.file("in.csv", "1,one\n")
-	fast := "  PRELOAD:\n    - REUSE_TABLES: true\n    - FAST_MATCH: true\n"
-	if code, out := w.gpload(w.control(data, "FORMAT: csv", "TABLE: t", fast)); code != 0 || !strings.Contains(out, "did not find") {
-		t.Errorf("%d %s", code, out)
-	}
-	code, out := w.gpload(w.control(data, "FORMAT: csv", "TABLE: u", fast))
-	if code != 2 || !strings.Contains(out, "reusing external table ext_gpload_reusable_UUID\n") || !strings.Contains(out, `ERROR:  column "c" does not exist`) {
-		t.Errorf("%d %s", code, out)
-	}
-	code, out = w.gpload(w.control(data, "FORMAT: csv", "TABLE: t", "  PRELOAD:\n    - FAST_MATCH: true\n"))
-	if code != 0 || !strings.Contains(out, "WARN|fast_match is ignored when reuse_tables is false!\n") {
-		t.Errorf("%d %s", code, out)
-	}
-}
-
-// gpdb#9877: a STAGING_TABLE that points elsewhere is not used.
-func testStaging(t *testing.T, w *world) {
-	w.exec(`create table t(a int, b text) distributed by (a)`)
-	data := w.file("in.csv", "1,one\n")
-	rest := "  PRELOAD:\n    - REUSE_TABLES: true\n    - STAGING_TABLE: '\"My_staging\"'\n"
-	for i := range 2 {
-		code, out := w.gpload(w.control(data, "FORMAT: csv", "TABLE: t", rest))
-		if code != 0 || strings.Contains(out, `INFO|reusing external staging table "My_staging"`) != (i == 1) {
-			t.Errorf("%d %s", code, out)
-		}
-	}
-	w.port = pgtest.FreePort(t)
-	code, out := w.gpload(w.control(data, "FORMAT: csv", "TABLE: t", rest))
-	if code != 2 || !strings.Contains(out, `ERROR|STAGING_TABLE "My_staging" is made for another load: location is gpfdist://127.0.0.1:`) || strings.Contains(out, "refused") {
-		t.Errorf("%d %s", code, out)
-	}
-	code, out = w.gpload(w.control(data, "FORMAT: csv", "TABLE: t", strings.Replace(rest, `'"My_staging"'`, "a.b", 1)))
-	if code != 2 || !strings.Contains(out, "ERROR|Character '.' is not allowed in staging_table parameter.") {
-		t.Errorf("%d %s", code, out)
-	}
-}
-
 // gpdb#4659: a signal ends the load, the statement in the database, and the
 // server.
 func testSignal(t *testing.T, w *world) {
@@ -537,26 +305,6 @@ func testTransform(t *testing.T, w *world) {
 	}
 	if got := w.query("select a || b from t order by a"); got != "1one 2two" {
 		t.Error(got)
-	}
-}
-
-// testKeptTable sees that a reusable table and its error log outlive a load
-// that fails.
-func testKeptTable(t *testing.T, w *world) {
-	w.exec(`create table t(a int) distributed by (a)`)
-	data := w.file("in.csv", "1\nbad\nworse\nworst\nmore\n")
-	control := w.control(data, "FORMAT: csv\nERROR_LIMIT: 2\nLOG_ERRORS: true", "TABLE: t", "  PRELOAD:\n    - REUSE_TABLES: true\n")
-	if code, out := w.gpload(control); code != 2 || !strings.Contains(out, "did not find an external table to reuse") {
-		t.Errorf("%d %s", code, out)
-	}
-	table := w.query(`select relname::text from pg_class where relname like 'ext_gpload_reusable%'`)
-	if got := w.query(`select count(*)::text from gp_read_error_log('` + table + `')`); got == "0" {
-		t.Error("the rejected rows are gone")
-	}
-	w.file("in.csv", "1\nbad\n")
-	code, out := w.gpload(control)
-	if code != 1 || !strings.Contains(out, "INFO|reusing external table ext_gpload_reusable_UUID\nWARN|1 bad row\nWARN|Please use following query to access the detailed error\nWARN|select * from gp_read_error_log('ext_gpload_reusable_UUID') where cmdtime > to_timestamp(T)\n") || !strings.Contains(out, "data formatting errors = 1\n") {
-		t.Errorf("%d %s", code, out)
 	}
 }
 
