@@ -80,7 +80,6 @@ func (r *course) columns() ([]loadspec.Column, map[string]string, error) {
 	if err != nil || !ok {
 		return nil, nil, err
 	}
-	r.named = true
 	raw := map[string]string{}
 	var out []loadspec.Column
 	for _, item := range list {

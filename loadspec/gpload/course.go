@@ -26,7 +26,6 @@ type course struct {
 	db        *database
 	target    *external.Target
 	mapping   *external.Mapping
-	named     bool // the control file has COLUMNS
 	servers   []*Server
 	locations []string
 

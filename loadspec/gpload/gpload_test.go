@@ -38,8 +38,8 @@ func TestOptions(t *testing.T) {
 		"x":              "configuration file required",
 		"-f":             "Option -f needs a parameter.\n",
 		"-f f -p x":      "Parameter for option -p must be an integer.\n",
-		"-f f x y":       "unrecognized arguments: x y", //nolint:misspell // gpload's word
-		"-f f --nope":    "unrecognized argument: --nope",
+		"-f f x y":       "unrecognized arguments: x y",   //nolint:misspell // gpload's word
+		"-f f --nope":    "unrecognized argument: --nope", //nolint:misspell // gpload's word
 		"--max_retries":  "Option --max_retries needs a parameter.\n",
 		"-f f -l":        "Option -l needs a parameter.\n",
 		"--max_retries ": "Option --max_retries needs a parameter.\n",
@@ -79,7 +79,7 @@ func TestRunWithoutDatabase(t *testing.T) {
 		{[]string{"-f"}, 2, "", "Option -f needs a parameter.\n"},
 		{[]string{"-f", dir + "/none"}, 2, "|ERROR|could not open configuration file: [Errno 2] No such file or directory: '" + dir + "/none'\n", ""},
 		{[]string{"-f", bad, "-q", "-v"}, 2, "|ERROR|-q conflicts with -v and -V\n", ""},
-		{[]string{"-f", bad}, 2, "|ERROR|unrecognized key: \"frobnicate\"\n", ""},
+		{[]string{"-f", bad}, 2, "|ERROR|unrecognized key: \"frobnicate\"\n", ""}, //nolint:misspell // gpload's word
 		{[]string{"-f", bad, "-l", dir + "/no/dir"}, 2, "|ERROR|could not open logfile " + dir + "/no/dir: [Errno 2] No such file or directory: '" + dir + "/no/dir'\n", ""},
 	} {
 		code, out, errOut := runWithout(t, c.args...)
@@ -100,12 +100,12 @@ func TestControlFileMistakes(t *testing.T) {
 		"VERSION: 1.0.0.2":                      control + "gpload configuration schema version must be 1.0.0.1",
 		"VERSION: 1.0":                          control + "version must be a string  tag",
 		"- VERSION: 1.0.0.1":                    control + "configuration file must begin with a mapping",
-		head + "  INPUTS: []":                   `unrecognized key: "inputs"`,
+		head + "  INPUTS: []":                   `unrecognized key: "inputs"`, //nolint:misspell // gpload's word
 		head + "  INPUT:\n  - TABLE: t":         `unexpected key: "table"`,
 		"VERSION: 1.0.0.1\nTABLE: t":            `unexpected key: "table"`,
-		head + "  INPUT: [csv]":                 `unrecognized key: "csv"`,
+		head + "  INPUT: [csv]":                 `unrecognized key: "csv"`, //nolint:misspell // gpload's word
 		head + "  OUTPUT:\n  - INPUT: x":        `unexpected key: "input"`,
-		head + "  INPUT:\n  - SOURCE: {URL: x}": `unrecognized key: "url"`,
+		head + "  INPUT:\n  - SOURCE: {URL: x}": `unrecognized key: "url"`, //nolint:misspell // gpload's word
 		"VERSION: 1.0.0.1\n a: b: c":            "configuration file error: mapping values are not allowed here, line 1",
 		head + "  INPUT:\n   - FORMAT: csv\n  OUTPUT:\n   - TABLE: x 'y\n     z: [": "configuration file error: ",
 		"VERSION: 1.0.0.1\nX: \"s_\"\"c\"\n":                                        "configuration file error: expected <block end>, but found '<scalar>', line 1",
