@@ -23,7 +23,8 @@ func Main(ctx context.Context, streams *Streams, argv []string) int {
 
 func mainWith(ctx context.Context, streams *Streams, getenv func(string) string, argv []string) int {
 	if p, args := findPersonality(argv); p != nil {
-		return p(ctx, streams, getenv, args)
+		// Before anything of cw's own: it has to run where cw has no home.
+		return p.main(ctx, streams, getenv, args)
 	}
 	started := time.Now()
 	a, err := newApp(streams, getenv)
@@ -129,11 +130,16 @@ speed you choose and change while it runs.` + exitHelp(3, 4, 5, 6, 7, 8),
 	})
 	root.SetHelpFunc(showHelp)
 	root.AddGroup(&cobra.Group{ID: "work", Title: "Commands"})
-	for _, c := range []*cobra.Command{newCluster(a), newLoad(a), newPlayground(a), newGpload()} {
+	for _, c := range []*cobra.Command{newCluster(a), newLoad(a), newUnload(a), newServe(a), newPlayground(a)} {
 		c.GroupID = "work"
 		root.AddCommand(c)
 	}
-	root.AddCommand(newConfig(a), newExplain(a), newVersion(a))
+	root.AddCommand(newConfig(a), newExplain(a), newVersion(a), newAgent(a))
+	root.AddGroup(&cobra.Group{ID: "as", Title: "Other programs that cw is"})
+	for _, c := range []*cobra.Command{newGpload(), newGpfdist()} {
+		c.GroupID = "as"
+		root.AddCommand(c)
+	}
 	return root
 }
 

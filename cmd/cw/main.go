@@ -12,7 +12,7 @@ import (
 )
 
 func main() {
-	if commands.IsPersonality(os.Args) {
+	if commands.MindsSignals(os.Args) {
 		os.Exit(commands.Main(context.Background(), commands.SystemStreams(), os.Args))
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())

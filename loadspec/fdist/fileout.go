@@ -151,7 +151,7 @@ func (f *FileOutputs) target(path string) (string, error) {
 			name = f.dir() + name
 			fixed = len(f.dir())
 		}
-		found = append(found, glob(fixed, name)...)
+		found = append(found, globOrSelf(fixed, name)...)
 	}
 	switch {
 	case len(found) == 0:

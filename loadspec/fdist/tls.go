@@ -108,3 +108,28 @@ func tlsCause(err error) string {
 	}
 	return ""
 }
+
+// ClientTLS is what a segment has in its gpfdists folder: client.crt,
+// client.key, and root.crt to verify the server with unless verify is false.
+func ClientTLS(dir string, verify bool) (*tls.Config, error) {
+	path := func(name string) string { return filepath.Join(dir, name) }
+	hint := "the folder needs client.crt, client.key and root.crt in PEM: ls -l " + dir
+	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, InsecureSkipVerify: !verify} //nolint:gosec // as verify_gpfdists_cert=off does
+	pair, err := tls.LoadX509KeyPair(path("client.crt"), path("client.key"))
+	if err != nil {
+		return nil, fault.New(fault.Failed, hint, "the client's certificate: %w", err)
+	}
+	c.Certificates = []tls.Certificate{pair}
+	if !verify {
+		return c, nil
+	}
+	roots, err := os.ReadFile(path(rootFile))
+	if err != nil {
+		return nil, fault.New(fault.Failed, hint, "%w", err)
+	}
+	c.RootCAs = x509.NewCertPool()
+	if !c.RootCAs.AppendCertsFromPEM(roots) {
+		return nil, fault.New(fault.Failed, hint, "%s holds no certificate", path(rootFile))
+	}
+	return c, nil
+}

@@ -13,24 +13,32 @@ import (
 	"cw/loadspec/copy"
 )
 
-// advertised is how segments are told to reach this machine: as the control
-// file says, else the address from which this machine reaches them.
-func advertised(ctx context.Context, conn *pgx.Conn, sources []loadspec.Source) ([]string, error) {
-	src := sources[0]
-	if len(src.LocalHostnames) > 0 {
-		return src.LocalHostnames, nil
-	}
-	if src.FQDN {
-		return fullName(ctx)
-	}
-	rows, err := conn.Query(ctx, "select distinct address::text from gp_segment_configuration where content >= 0 and role = 'p'")
+// advertise finds out how segments are told to reach this machine: as the
+// control file says, else the address from which this machine reaches them.
+func (g *greenplum) advertise(ctx context.Context, conn *pgx.Conn, src loadspec.Source) error {
+	rows, err := conn.Query(ctx, "select distinct address::text from gp_segment_configuration where content >= 0 and role = 'p' order by 1")
 	if err != nil {
-		return nil, copy.Explain(err)
+		return copy.Explain(err)
 	}
-	hosts, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, copy.Explain(err)
+	if g.segments, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return copy.Explain(err)
 	}
+	switch {
+	case len(src.LocalHostnames) > 0:
+		g.addrs = src.LocalHostnames
+	case src.FQDN:
+		g.addrs, err = fullName(ctx)
+	default:
+		tcp, _ := conn.PgConn().Conn().LocalAddr().(*net.TCPAddr)
+		g.addrs, err = wayTo(ctx, g.segments, tcp)
+	}
+	return err
+}
+
+// wayTo is the address from which this machine reaches most of the segments'
+// hosts; fallback is the one it reaches the coordinator from, nil when
+// unknown.
+func wayTo(ctx context.Context, hosts []string, fallback *net.TCPAddr) ([]string, error) {
 	count := map[string]int{}
 	best := ""
 	var failed error
@@ -45,12 +53,10 @@ func advertised(ctx context.Context, conn *pgx.Conn, sources []loadspec.Source) 
 			best = a
 		}
 	}
-	if ip := net.ParseIP(best); best == "" || ip.IsLoopback() && len(hosts) > 1 {
-		// Names that mean something only among the segments, or that mean the
-		// machine itself here: the way to the coordinator is the next best.
-		if tcp, ok := conn.PgConn().Conn().LocalAddr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-			return []string{tcp.IP.String()}, nil
-		}
+	// Names may mean something only among the segments, or mean the machine
+	// itself here: the way to the coordinator is the next best.
+	if ip := net.ParseIP(best); fallback != nil && !fallback.IP.IsLoopback() && (best == "" || ip.IsLoopback() && len(hosts) > 1) {
+		return []string{fallback.IP.String()}, nil
 	}
 	if best == "" {
 		return nil, fault.New(fault.Usage, "name an address of this machine that segments reach under LOCAL_HOSTNAME", "how do segments reach this machine? %w", failed)

@@ -92,7 +92,7 @@ func (f *feed) end() (ranges []ledger.Range, ok bool) {
 	w := f.wave
 	f.wave = nil
 	if w == nil {
-		return nil, false
+		return nil, true // nothing was left to begin with
 	}
 	return merged(w.ranges), w.over
 }

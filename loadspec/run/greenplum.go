@@ -29,18 +29,21 @@ const (
 
 // greenplum is what a load into Greenplum is made of.
 type greenplum struct {
-	load    *external.Load
-	table   external.Table // without name and locations
-	addrs   []string       // this machine as segments reach it
-	perHost int            // locations per server
+	load     *external.Load
+	table    external.Table // without name and locations
+	segments []string       // addresses of the segments' hosts
+	addrs    []string       // this machine as segments reach it
+	perHost  int            // locations per server
 }
 
 // prepareGreenplum asks the database what the target is and builds the
 // statements.
 func (j *job) prepareGreenplum(ctx context.Context, conn *pgx.Conn) error {
-	if _, err := j.spec.OnGreenplum(); err != nil {
+	warnings, err := j.spec.OnGreenplum()
+	if err != nil {
 		return err
 	}
+	j.warn(warnings)
 	target, err := external.Describe(ctx, conn, j.spec.Output)
 	if err != nil {
 		return copy.Explain(err)
@@ -70,7 +73,7 @@ func (j *job) prepareGreenplum(ctx context.Context, conn *pgx.Conn) error {
 	if j.encoding == "" {
 		j.encoding = j.server.Encoding
 	}
-	if g.addrs, err = advertised(ctx, conn, j.spec.Sources); err != nil {
+	if err := g.advertise(ctx, conn, j.spec.Sources[0]); err != nil {
 		return err
 	}
 	g.perHost = max(1, (target.Engine.Primaries+segmentsPerURL-1)/segmentsPerURL)
@@ -173,11 +176,11 @@ func (j *job) course(ctx context.Context, conn *pgx.Conn, journal *ledger.Journa
 	if err := ledger.EnsureErrors(ctx, conn); err != nil {
 		return err
 	}
-	w, err := j.startServer(ctx)
+	w, err := j.startSuppliers(ctx)
 	if err != nil {
 		return err
 	}
-	defer w.stop()
+	defer w.stop(ctx)
 	if j.spec.Truncate && !journal.Done[ledger.Truncate] {
 		return j.allAtOnce(ctx, conn, w)
 	}
@@ -206,7 +209,7 @@ func (j *job) commitBytes() int64 {
 
 // allAtOnce empties the table and loads it in one transaction: nobody ever
 // sees it empty, and a load that fails leaves it as it was.
-func (j *job) allAtOnce(ctx context.Context, conn *pgx.Conn, w *server) error {
+func (j *job) allAtOnce(ctx context.Context, conn *pgx.Conn, w suppliers) error {
 	inside := func(tx pgx.Tx, step ledger.Step, sql string) error {
 		j.state.phase(string(step))
 		if err := j.ledger.OnceIn(ctx, tx, step, func(tx pgx.Tx) error {

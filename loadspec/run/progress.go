@@ -50,6 +50,7 @@ type tracker struct {
 	limiter *throttle.Limiter
 	p       Progress
 	pending Progress // of the statement that runs: bytes, rows, objects
+	taken   int64    // bytes read by other machines
 	samples []sample // of the limiter's count, the oldest first
 	outMu   sync.Mutex
 }
@@ -60,7 +61,7 @@ type sample struct {
 }
 
 func newTracker(out Reporter, l *throttle.Limiter) *tracker {
-	return &tracker{out: out, limiter: l, p: Progress{ETASeconds: -1}}
+	return &tracker{out: out, limiter: l, p: Progress{ETASeconds: -1, Limit: l.Rate()}}
 }
 
 func (t *tracker) update(f func(p *Progress)) {
@@ -76,7 +77,7 @@ func (t *tracker) phase(name string) {
 
 func (t *tracker) begin(base Progress) {
 	t.update(func(p *Progress) {
-		base.Phase, base.Paused, base.ETASeconds = p.Phase, p.Paused, -1
+		base.Phase, base.Paused, base.Limit, base.ETASeconds = p.Phase, p.Paused, p.Limit, -1
 		t.pending = Progress{}
 		*p = base
 	})
@@ -106,6 +107,15 @@ func (t *tracker) served(r ledger.Range) {
 	t.pending.Rows += r.Rows
 }
 
+// elsewhere counts what a load machine has done.
+func (t *tracker) elsewhere(r beatResult) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pending.Bytes += r.Bytes
+	t.pending.Rows += r.Rows
+	t.taken += r.Taken
+}
+
 // settle replaces what was pending with what is committed.
 func (t *tracker) settle(ranges []ledger.Range, rows, rejected int64) {
 	t.mu.Lock()
@@ -130,7 +140,7 @@ func (t *tracker) rollback() {
 func (t *tracker) measure(now time.Time, paused bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.samples = append(t.samples, sample{now, t.limiter.Taken()})
+	t.samples = append(t.samples, sample{now, t.limiter.Taken() + t.taken})
 	for len(t.samples) > 2 && now.Sub(t.samples[1].at) >= rateWindow {
 		t.samples = t.samples[1:]
 	}
@@ -149,7 +159,10 @@ func (t *tracker) progress() Progress {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := t.p
-	p.Bytes = min(p.Bytes+t.pending.Bytes, p.BytesTotal)
+	p.Bytes += t.pending.Bytes
+	if p.BytesTotal > 0 {
+		p.Bytes = min(p.Bytes, p.BytesTotal)
+	}
 	p.Rows += t.pending.Rows
 	if p.ObjectsTotal > 0 && p.Objects == p.ObjectsTotal {
 		p.Bytes = p.BytesTotal

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"cw/fault"
@@ -117,6 +118,9 @@ func (r *recorder) finish(res *Result, err error) {
 	defer cancel()
 	end, severity, text := state.Done, state.Info, ""
 	switch {
+	case err == nil && res != nil && res.Rejected > 0:
+		end, severity = state.Partial, state.Warning
+		text = fmt.Sprintf("%d rows were rejected: cw load errors %s", res.Rejected, r.id)
 	case err == nil:
 	case errors.Is(err, ErrCancelled):
 		end = state.Cancelled
@@ -131,7 +135,7 @@ func (r *recorder) finish(res *Result, err error) {
 	if res != nil && res.ObjectsTotal > 0 {
 		p := numbers(res.Progress)
 		p.Rate, p.ETASeconds = 0, -1
-		if end == state.Done {
+		if end == state.Done || end == state.Partial {
 			p.ETASeconds = 0
 		}
 		if werr := r.st.SetJobProgress(ctx, r.id, p); werr != nil {

@@ -27,6 +27,8 @@ import (
 	"cw/loadspec/source"
 	"cw/loadspec/split"
 	"cw/loadspec/throttle"
+	"cw/remote"
+	"cw/schema"
 )
 
 // Options is everything a run needs.
@@ -36,8 +38,11 @@ type Options struct {
 	Source   source.Options // for tests; the zero value is right
 	Control  func(context.Context) (Control, error)
 	Reporter Reporter
-	Log      *slog.Logger  // nil: none
-	Patience time.Duration // how long the database may be gone; 0: 5 minutes
+	Warn     func(text string) // what of the control file has no effect on this engine; nil: silent
+	Log      *slog.Logger      // nil: none
+	Hosts    *remote.Pool      // the way to PARALLEL.HOSTS; nil: there is none
+	Binary   string            // cw's file for them; "" the running program
+	Patience time.Duration     // how long the database may be gone; 0: 5 minutes
 }
 
 // Control is what operators want of the running job.
@@ -71,6 +76,7 @@ type job struct {
 	objects  []object
 	state    *tracker
 	pieces   chan piece
+	warned   bool
 }
 
 // object is an object of the plan with what is left of it.
@@ -119,6 +125,9 @@ func newJob(o Options) *job {
 	if o.Reporter == nil {
 		o.Reporter = discard{}
 	}
+	if o.Warn == nil {
+		o.Warn = func(string) {}
+	}
 	logger := o.Log
 	if o.Source.OnRetry == nil {
 		o.Source.OnRetry = func(url string, err error, wait time.Duration) {
@@ -136,6 +145,17 @@ func newJob(o Options) *job {
 	}
 	j.state = newTracker(o.Reporter, j.limiter)
 	return j
+}
+
+// warn tells, once, what of the control file has no effect.
+func (j *job) warn(warnings schema.Problems) {
+	if j.warned {
+		return
+	}
+	j.warned = true
+	for _, w := range warnings {
+		j.o.Warn(w.String())
+	}
 }
 
 func (j *job) connect(ctx context.Context) (*pgx.Conn, error) {
@@ -221,9 +241,11 @@ func (j *job) prepare(ctx context.Context, conn *pgx.Conn) error {
 	if j.server.Greenplum {
 		return j.prepareGreenplum(ctx, conn)
 	}
-	if _, err := j.spec.OnPostgres(); err != nil {
+	warnings, err := j.spec.OnPostgres()
+	if err != nil {
 		return err
 	}
+	j.warn(warnings)
 	target, err := copy.Find(ctx, conn, j.spec.Output)
 	if err != nil {
 		return err

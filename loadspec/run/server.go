@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -13,11 +14,13 @@ import (
 	"cw/fault"
 	"cw/loadspec"
 	"cw/loadspec/fdist"
+	"cw/loadspec/ledger"
 )
 
 // gpfdist is the server of a job, as segments see it.
 type gpfdist struct {
 	port   int
+	scheme string // gpfdist, gpfdists
 	cancel context.CancelFunc
 	all    *errgroup.Group
 }
@@ -30,8 +33,19 @@ func (j *job) startGpfdist(ctx context.Context, o fdist.Options) (*gpfdist, erro
 		return nil, err
 	}
 	addr, _ := l.Addr().(*net.TCPAddr)
-	ctx, cancel := context.WithCancel(ctx)
-	g := &gpfdist{port: addr.Port, cancel: cancel, all: &errgroup.Group{}}
+	g := &gpfdist{port: addr.Port, scheme: "gpfdist", all: &errgroup.Group{}}
+	if src.SSL {
+		c, err := fdist.TLS(src.CertificatesPath, true)
+		if err != nil {
+			_ = l.Close()
+			return nil, err
+		}
+		for _, text := range fdist.TLSWarnings(c, time.Now()) {
+			j.o.Warn(text)
+		}
+		g.scheme, l = "gpfdists", tls.NewListener(l, c)
+	}
+	ctx, g.cancel = context.WithCancel(ctx)
 	o.Log = func(level fdist.Level, where fdist.Where, text string) {
 		if level >= fdist.LevelWarn {
 			j.o.Log.Warn("gpfdist", "session", where.Session, "segment", where.Segment, "text", text)
@@ -43,7 +57,7 @@ func (j *job) startGpfdist(ctx context.Context, o fdist.Options) (*gpfdist, erro
 }
 
 // stop ends the server and cuts off who is connected.
-func (g *gpfdist) stop() {
+func (g *gpfdist) stop(context.Context) {
 	g.cancel()
 	_ = g.all.Wait()
 }
@@ -52,6 +66,7 @@ func (g *gpfdist) stop() {
 // feed and a gpfdist server.
 type server struct {
 	*gpfdist
+	g     *greenplum
 	feed  *feed
 	ended chan struct{}
 	err   error // of the readers, once ended is closed
@@ -61,7 +76,7 @@ type server struct {
 const firstPort, lastPort = 8000, 9000
 
 func (j *job) startServer(ctx context.Context) (*server, error) {
-	w := &server{ended: make(chan struct{})}
+	w := &server{ended: make(chan struct{}), g: j.gp}
 	j.pieces = make(chan piece, 2)
 	w.feed = &feed{pieces: j.pieces, ended: w.ended, cause: func() error { return w.err }, served: j.state.served, newRow: newRow(j.spec.Format)}
 	ctx, cancel := context.WithCancel(ctx)
@@ -85,7 +100,7 @@ func newRow(f loadspec.Format) string {
 }
 
 // failure is why reading ended, if it failed.
-func (w *server) failure() error {
+func (w *server) failure(context.Context) error {
 	select {
 	case <-w.ended:
 		if errors.Is(w.err, context.Canceled) {
@@ -97,9 +112,25 @@ func (w *server) failure() error {
 	}
 }
 
+// begin prepares the next wave.
+func (w *server) begin(ctx context.Context, budget int64) ([]string, error) {
+	token, err := w.feed.begin(ctx, budget)
+	if err != nil || token == "" {
+		return nil, err
+	}
+	return w.locations(token), nil
+}
+
+// end tells what the wave has handed out.
+func (w *server) end(context.Context) ([]ledger.Range, bool, error) {
+	ranges, whole := w.feed.end()
+	return ranges, whole, nil
+}
+
 // locations are the URLs of a wave.
-func (w *server) locations(g *greenplum, token string) []string {
+func (w *server) locations(token string) []string {
 	var out []string
+	g := w.g
 	for i := range g.perHost {
 		for k, a := range g.addrs {
 			out = append(out, w.url(a, token+"/"+strconv.Itoa(i*len(g.addrs)+k)))

@@ -25,8 +25,11 @@ import (
 	"cw/loadspec/throttle"
 )
 
-// PhasePublish is when the objects of an unload are made visible.
-const PhasePublish = "publish"
+// The phases of an unload beside connect and plan.
+const (
+	PhaseUnload  = "unload"
+	PhasePublish = "publish" // the objects are made visible
+)
 
 // unload is a run of an unload. Its objects become visible when the statement
 // is through, the manifest last: whoever reads by the manifest sees all of
@@ -149,13 +152,13 @@ func (r *unload) statement(ctx context.Context, conn *pgx.Conn) error {
 		defer cancel()
 		_ = out.Abort(late)
 	}()
-	counted := &counter{Outputs: out, token: token}
-	r.state.update(func(p *Progress) { p.Bytes, p.Rows = 0, 0 })
+	counted := &counter{Outputs: out, token: token, state: r.state}
+	r.state.rollback()
 	srv, err := r.startGpfdist(ctx, fdist.Options{Outputs: counted, Limits: budget{r.limiter}})
 	if err != nil {
 		return err
 	}
-	defer srv.stop()
+	defer srv.stop(ctx)
 	table.Name = tablePrefix(r.o.Job) + token[:12]
 	// No wildcards, no slash at the end, and one path for all: the server
 	// makes objects of it.
@@ -170,7 +173,7 @@ func (r *unload) statement(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, create, pgx.QueryExecModeSimpleProtocol); err != nil {
 		return explainWave(err, r.gp.addrs)
 	}
-	r.state.phase("unload")
+	r.state.phase(PhaseUnload)
 	tag, err := conn.Exec(ctx, "INSERT INTO "+table.SQLName()+" "+from, pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		return explainWave(err, r.gp.addrs)
@@ -209,6 +212,7 @@ func (r *unload) publish(ctx context.Context, conn *pgx.Conn, out *sink.Outputs,
 		_ = o.Abort(context.WithoutCancel(ctx))
 		return fmt.Errorf("write the manifest: %w", err)
 	}
+	r.state.rollback()
 	r.state.update(func(p *Progress) {
 		n := int64(len(published))
 		p.Rows, p.Bytes, p.BytesTotal, p.Objects, p.ObjectsTotal = r.rows, bytes, bytes, n, max(n, 1)
@@ -245,10 +249,7 @@ func (r *unload) table(ctx context.Context, conn *pgx.Conn) (*external.Table, st
 		return nil, "", err
 	}
 	t.Format.ForceQuote = r.u.ForceQuote
-	if r.gp.addrs, err = advertised(ctx, conn, r.spec.Sources); err != nil {
-		return nil, "", err
-	}
-	return t, from, nil
+	return t, from, r.gp.advertise(ctx, conn, r.spec.Sources[0])
 }
 
 // queryColumns asks the database what a query's columns are.
@@ -282,6 +283,7 @@ func compressionOf(f loadspec.Format) string {
 type counter struct {
 	*sink.Outputs
 	token string
+	state *tracker
 	bytes atomic.Int64
 }
 
@@ -307,6 +309,7 @@ func (o *countedOutput) Append(ctx context.Context, segment int, rows []byte) er
 	err := o.Output.Append(ctx, segment, rows)
 	if err == nil {
 		o.c.bytes.Add(int64(len(rows)))
+		o.c.state.served(ledger.Range{SourceBytes: int64(len(rows))})
 	}
 	return err
 }
@@ -327,5 +330,5 @@ func (b budget) Quantum(*fdist.Request) int {
 
 // url is a location of the server.
 func (s *gpfdist) url(host, path string) string {
-	return "gpfdist://" + net.JoinHostPort(host, fmt.Sprint(s.port)) + "/" + path
+	return s.scheme + "://" + net.JoinHostPort(host, fmt.Sprint(s.port)) + "/" + path
 }

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -18,14 +19,13 @@ import (
 
 // wave loads the next bytes in one statement, together with their rows in the
 // ledger and the rows that were rejected. more is false when nothing was left.
-func (j *job) wave(ctx context.Context, conn *pgx.Conn, w *server, budget int64, a *around) (more bool, err error) {
-	token, err := w.feed.begin(ctx, budget)
-	if err != nil || token == "" {
+func (j *job) wave(ctx context.Context, conn *pgx.Conn, w suppliers, budget int64, a *around) (more bool, err error) {
+	urls, err := w.begin(ctx, budget)
+	if err != nil || len(urls) == 0 {
 		return false, err
 	}
 	table := j.gp.table
-	table.Name = tablePrefix(j.o.Job) + token[:12]
-	table.Locations = w.locations(j.gp, token)
+	table.Name, table.Locations = tablePrefix(j.o.Job)+strings.ToLower(rand.Text()[:8]), urls
 	create, err := table.Create()
 	if err != nil {
 		return false, err
@@ -51,7 +51,7 @@ func (j *job) wave(ctx context.Context, conn *pgx.Conn, w *server, budget int64,
 // waveRun is a wave's transaction and what came of it.
 type waveRun struct {
 	j        *job
-	w        *server
+	w        suppliers
 	load     *external.Load
 	table    *external.Table
 	around   *around
@@ -70,8 +70,11 @@ func (v *waveRun) transaction(ctx context.Context, tx pgx.Tx) error {
 	if err := v.statements(ctx, tx); err != nil {
 		return err
 	}
-	var whole bool
-	if v.ranges, whole = v.w.feed.end(); !whole {
+	ranges, whole, err := v.w.end(ctx)
+	if err != nil {
+		return err
+	}
+	if v.ranges = ranges; !whole {
 		return fault.New(fault.Failed, "cw load resume JOB", "the statement ended before all rows were sent to it")
 	}
 	if err := v.refused(ctx, tx.Conn()); err != nil {
@@ -152,12 +155,29 @@ func objectOf(file string) string {
 // failed explains why a wave did not commit, and keeps the rows that the
 // database refused, so that they can be looked at.
 func (v *waveRun) failed(ctx context.Context, conn *pgx.Conn, err error) error {
-	if cause := v.w.failure(); cause != nil && ctx.Err() == nil {
+	if cause := v.w.failure(ctx); cause != nil && ctx.Err() == nil {
 		return cause // reading failed; the statement only noticed
 	}
+	err = v.explain(ctx, conn, err)
+	if v.j.spec.ErrorLimit == 0 || len(v.rejected) == 0 || conn.IsClosed() || ctx.Err() != nil {
+		return err
+	}
+	for i := range v.rejected {
+		v.rejected[i].Loaded = false
+	}
+	if kerr := v.j.ledger.Reject(ctx, conn, v.rejected); kerr != nil {
+		v.j.o.Log.Warn("the rejected rows could not be kept", "error", kerr)
+	}
+	return fault.Wrap(fault.Failed, "see the rows with: cw load errors "+v.j.o.Job, err)
+}
+
+// explain names the first bad row when there is one, which Greenplum's own
+// message cannot.
+func (v *waveRun) explain(ctx context.Context, conn *pgx.Conn, err error) error {
 	if !errors.Is(err, errRefused) {
 		err = explainWave(err, v.j.gp.addrs)
 	}
+	v.rejected = nil
 	if conn.IsClosed() || ctx.Err() != nil {
 		return err
 	}
@@ -169,11 +189,5 @@ func (v *waveRun) failed(ctx context.Context, conn *pgx.Conn, err error) error {
 	if v.j.spec.ErrorLimit == 0 {
 		return fault.New(fault.Failed, "correct the row, or tolerate some with ERROR_LIMIT in the control file", "%s", text)
 	}
-	for i := range v.rejected {
-		v.rejected[i].Loaded = false
-	}
-	if kerr := v.j.ledger.Reject(ctx, conn, v.rejected); kerr != nil {
-		v.j.o.Log.Warn("the rejected rows could not be kept", "error", kerr)
-	}
-	return fault.New(fault.Failed, "see the rows with: cw load errors "+v.j.o.Job, "more rows were rejected than ERROR_LIMIT %d allows in one segment: %w\nthe first: %s", v.j.spec.ErrorLimit, err, text)
+	return fault.New(fault.Failed, "", "more rows were rejected than ERROR_LIMIT %d allows in one segment: %w\nthe first: %s", v.j.spec.ErrorLimit, err, text)
 }
