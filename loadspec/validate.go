@@ -34,10 +34,10 @@ func (v *validator) fail(path, format string, args ...any) {
 	v.problems = append(v.problems, p)
 }
 
-func (v *validator) warn(path, format string, args ...any) {
+func (v *validator) warn(path, text string) {
 	path = v.place(path)
 	p := v.spec.at(path)
-	p.Message = shortPath(path) + ": " + fmt.Sprintf(format, args...)
+	p.Message = shortPath(path) + ": " + text
 	v.spec.Warnings = append(v.spec.Warnings, p)
 }
 

@@ -3,7 +3,12 @@ package external
 import (
 	"errors"
 	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +16,31 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"cw/loadspec"
+	"cw/playground/gptest"
+	"cw/playground/pgtest"
 )
+
+// TestGreenplum runs everything that needs a real Greenplum on one cluster,
+// each in a database of its own.
+func TestGreenplum(t *testing.T) {
+	t.Parallel()
+	g := gptest.Start(t, 2)
+	for name, test := range map[string]func(*testing.T, *pgx.Conn){
+		"Describe":               testDescribe,
+		"Merge":                  testMerge,
+		"ReuseLooksAtEverything": testReuseLooksAtEverything,
+		"StagingTableIsLookedAt": testStagingTableIsLookedAt,
+		"Rejected":               testRejected,
+	} {
+		t.Run(name, func(t *testing.T) {
+			admin := g.Connect(t, "postgres")
+			database := "t_" + strings.ToLower(name)
+			exec1(t, admin, "create database "+database+" template template0")
+			c := g.Connect(t, database)
+			test(t, c)
+		})
+	}
+}
 
 func exec1(t *testing.T, c *pgx.Conn, sql string) {
 	t.Helper()
@@ -29,9 +58,7 @@ func describe(t *testing.T, c *pgx.Conn, schema, table string) *Target {
 	return target
 }
 
-func TestDescribe(t *testing.T) {
-	t.Parallel()
-	c := connect(t)
+func testDescribe(t *testing.T, c *pgx.Conn) {
 	exec1(t, c, `create schema "S x"; create table "S x"."T""1"("B" numeric(10,2), a serial, c text, d timestamp) distributed by (c, "B");
 		create table r(a int) distributed randomly; create table rep(a int) distributed replicated;
 		create table p(a int, d date) distributed by (a) partition by range(d) (start ('2020-01-01') end ('2020-03-01') every (interval '1 month'))`)
@@ -83,9 +110,7 @@ func rows(t *testing.T, c *pgx.Conn, query string) string {
 	return strings.Join(lines, " ")
 }
 
-func TestMerge(t *testing.T) {
-	t.Parallel()
-	c := connect(t)
+func testMerge(t *testing.T, c *pgx.Conn) {
 	exec1(t, c, `create table "Orders"("K" text, id int, "Val" text, n serial, primary key ("K", id)) distributed by ("K", id);
 		insert into "Orders" values ('a', 1, 'old', 1), ('', 2, 'empty key', 2), ('b', 3, 'kept', 3)`)
 	target := describe(t, c, "", "Orders")
@@ -138,9 +163,7 @@ func formats() map[string]Format {
 	}
 }
 
-func TestReuseLooksAtEverything(t *testing.T) {
-	t.Parallel()
-	c := connect(t)
+func testReuseLooksAtEverything(t *testing.T, c *pgx.Conn) {
 	e, err := Probe(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -206,9 +229,7 @@ func TestReuseLooksAtEverything(t *testing.T) {
 	}
 }
 
-func TestStagingTableIsLookedAt(t *testing.T) {
-	t.Parallel()
-	c := connect(t)
+func testStagingTableIsLookedAt(t *testing.T, c *pgx.Conn) {
 	e, err := Probe(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -250,9 +271,7 @@ func TestReusableStaging(t *testing.T) {
 	}
 }
 
-func TestRejected(t *testing.T) {
-	t.Parallel()
-	c := connect(t)
+func testRejected(t *testing.T, c *pgx.Conn) {
 	exec1(t, c, "create table t(a int, b text) distributed by (a)")
 	at := serve(t, "in.csv", "1,x\nbad,\"it's\"\n3,z\n4,y,more\n")
 	tab := &Table{
@@ -297,4 +316,36 @@ func TestRejected(t *testing.T) {
 	if rows(t, c, "select count(*)::text from t") != "4" {
 		t.Error("good rows are missing")
 	}
+}
+
+// serve runs the engine's own gpfdist on a folder with one file and gives the
+// file's location.
+func serve(t *testing.T, name, content string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	port := pgtest.FreePort(t)
+	home := os.Getenv("CW_TEST_GPHOME")
+	cmd := exec.Command(filepath.Join(home, "bin", "gpfdist"), "-d", dir, "-p", strconv.Itoa(port))
+	cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+filepath.Join(home, "lib"))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	for range 200 {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = c.Close()
+			return "gpfdist://" + address + "/" + name
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatal("gpfdist does not answer on " + address)
+	return ""
 }

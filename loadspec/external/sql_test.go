@@ -14,8 +14,11 @@ func testTarget() *Target {
 	return &Target{
 		Engine: Engine{Major: 6, Catalog: 90426, Encoding: "UTF8"}, Schema: "public", Table: "Orders", Policy: Hash, Key: []string{"id"},
 		Columns: []Column{
-			{Name: "id", Type: "integer", Key: true}, {Name: "seq", Type: "bigint", Sequence: true},
-			{Name: "Price", Type: "numeric(10,2)"}, {Name: "gen", Type: "integer", Generated: true}, {Name: "note", Type: "text"},
+			{Name: "id", Type: "integer", Key: true},
+			{Name: "seq", Type: "bigint", Sequence: true},
+			{Name: "Price", Type: "numeric(10,2)"},
+			{Name: "gen", Type: "integer", Generated: true},
+			{Name: "note", Type: "text"},
 		},
 	}
 }
@@ -90,8 +93,10 @@ func TestMapping(t *testing.T) {
 		{"the target's", nil, nil, col("id", "integer", "Price", "numeric(10,2)", "note", "text"), []string{`id="id"`, `Price="Price"`, `note="note"`}},
 		{"order and types of the file", col("note", "", "seq", "bigserial", "id", "int"), nil, col("note", "text", "seq", "bigint", "id", "int"), []string{`id="id"`, `seq="seq"`, `note="note"`}},
 		{
-			"expressions", col("A", "text", "b", "int"), []loadspec.Mapping{{Target: "Price", Expr: "A"}, {Target: "id", Expr: " B "}, {Target: "note", Expr: "b || 'x'"}},
-			col("A", "text", "b", "int"), []string{`id=b`, `Price="A"`, `note=b || 'x'`},
+			"expressions", col("A", "text", "b", "int"),
+			[]loadspec.Mapping{{Target: "Price", Expr: "A"}, {Target: "id", Expr: " B "}, {Target: "note", Expr: "b || 'x'"}},
+			col("A", "text", "b", "int"),
+			[]string{`id=b`, `Price="A"`, `note=b || 'x'`},
 		},
 		{"quoted", col("A", "text"), []loadspec.Mapping{{Target: "note", Expr: `"A"`}}, col("A", "text"), []string{`note="A"`}},
 	} {

@@ -40,7 +40,7 @@ func (n *noticed) take(_ *pgconn.PgConn, notice *pgconn.Notice) {
 
 // connect opens the connection, asking for a password and trying again as the
 // options say.
-func (s *settings) connect(ctx context.Context, log *logger, ask func() (string, error)) (*database, error) {
+func (s *settings) connect(ctx context.Context, lg *logger, ask func() (string, error)) (*database, error) {
 	if s.Ask && !s.passwordGiven {
 		if err := s.askPassword(ask); err != nil {
 			return nil, err
@@ -48,10 +48,10 @@ func (s *settings) connect(ctx context.Context, log *logger, ask func() (string,
 	}
 	const logins = 10
 	for login, retry := 0, 0; ; {
-		log.logf(LevelDebug, "connection string: user=%s host=%s port=%d database=%s", s.User, s.Host, s.Port, s.Database)
-		db, err := s.dial(ctx, log)
+		lg.logf(LevelDebug, "connection string: user=%s host=%s port=%d database=%s", s.User, s.Host, s.Port, s.Database)
+		db, err := s.dial(ctx, lg)
 		if err == nil {
-			log.logf(LevelDebug, "Successfully connected to database")
+			lg.logf(LevelDebug, "Successfully connected to database")
 			return db, nil
 		}
 		text := err.Error()
@@ -69,11 +69,11 @@ func (s *settings) connect(ctx context.Context, log *logger, ask func() (string,
 			retry++
 			switch {
 			case s.Retries < 0:
-				log.logf(LevelInfo, "retry to connect to database.")
+				lg.logf(LevelInfo, "retry to connect to database.")
 			case retry > s.Retries:
 				return nil, fmt.Errorf("could not connect to database after retry %d times, error message:\n %s", retry-1, text)
 			default:
-				log.logf(LevelInfo, "retry to connect to database, %d of %d times", retry, s.Retries)
+				lg.logf(LevelInfo, "retry to connect to database, %d of %d times", retry, s.Retries)
 			}
 		default:
 			return nil, fmt.Errorf("could not connect to database: %s. Is the Greenplum Database running on port %d?", text, s.Port)
@@ -105,7 +105,7 @@ type connectFailure struct {
 func (e *connectFailure) Error() string { return e.text }
 func (e *connectFailure) Unwrap() error { return e.err }
 
-func (s *settings) dial(ctx context.Context, log *logger) (*database, error) {
+func (s *settings) dial(ctx context.Context, lg *logger) (*database, error) {
 	if s.Port < 1 || s.Port > 65535 {
 		return nil, &connectFailure{text: fmt.Sprintf("invalid port number: \"%d\"\n", s.Port)}
 	}
@@ -118,7 +118,7 @@ func (s *settings) dial(ctx context.Context, log *logger) (*database, error) {
 	if err != nil {
 		return nil, &connectFailure{err.Error() + "\n", err}
 	}
-	notices := &noticed{log: log}
+	notices := &noticed{log: lg}
 	cfg.OnNotice = notices.take
 	cfg.RuntimeParams["application_name"] = "gpload"
 	cfg.RuntimeParams["client_encoding"] = "UTF8"

@@ -9,7 +9,7 @@ import (
 	"cw/loadspec"
 )
 
-var errInvalidOption = controlErrorf("Invalid option, gpload quit immediately") //nolint:gochecknoglobals // constant error
+var errInvalidOption = controlErrorf("Invalid option, gpload quit immediately")
 
 // readFormat reads how the rows are written. The texts are checked for being
 // one character, as gpload does; what character that may be the database says.

@@ -84,7 +84,7 @@ func checkKeys(n *yaml.Node, parent string, depth int) error {
 func checkKey(name, parent string) (key, error) {
 	k, ok := keys[name]
 	if !ok {
-		return key{}, fmt.Errorf("unrecognized key: \"%s\"", name)
+		return key{}, fmt.Errorf("unrecognized key: \"%s\"", name) //nolint:misspell // gpload's word
 	}
 	for _, p := range k.parents {
 		if p == parent {

@@ -62,12 +62,12 @@ func (l *logger) logf(level Level, format string, args ...any) {
 	}
 }
 
-// onlyFile writes to the log file what gpload's standard output does not
-// have.
-func (l *logger) onlyFile(level Level, text string) {
+// onlyFile writes a warning to the log file that gpload's standard output
+// does not have.
+func (l *logger) onlyFile(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file != nil {
-		_, _ = fmt.Fprintf(l.file, "%s|%s|%s\n", l.now().Format(stamp), level, text)
+		_, _ = fmt.Fprintf(l.file, "%s|%s|%s\n", l.now().Format(stamp), LevelWarn, text)
 	}
 }

@@ -91,7 +91,7 @@ func parseOptions(args []string) (Options, error) {
 			if len(args) > 1 {
 				plural = "s"
 			}
-			return o, &usageError{text: fmt.Sprintf("unrecognized argument%s: %s", plural, strings.Join(args, " ")), help: true}
+			return o, &usageError{text: fmt.Sprintf("unrecognized argument%s: %s", plural, strings.Join(args, " ")), help: true} //nolint:misspell // gpload's word
 		}
 		if err != nil {
 			return o, err

@@ -57,7 +57,7 @@ func (r *course) keepAfterFailure(ctx context.Context, since time.Time) {
 		return
 	}
 	if err := r.keepRejected(ctx, since); err != nil {
-		r.log.onlyFile(LevelWarn, "the rejected rows could not be read: "+err.Error())
+		r.log.onlyFile("the rejected rows could not be read: " + err.Error())
 	}
 }
 
@@ -76,7 +76,7 @@ func (r *course) keepRejected(ctx context.Context, since time.Time) error {
 	}
 	f, path, err := r.rejects()
 	if err != nil {
-		r.log.onlyFile(LevelWarn, "the rejected rows could not be kept: "+err.Error())
+		r.log.onlyFile("the rejected rows could not be kept: " + err.Error())
 		return nil
 	}
 	w := csv.NewWriter(f)
@@ -97,7 +97,14 @@ func (r *course) keepRejected(ctx context.Context, since time.Time) error {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	first := rows[0]
-	r.log.onlyFile(LevelWarn, fmt.Sprintf("the first rejected row: %s line %d: %s", first.File, first.Line, first.Message))
-	r.log.onlyFile(LevelWarn, fmt.Sprintf("the rejected rows are kept in %s", path))
+	r.log.onlyFile(fmt.Sprintf("the first rejected row: %s line %d: %s", first.File, first.Line, first.Message))
+	r.log.onlyFile(fmt.Sprintf("the rejected rows are kept in %s", path))
 	return nil
+}
+
+func plural(n int64) string {
+	if n == 1 {
+		return "1 bad row"
+	}
+	return strconv.FormatInt(n, 10) + " bad rows"
 }

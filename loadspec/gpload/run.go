@@ -52,35 +52,35 @@ func Run(ctx context.Context, e Env, args []string) int {
 		_, _ = io.WriteString(e.Out, help)
 		return exitFailed
 	}
-	log := &logger{out: e.Out, show: o.Level, now: e.Now}
+	lg := &logger{out: e.Out, show: o.Level, now: e.Now}
 	file, err := openLog(o, e)
 	if err != nil {
-		log.logf(LevelError, "%v", err)
+		lg.logf(LevelError, "%v", err)
 		return exitFailed
 	}
 	defer func() { _ = file.Close() }()
-	log.file = file
-	c, err := begin(o, log)
+	lg.file = file
+	c, err := begin(o, lg)
 	if err != nil {
-		log.logf(LevelError, "%v", err)
+		lg.logf(LevelError, "%v", err)
 		return exitFailed
 	}
-	return e.load(ctx, o, c, log, file.Name())
+	return e.load(ctx, o, c, lg, file.Name())
 }
 
 // begin reads the control file; what goes wrong here ends without a summary.
-func begin(o Options, log *logger) (*config, error) {
+func begin(o Options, lg *logger) (*config, error) {
 	if o.conflict {
 		return nil, errors.New("-q conflicts with -v and -V")
 	}
 	if o.Dry {
-		log.logf(LevelInfo, "gpload has the -D option, so it does not actually load any data")
+		lg.logf(LevelInfo, "gpload has the -D option, so it does not actually load any data")
 	}
 	c, err := readConfig(o.File)
 	if err != nil {
 		return nil, err
 	}
-	log.logf(LevelInfo, "gpload session started %s", log.now().Format(stamp))
+	lg.logf(LevelInfo, "gpload session started %s", lg.now().Format(stamp))
 	return c, nil
 }
 
@@ -109,13 +109,13 @@ func openLog(o Options, e Env) (*os.File, error) {
 // errSignal ends a run whose line is written already.
 var errSignal = errors.New("received a signal")
 
-func (e Env) load(ctx context.Context, o Options, c *config, log *logger, logFile string) int {
+func (e Env) load(ctx context.Context, o Options, c *config, lg *logger, logFile string) int {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := e.watch(ctx, cancel, log)
+	stop := e.watch(ctx, cancel, lg)
 	defer stop()
 	r := &course{
-		log: log, start: e.Start, hostname: hostname, ask: e.ask, suffix: unique(), began: time.Now(),
+		log: lg, start: e.Start, hostname: hostname, ask: e.ask, suffix: unique(), began: time.Now(),
 	}
 	r.rejects = func() (io.WriteCloser, string, error) {
 		path := filepath.Join(filepath.Dir(logFile), "gpload_rejected_"+r.suffix+".csv")
@@ -123,29 +123,29 @@ func (e Env) load(ctx context.Context, o Options, c *config, log *logger, logFil
 		return f, path, err
 	}
 	var err error
-	if r.settings, err = newSettings(o, c, e.Getenv, log); err == nil {
+	if r.settings, err = newSettings(o, c, e.Getenv, lg); err == nil {
 		err = r.run(ctx)
 	}
 	if err != nil && ctx.Err() == nil {
-		log.logf(LevelError, "%v", err)
+		lg.logf(LevelError, "%v", err)
 	}
 	ended, endCancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpPatience)
 	defer endCancel()
 	if r.settings != nil {
 		r.close(ended)
 	}
-	log.logf(LevelInfo, "rows Inserted          = %d", r.inserted)
-	log.logf(LevelInfo, "rows Updated           = %d", r.updated)
-	log.logf(LevelInfo, "data formatting errors = %d", r.rejected)
+	lg.logf(LevelInfo, "rows Inserted          = %d", r.inserted)
+	lg.logf(LevelInfo, "rows Updated           = %d", r.updated)
+	lg.logf(LevelInfo, "data formatting errors = %d", r.rejected)
 	switch {
 	case err != nil:
-		log.logf(LevelInfo, "gpload failed")
+		lg.logf(LevelInfo, "gpload failed")
 		return exitFailed
 	case r.warned:
-		log.logf(LevelInfo, "gpload succeeded with warnings")
+		lg.logf(LevelInfo, "gpload succeeded with warnings")
 		return exitRejected
 	}
-	log.logf(LevelInfo, "gpload succeeded")
+	lg.logf(LevelInfo, "gpload succeeded")
 	return exitDone
 }
 
@@ -154,7 +154,7 @@ const cleanUpPatience = 60 * time.Second
 
 // watch ends the load at the first signal; further ones are ignored, as the
 // load is ending already.
-func (e Env) watch(ctx context.Context, cancel context.CancelCauseFunc, log *logger) (stop func()) {
+func (e Env) watch(ctx context.Context, cancel context.CancelCauseFunc, lg *logger) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -164,7 +164,7 @@ func (e Env) watch(ctx context.Context, cancel context.CancelCauseFunc, log *log
 			if n, ok := s.(syscall.Signal); ok {
 				number = int(n)
 			}
-			log.logf(LevelInfo, "received signal %d", number)
+			lg.logf(LevelInfo, "received signal %d", number)
 			cancel(errSignal)
 		case <-ctx.Done():
 		}

@@ -32,7 +32,7 @@ func Serve(ctx context.Context, s Source) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	port := l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert,errcheck // a TCP listener
+	port := l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener
 	proto := "HTTP"
 	if s.TLS != "" {
 		c, err := fdist.TLS(s.TLS, true)

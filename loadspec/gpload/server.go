@@ -81,7 +81,7 @@ func (r *course) startServer(ctx context.Context, name string, taken map[int]boo
 	r.log.logf(LevelLog, "trying to run %s", command)
 	src.Log = func(text string, warning bool) {
 		if warning {
-			r.log.onlyFile(LevelWarn, "gpfdist: "+text)
+			r.log.onlyFile("gpfdist: " + text)
 		}
 		r.log.logf(LevelDebug, "gpfdist: %s", text)
 	}

@@ -21,11 +21,11 @@ type settings struct {
 }
 
 // errNoUser is gpload's word for a user it cannot find out.
-var errNoUser = errors.New("You need to specify your username with the -U option or in your configuration or in your environment as PGUSER") //nolint:staticcheck,revive // gpload's sentence
+var errNoUser = errors.New("You need to specify your username with the -U option or in your configuration or in your environment as PGUSER") //nolint:staticcheck // gpload's sentence
 
 // newSettings settles where to connect: option, else control file, else
 // environment, else localhost, 5432 and the user's name.
-func newSettings(o Options, c *config, getenv func(string) string, log *logger) (*settings, error) {
+func newSettings(o Options, c *config, getenv func(string) string, lg *logger) (*settings, error) {
 	s := &settings{Options: o, config: c}
 	if _, err := c.mustList("gpload:output"); err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func newSettings(o Options, c *config, getenv func(string) string, log *logger) 
 	if s.schema, s.name, err = loadspec.SplitName(s.table); err != nil {
 		return nil, controlErrorf("gpload:output:table: %v", err)
 	}
-	if err := s.connection(getenv, log); err != nil {
+	if err := s.connection(getenv, lg); err != nil {
 		return nil, err
 	}
 	switch table, _, err := c.text("gpload:input:error_table"); {
@@ -49,12 +49,12 @@ func newSettings(o Options, c *config, getenv func(string) string, log *logger) 
 		return nil, err
 	case table != "":
 		s.errorTable = true
-		log.logf(LevelWarn, "ERROR_TABLE is not supported. We will set LOG_ERRORS and REUSE_TABLES to True for compatibility.")
+		lg.logf(LevelWarn, "ERROR_TABLE is not supported. We will set LOG_ERRORS and REUSE_TABLES to True for compatibility.")
 	}
 	return s, nil
 }
 
-func (s *settings) connection(getenv func(string) string, log *logger) error {
+func (s *settings) connection(getenv func(string) string, lg *logger) error {
 	c := s.config
 	text := func(value *string, key string, env ...string) error {
 		if *value == "" {
@@ -75,7 +75,7 @@ func (s *settings) connection(getenv func(string) string, log *logger) error {
 		return err
 	}
 	if s.Host == "" {
-		log.logf(LevelInfo, "no host supplied, defaulting to localhost")
+		lg.logf(LevelInfo, "no host supplied, defaulting to localhost")
 		s.Host = "localhost"
 	}
 	if s.Port == 0 {

@@ -136,7 +136,7 @@ func (r *course) reusable(ctx context.Context) (bool, error) {
 	engine := r.target.Engine
 	if r.plan.staging != "" {
 		if strings.Contains(r.plan.staging, ".") {
-			return false, errors.New("Character '.' is not allowed in staging_table parameter. Please use EXTERNAL->SCHEMA to set the schema of external table") //nolint:staticcheck,revive // gpload's sentence
+			return false, errors.New("Character '.' is not allowed in staging_table parameter. Please use EXTERNAL->SCHEMA to set the schema of external table") //nolint:staticcheck // gpload's sentence
 		}
 		r.table.Name = loadspec.FoldName(r.plan.staging)
 		if r.hopeless() {

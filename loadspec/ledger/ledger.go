@@ -91,7 +91,8 @@ func ensure(ctx context.Context, c *pgx.Conn, table, create string) error {
 	var there bool
 	look := func(q interface {
 		QueryRow(context.Context, string, ...any) pgx.Row
-	}) error {
+	},
+	) error {
 		return q.QueryRow(ctx, "select to_regclass('"+table+"') is not null").Scan(&there)
 	}
 	if err := look(c); err != nil {
