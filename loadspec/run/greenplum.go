@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -142,22 +143,37 @@ func (j *job) dropOrphans(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
+// strikes is how often in a row segments may lose this server before the load
+// gives up.
+const strikes = 3
+
 // runGreenplum loads what is left, over as many sessions as it takes. After a
 // lost one the ledger says what was committed.
 func (j *job) runGreenplum(ctx context.Context, conn *pgx.Conn, journal *ledger.Journal) error {
 	retry := j.newRetry()
+	lost := 0
 	for {
-		before := j.state.progress().Bytes
+		before := j.state.committedBytes()
 		err := j.course(ctx, conn, journal)
 		closeConn(ctx, conn)
 		if err == nil {
 			return nil
 		}
+		served := j.state.progress().Bytes > before
 		j.state.rollback()
-		if j.state.progress().Bytes > before {
-			retry.reset() // something was committed since
+		if j.state.committedBytes() > before {
+			retry.reset()
+			lost = 0
 		}
-		if !retry.again(ctx, err) {
+		var segments *segmentsError
+		if errors.As(err, &segments) {
+			// Where nothing has ever arrived, nothing will: the address, a
+			// firewall or the certificate is wrong.
+			if lost++; !served || lost > strikes || ctx.Err() != nil {
+				return err
+			}
+			j.o.Log.Warn("segments lost this server; trying again", "error", err)
+		} else if !retry.again(ctx, err) {
 			return err
 		}
 		if conn, journal, err = j.setUp(ctx); err != nil {
@@ -165,6 +181,23 @@ func (j *job) runGreenplum(ctx context.Context, conn *pgx.Conn, journal *ledger.
 		}
 		j.state.waiting(nil)
 	}
+}
+
+// segmentsError is what segments say when they cannot read from this machine.
+// It is no lost database connection, whose SQLSTATE it has.
+type segmentsError struct {
+	text  string
+	addrs []string
+}
+
+func (e *segmentsError) Error() string { return e.text }
+
+// FaultKind says that somebody is not reached.
+func (e *segmentsError) FaultKind() fault.Kind { return fault.Unreachable }
+
+// FaultHint says what to open.
+func (e *segmentsError) FaultHint() string {
+	return fmt.Sprintf("segments read from this machine at %s: open its port for them, or name an address they reach under LOCAL_HOSTNAME (and PORT_RANGE)", strings.Join(e.addrs, ", "))
 }
 
 // course is everything the job does in one session.
@@ -259,7 +292,11 @@ type around struct{ first, last func(pgx.Tx) error }
 func explainWave(err error, addrs []string) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "08006" {
-		return fault.New(fault.Unreachable, fmt.Sprintf("segments read from this machine at %v: open its port for them, or name an address they reach under LOCAL_HOSTNAME (and PORT_RANGE)", addrs), "%w", err)
+		text := pg.Message
+		if pg.Detail != "" {
+			text += ": " + pg.Detail
+		}
+		return &segmentsError{text: text, addrs: addrs}
 	}
 	if errors.As(err, &pg) && pg.Code == "42501" {
 		return fault.New(fault.Auth, "as a superuser: alter role … createexttable (type='readable', protocol='gpfdist')", "%w", err)

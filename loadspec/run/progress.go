@@ -131,6 +131,13 @@ func (t *tracker) settle(ranges []ledger.Range, rows, rejected int64) {
 	}
 }
 
+// committedBytes is the progress without what is pending.
+func (t *tracker) committedBytes() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.p.Bytes
+}
+
 // rollback forgets what was pending.
 func (t *tracker) rollback() {
 	t.update(func(*Progress) { t.pending = Progress{} })
