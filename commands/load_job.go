@@ -24,6 +24,10 @@ const (
 	kindUnload = "unload"
 )
 
+// loadMachines stands where a cluster's name does in the folder of known
+// hosts; no cluster can be called so.
+const loadMachines = "_load"
+
 // jobSpec is the control file of a job; both nil when it is to be taken from
 // the store.
 type jobSpec struct {
@@ -75,6 +79,11 @@ func (a *App) runLoad(ctx context.Context, st *state.Store, j state.Job, spec *l
 	var err error
 	if o.Spec = spec; spec == nil {
 		if o.Spec, err = storedSpec(j); err != nil {
+			return nil, err
+		}
+	}
+	if len(o.Spec.Hosts) > 0 {
+		if o.Hosts, err = a.pool(loadMachines); err != nil {
 			return nil, err
 		}
 	}
