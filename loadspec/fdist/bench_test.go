@@ -35,6 +35,9 @@ func TestBench(t *testing.T) {
 	program := gpfdistProgram(t)
 	dir := t.TempDir()
 	benchData(t, dir, envInt("CW_BENCH_MB", 400))
+	if err := os.Mkdir(dir+"/out", 0o755); err != nil {
+		t.Fatal(err)
+	}
 	rounds := envInt("CW_BENCH_ROUNDS", 5)
 	c := &benchServer{name: "gpfdist", start: func(t *testing.T, port int) *exec.Cmd {
 		return exec.Command(program, "-p", strconv.Itoa(port), "-d", dir)
@@ -54,10 +57,18 @@ func TestBench(t *testing.T) {
 			{name: "text", path: "x.txt", clients: 4, box: 2, core: 1.4},
 			{name: "gz", path: "x.csv.gz", csv: true, clients: 1, box: 1.1},
 			{name: "gz", path: "x.csv.gz", csv: true, clients: 4, box: 1.1},
+			{name: "write", path: "out/%s.%d", clients: 1, box: 1.5, drain: feedRows},
+			{name: "write", path: "out/%s.%d", clients: 4, box: 1.5, drain: feedRows},
 			{name: "4 gz", path: "part*.gz", csv: true, clients: 4},
 		} {
 			if only := os.Getenv("CW_BENCH_ONLY"); only == "" || strings.Contains(client.name+" "+k.name, only) {
-				k.name, k.drain = client.name+" "+k.name, client.drain
+				k.name = client.name + " " + k.name
+				if k.drain == nil {
+					k.drain = client.drain
+				} else if client.name != "own" {
+					continue
+				}
+				k.dir = dir
 				k.run(t, c, own, rounds)
 			}
 		}
@@ -89,7 +100,7 @@ func TestServerProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := New(Options{Inputs: &FileInputs{Dir: dir}}).Serve(ctx, l); err != nil {
+	if err := New(Options{Inputs: &FileInputs{Dir: dir}, Outputs: &FileOutputs{Dir: dir}}).Serve(ctx, l); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -226,6 +237,7 @@ type benchCase struct {
 	box     float64 // goal: ratio of the rates
 	core    float64 // goal: ratio of the rates per server core
 	drain   func(context.Context, *Scan) (int64, error)
+	dir     string
 }
 
 type sample struct{ rate, perCore float64 }
@@ -235,6 +247,8 @@ func (k benchCase) run(t *testing.T, c, own *benchServer, rounds int) {
 	var bytes [2]int64
 	for round := range rounds + 1 {
 		for i, b := range []*benchServer{c, own} {
+			_ = os.RemoveAll(k.dir + "/out")
+			_ = os.Mkdir(k.dir+"/out", 0o755)
 			before, start := b.cpu(t), time.Now()
 			n := k.scan(t, b, fmt.Sprintf("%d-%d", time.Now().UnixNano(), round))
 			took, cpu := time.Since(start).Seconds(), b.cpu(t)-before
@@ -275,7 +289,7 @@ func (k benchCase) scan(t *testing.T, b *benchServer, xid string) int64 {
 	total := int64(0)
 	for i := range k.clients {
 		wg.Go(func() {
-			s := Scan{URL: "gpfdist://" + b.addr + "/" + k.path, XID: xid, CID: "1", SN: "1", Proto: 1, Segment: i, Segments: k.clients, CSV: k.csv, Escape: '\\'}
+			s := Scan{URL: "gpfdist://" + b.addr + "/" + strings.NewReplacer("%s", b.name, "%d", xid).Replace(k.path), XID: xid, CID: "1", SN: "1", Proto: 1, Segment: i, Segments: k.clients, CSV: k.csv, Escape: '\\'}
 			if k.csv {
 				s.Quote, s.Escape = '"', '"'
 			}
@@ -311,14 +325,34 @@ func curl(ctx context.Context, s *Scan) (int64, error) {
 	return strconv.ParseInt(string(out), 10, 64)
 }
 
-// drain reads what a segment gets as cheaply as can be, and looks only for
-// the frame that ends it.
-func drain(ctx context.Context, s *Scan) (int64, error) {
-	a, done, err := new(Client).exchange(ctx, s, "GET", nil, nil)
+// feedRows writes what a segment writes: bodies of 64 KB, all segments to one
+// file.
+func feedRows(ctx context.Context, s *Scan) (int64, error) {
+	s.Proto, s.SN = 0, "0"
+	w, err := new(Client).Post(ctx, s)
 	if err != nil {
 		return 0, err
 	}
-	defer done()
+	defer w.Close()
+	body := bytes.Repeat([]byte("1,155190,7706,1,17,21168.23,0.04,0.02,N,O,1996-03-13,1996-02-12,1996-03-22,DELIVER IN PERSON,TRUCK,egular courts above\n"), 64_000/117)
+	total := int64(0)
+	for total < int64(envInt("CW_BENCH_MB", 400))<<18 {
+		if err := w.Send(ctx, body); err != nil {
+			return total, err
+		}
+		total += int64(len(body))
+	}
+	return total, w.Done(ctx)
+}
+
+// drain reads what a segment gets as cheaply as can be, and looks only for
+// the frame that ends it.
+func drain(ctx context.Context, s *Scan) (int64, error) {
+	a, err := new(Client).exchange(ctx, s, "GET", nil, nil, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer a.close()
 	if err := a.refused(s.URL); err != nil {
 		return 0, err
 	}

@@ -74,41 +74,52 @@ type answer struct {
 	header map[string]string // names as sent
 	code   int
 	reason string
+	rest   func() bool // ends the connection's ties to the context
 }
 
-func (a *answer) close() { _ = a.conn.Close() }
+func (a *answer) close() {
+	a.rest()
+	_ = a.conn.Close()
+}
+
+// keeps tells whether the connection takes another request.
+func (a *answer) keeps() bool {
+	return strings.EqualFold(a.header["Connection"], "keep-alive") && a.header["Content-length"] == "0"
+}
 
 const clientBuffer = 64 << 10
 
-// exchange sends a request and reads the answer's header. Its connection ends
-// with the context.
-func (c *Client) exchange(ctx context.Context, s *Scan, method string, extra []string, body []byte) (*answer, func(), error) {
+// exchange sends a request, over the connection of an answer before or a new
+// one, and reads the answer's header. The connection ends with the context.
+func (c *Client) exchange(ctx context.Context, s *Scan, method string, extra []string, body []byte, over *answer) (*answer, error) {
 	u, err := url.Parse(s.URL)
 	if err != nil || u.Host == "" || u.Scheme != "gpfdist" && u.Scheme != "gpfdists" {
-		return nil, nil, fault.New(fault.Usage, "write it like gpfdist://etl1:8080/folder/*.csv", "%q is no gpfdist URL", s.URL)
+		return nil, fault.New(fault.Usage, "write it like gpfdist://etl1:8080/folder/*.csv", "%q is no gpfdist URL", s.URL)
 	}
 	host := u.Host
 	if u.Port() == "" {
 		host = net.JoinHostPort(u.Hostname(), "8080")
 	}
-	conn, err := c.dial(ctx, u.Scheme, u.Hostname(), host)
-	if err != nil {
-		return nil, nil, fault.New(fault.Unreachable, "look whether it runs: curl -s http://"+host+"/gpfdist/status", "connection with gpfdist failed for %q: %w", s.URL, err)
+	a := over
+	if a == nil {
+		conn, err := c.dial(ctx, u.Scheme, u.Hostname(), host)
+		if err != nil {
+			return nil, fault.New(fault.Unreachable, "look whether it runs: curl -s http://"+host+"/gpfdist/status", "connection with gpfdist failed for %q: %w", s.URL, err)
+		}
+		a = &answer{conn: conn, r: bufio.NewReaderSize(conn, clientBuffer)}
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	done := func() { stop(); _ = conn.Close() }
+	a.rest = context.AfterFunc(ctx, func() { _ = a.conn.SetDeadline(time.Unix(1, 0)) })
 	head := s.request(method, u, host, extra)
 	if method == "POST" {
 		head += "Content-Type: text/xml\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n"
 	}
 	bufs := net.Buffers{[]byte(head + "\r\n"), body}
-	_, werr := bufs.WriteTo(conn)
-	a := &answer{conn: conn, r: bufio.NewReaderSize(conn, clientBuffer)}
+	_, werr := bufs.WriteTo(a.conn)
 	if err := a.readHeader(); err != nil {
-		done()
-		return nil, nil, fmt.Errorf("%s: %w", s.URL, errors.Join(ErrCut, err, werr, context.Cause(ctx)))
+		a.close()
+		return nil, fmt.Errorf("%s: %w", s.URL, errors.Join(ErrCut, err, werr, context.Cause(ctx)))
 	}
-	return a, done, nil
+	return a, nil
 }
 
 func (c *Client) dial(ctx context.Context, scheme, name, address string) (net.Conn, error) {

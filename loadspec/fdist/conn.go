@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -30,7 +29,6 @@ type conn struct {
 	target  string // method and target, for log lines
 	version string // HTTP/1.x of the request
 	ended   bool   // the answer is whole: closing needs no haste
-	mu      sync.Mutex
 }
 
 func (s *Server) serveConn(ctx context.Context, nc net.Conn) {

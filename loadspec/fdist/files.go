@@ -36,7 +36,7 @@ type Mount struct {
 	List func(ctx context.Context, rest string) ([]Input, error)
 }
 
-var errNoMatch = &StatusError{Code: 404, Reason: "No matching file(s) found"} //nolint:gochecknoglobals // constant
+var errNoMatch = &StatusError{Code: 404, Reason: "No matching file(s) found"}
 
 // Open finds the files of a request's path and makes sure that all of them
 // can be read.

@@ -50,7 +50,6 @@ func zst(t testing.TB, frames ...[]byte) []byte {
 	return b
 }
 
-
 // next is all blocks of a request, together and one by one.
 func openBlocks(t testing.TB, in Inputs, r *Request) (Blocks, error) {
 	t.Helper()
@@ -204,9 +203,6 @@ func checkBlocks(t *testing.T, dir string, round int, rng *rand.Rand) {
 	d := newDialect(r)
 	var want []byte
 	var paths []string
-	type row struct {
-		offset, line int64
-	}
 	starts := map[string]map[int64]int64{}
 	for i := range 1 + rng.IntN(4) {
 		var data []byte

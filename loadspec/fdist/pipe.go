@@ -66,7 +66,7 @@ func (p *pipe) await() error {
 	err = raw.Read(func(fd uintptr) bool {
 		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		n, err := unix.Poll(poll, 0)
-		if err != nil && err != unix.EINTR { //nolint:errorlint // a bare errno
+		if err != nil && err != unix.EINTR {
 			failed = err
 		}
 		return failed != nil || n > 0

@@ -22,22 +22,21 @@ type Rows struct {
 
 	url    string
 	a      *answer
-	done   func()
 	frames *frameReader
 	err    error
 }
 
 // Get begins a read as one segment.
 func (c *Client) Get(ctx context.Context, s *Scan) (*Rows, error) {
-	a, done, err := c.exchange(ctx, s, "GET", nil, nil)
+	a, err := c.exchange(ctx, s, "GET", nil, nil, nil)
 	if err != nil {
 		return nil, err
 	}
 	if err := a.refused(s.URL); err != nil {
-		done()
+		a.close()
 		return nil, err
 	}
-	rows := &Rows{url: s.URL, a: a, done: done}
+	rows := &Rows{url: s.URL, a: a}
 	if a.header["X-GP-PROTO"] == "1" { // byte by byte, as segments look for it
 		rows.frames = &frameReader{r: a.r, zstd: a.header["X-GP-ZSTD"] == "1"}
 	}
@@ -68,7 +67,7 @@ func (r *Rows) Read(p []byte) (int, error) {
 }
 
 // Close ends the read, where the rows end or before.
-func (r *Rows) Close() { r.done() }
+func (r *Rows) Close() { r.a.close() }
 
 // frameReader takes protocol 1 apart, as strictly as segments do.
 type frameReader struct {

@@ -20,6 +20,7 @@ type RowsWriter struct {
 	seq  int64
 	enc  *zstd.Encoder
 	zstd bool
+	kept *answer // whose connection carries the next request
 }
 
 // Post begins a write as one segment: an empty request, numbered 1.
@@ -48,6 +49,7 @@ func (w *RowsWriter) Send(ctx context.Context, rows []byte) error {
 // Done says that this segment has nothing more.
 func (w *RowsWriter) Done(ctx context.Context) error {
 	_, err := w.send(ctx, true, nil)
+	w.Close()
 	return err
 }
 
@@ -69,24 +71,49 @@ func (w *RowsWriter) send(ctx context.Context, done bool, body []byte) (*answer,
 		wait = 100 * time.Millisecond
 	}
 	for try := 1; ; try++ {
-		a, end, err := w.c.exchange(ctx, w.s, "POST", extra, body)
-		if err == nil {
-			end()
-			err = a.refused(w.s.URL)
-			var refused *RefusedError
-			if !errors.As(err, &refused) || refused.Code != 408 {
-				return a, err
-			}
-		}
-		if fault.KindOf(err) == fault.Usage || ctx.Err() != nil {
+		a, err := w.once(ctx, extra, body)
+		var refused *RefusedError
+		switch {
+		case err == nil:
+			return a, nil
+		case errors.As(err, &refused) && refused.Code != 408, fault.KindOf(err) == fault.Usage, ctx.Err() != nil:
 			return nil, err
-		}
-		if try >= tries {
+		case try >= tries:
 			return nil, fmt.Errorf("error when writing data to gpfdist %s, quit after %d tries: %w", w.s.URL, try, err)
-		}
-		if !sleep(ctx, wait) {
+		case !sleep(ctx, wait):
 			return nil, context.Cause(ctx)
 		}
 		wait *= 2
+	}
+}
+
+// once sends a request one time, over the last one's connection if that lives.
+func (w *RowsWriter) once(ctx context.Context, extra []string, body []byte) (*answer, error) {
+	over := w.kept
+	w.kept = nil
+	a, err := w.c.exchange(ctx, w.s, "POST", extra, body, over)
+	if err != nil && over != nil && ctx.Err() == nil {
+		// The server had given the connection up.
+		a, err = w.c.exchange(ctx, w.s, "POST", extra, body, nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = a.refused(w.s.URL)
+	if err != nil || !a.keeps() {
+		a.close()
+		return a, err
+	}
+	a.rest()
+	w.kept = a
+	return a, nil
+}
+
+// Close gives up the connection, if there is one; without Done before, the
+// segment has failed.
+func (w *RowsWriter) Close() {
+	if w.kept != nil {
+		w.kept.close()
+		w.kept = nil
 	}
 }

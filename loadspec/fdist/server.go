@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,8 @@ type Server struct {
 	writes  writeSessions
 	stats   Stats
 	started time.Time
+
+	closing sync.WaitGroup // of inputs
 
 	nextRequest atomic.Int64
 	nextSession atomic.Int64
@@ -55,11 +58,13 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var conns, accepting sync.WaitGroup
+	var failed atomic.Pointer[error]
 	for _, l := range listeners {
 		stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 		defer stop()
 		accepting.Go(func() {
 			if err := s.accept(ctx, l, &conns); err != nil {
+				failed.Store(&err)
 				cancel(err)
 			}
 		})
@@ -68,9 +73,10 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	accepting.Wait()
 	conns.Wait()
 	s.reads.closeAll()
+	s.closing.Wait()
 	s.writes.closeAll(ctx)
-	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-		return err
+	if err := failed.Load(); err != nil {
+		return *err
 	}
 	return nil
 }
@@ -103,9 +109,11 @@ func (s *Server) accept(ctx context.Context, l net.Listener, conns *sync.WaitGro
 }
 
 // housekeeping forgets sessions that are over, now and then, until the end.
+// A server that has become idle gives its memory back.
 func (s *Server) housekeeping(ctx context.Context) {
 	tick := time.NewTicker(housekeepingEvery)
 	defer tick.Stop()
+	idle, freed := 0, int64(0)
 	for {
 		select {
 		case <-ctx.Done():
@@ -114,8 +122,18 @@ func (s *Server) housekeeping(ctx context.Context) {
 			s.reads.sweep(now, s.o.Tombstone)
 			s.writes.sweep(ctx, now)
 		}
+		if idle++; s.stats.Open.Load() > 0 {
+			idle = 0
+		}
+		if n := s.stats.Requests.Load(); idle == idleTicks && n != freed {
+			debug.FreeOSMemory()
+			freed = n
+		}
 	}
 }
+
+// idleTicks is after how many rounds without a connection a server is idle.
+const idleTicks = 5
 
 const housekeepingEvery = time.Second
 

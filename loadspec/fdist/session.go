@@ -179,7 +179,7 @@ func (rs *readSession) end(err error) {
 	if idle || !whole {
 		// A pipe or a connection to a store is given up at once, not when the
 		// slowest client has taken its last block.
-		go rs.close()
+		rs.s.closing.Go(rs.close)
 	}
 }
 

@@ -1,0 +1,5 @@
+//go:build !race
+
+package fdist
+
+const underRace = false
