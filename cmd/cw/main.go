@@ -17,7 +17,11 @@ func main() {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // as nohup and a shell's & have it: then it is not for this process
+			signal.Notify(signals, s)
+		}
+	}
 	go func() {
 		s := <-signals
 		fmt.Fprintf(os.Stderr, "\ncw: %s: stopping cleanly; once more stops at once\n", s)
