@@ -26,7 +26,7 @@ func TestGreenplum(t *testing.T) {
 		"insert": testInsert, "rejected": testRejected, "limit": testLimitReached, "atomic": testAtomic, "notrans": testNoTrans,
 		"merge": testMerge, "update": testUpdate, "reuse": testReuse, "fastmatch": testFastMatch, "staging": testStaging, "signal": testSignal,
 		"dry": testDry, "vacuum": testVacuum, "sources": testSources, "transform": testTransform, "errors": testErrors, "kept": testKeptTable,
-		"mapping": testMapping, "sequence": testSequence, "schema": testExternalSchema,
+		"mapping": testMapping, "sequence": testSequence, "tls": testTLS, "schema": testExternalSchema,
 	} {
 		t.Run(name, func(t *testing.T) {
 			database := "g_" + name
