@@ -12,6 +12,9 @@ import (
 )
 
 func main() {
+	if commands.MindsSignals(os.Args) {
+		os.Exit(commands.Main(context.Background(), commands.SystemStreams(), os.Args))
+	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
