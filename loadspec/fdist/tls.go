@@ -119,7 +119,9 @@ func ClientTLS(dir string, verify bool) (*tls.Config, error) {
 	if err != nil {
 		return nil, fault.New(fault.Failed, hint, "the client's certificate: %w", err)
 	}
-	c.Certificates = []tls.Certificate{pair}
+	// Shown to every server, as segments do; Go would keep one back that is of
+	// none of the CAs the server names, and the server could not say why.
+	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	if !verify {
 		return c, nil
 	}
