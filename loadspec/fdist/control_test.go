@@ -60,8 +60,8 @@ func TestBudget(t *testing.T) {
 	}
 	b.Set(Limit{ScopeServer, "", 1})
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
 	_ = b.Wait(ctx, r, 1<<20)
+	cancel()
 	if err := b.Wait(ctx, r, 1); err == nil {
 		t.Error("a wait outlives its context")
 	}
