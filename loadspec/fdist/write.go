@@ -196,7 +196,9 @@ func wholeRows(rows, delim []byte, b *body) ([]byte, error) {
 // wrote answers that a request is done, in a way that lets the connection
 // carry the segment's next: 6.24 sends one for every 64 KB.
 func (c *conn) wrote(r *Request, zstd bool) bool {
-	keep := c.version != "HTTP/1.0" && !strings.EqualFold(c.header["CONNECTION"], "close") || strings.EqualFold(c.header["CONNECTION"], "keep-alive")
+	// libcurl turns to HTTP/1.0 on a connection that was answered so.
+	asked := c.header["CONNECTION"]
+	keep := strings.EqualFold(asked, "keep-alive") || !strings.EqualFold(asked, "close") && (c.version != "HTTP/1.0" || c.kept)
 	connection := "close"
 	if keep {
 		connection = "keep-alive"

@@ -81,6 +81,8 @@ func (l *Limiter) change(set func()) {
 	if l.rate == 0 || rate == 0 || paused {
 		l.balance = 0 // neither debt nor credit of the time without a rate
 	}
+	// A moment's worth at a high rate is many seconds' at a low one.
+	l.balance = min(l.balance, float64(l.rate)*idleBurst.Seconds())
 	l.free.Store(l.rate == 0 && !l.paused)
 	close(l.changed)
 	l.changed = make(chan struct{})

@@ -123,6 +123,23 @@ func TestIdleTimeIsNotSaved(t *testing.T) {
 	})
 }
 
+// What was saved at a high rate is not spent at a low one.
+func TestCreditShrinksWithTheRate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := New(1_000_000_000, nil)
+		time.Sleep(time.Second)
+		_ = l.Wait(t.Context(), 1)
+		time.Sleep(time.Second)
+		l.SetRate(100_000)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		before := l.Taken()
+		drain(ctx, l)
+		within(t, "the second after", l.Taken()-before, 100_000, 4)
+	})
+}
+
 func TestLateWakingIsMadeUpFor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
