@@ -82,17 +82,17 @@ func gpfdistMain(ctx context.Context, streams *Streams, getenv func(string) stri
 	}
 	// Whoever reads the log may leave; gpload does.
 	signal.Ignore(syscall.SIGPIPE)
-	log := fdist.NewLineLog(streams.Out)
-	log.Simple, log.VeryVerbose = o.simple, o.veryVerbose
+	lines := fdist.NewLineLog(streams.Out)
+	lines.Simple, lines.VeryVerbose = o.simple, o.veryVerbose
 	fatal := func(err error) int {
-		log.Print(fdist.LevelError, fdist.Where{}, err.Error())
+		lines.Print(fdist.LevelError, fdist.Where{}, err.Error())
 		_, _ = fmt.Fprintln(streams.Out, "          ... exiting")
 		if hint := fault.HintOf(err); hint != "" {
 			_, _ = fmt.Fprintln(streams.Err, "hint: "+hint)
 		}
 		return 1
 	}
-	so, err := o.serverOptions(log, streams.Err)
+	so, err := o.serverOptions(lines, streams.Err)
 	if err != nil {
 		_, _ = fmt.Fprintln(streams.Err, err)
 		return 1
@@ -103,15 +103,15 @@ func gpfdistMain(ctx context.Context, streams *Streams, getenv func(string) stri
 			return fatal(err)
 		}
 		for _, w := range fdist.TLSWarnings(conf, time.Now()) {
-			log.Print(fdist.LevelWarn, fdist.Where{}, w)
+			lines.Print(fdist.LevelWarn, fdist.Where{}, w)
 		}
 	}
 	say := func(level fdist.Level, text string) {
 		switch {
 		case level == fdist.LevelVerbose && o.verbose:
-			log.Print(fdist.LevelWarn, fdist.Where{}, text)
+			lines.Print(fdist.LevelWarn, fdist.Where{}, text)
 		case level != fdist.LevelVerbose:
-			log.Print(level, fdist.Where{}, text)
+			lines.Print(level, fdist.Where{}, text)
 		}
 	}
 	listeners, port, err := fdist.Listen(ctx, o.bind, o.port, o.lastPort, say)
@@ -132,22 +132,22 @@ func gpfdistMain(ctx context.Context, streams *Streams, getenv func(string) stri
 			return fatal(fmt.Errorf("failed to redirect stdout to log: %w", err))
 		}
 		defer func() { _ = f.Close() }()
-		log.Redirect(f)
+		lines.Redirect(f)
 	}
 	s := fdist.New(so)
-	if err := watchdog(ctx, getenv("GPFDIST_WATCHDOG_TIMER"), s, log); err != nil {
+	if err := watchdog(ctx, getenv("GPFDIST_WATCHDOG_TIMER"), s, lines); err != nil {
 		_, _ = fmt.Fprintln(streams.Err, err)
 		return 1
 	}
-	return runGpfdist(ctx, s, so, log, listeners, fatal)
+	return runGpfdist(ctx, s, so, lines, listeners, fatal)
 }
 
-func runGpfdist(ctx context.Context, s *fdist.Server, so fdist.Options, log *fdist.LineLog, listeners []net.Listener, fatal func(error) int) int {
+func runGpfdist(ctx context.Context, s *fdist.Server, so fdist.Options, lines *fdist.LineLog, listeners []net.Listener, fatal func(error) int) int {
 	if out, ok := so.Outputs.(*fdist.FileOutputs); ok {
 		go out.Sweep(ctx)
 	}
 	stopping := context.AfterFunc(ctx, func() {
-		log.Print(fdist.LevelWarn, fdist.Where{}, "signal 15 received. gpfdist exits")
+		lines.Print(fdist.LevelWarn, fdist.Where{}, "signal 15 received. gpfdist exits")
 		s.LogStatus()
 	})
 	defer stopping()
@@ -158,9 +158,9 @@ func runGpfdist(ctx context.Context, s *fdist.Server, so fdist.Options, log *fdi
 }
 
 // serverOptions is what the options mean to the server.
-func (o *gpfdistOptions) serverOptions(log *fdist.LineLog, console io.Writer) (fdist.Options, error) {
+func (o *gpfdistOptions) serverOptions(lines *fdist.LineLog, console io.Writer) (fdist.Options, error) {
 	in := &fdist.FileInputs{Dir: o.dir, BlockSize: o.maxLine}
-	out := &fdist.FileOutputs{Dir: o.dir, Sync: o.sync, Log: log.Log}
+	out := &fdist.FileOutputs{Dir: o.dir, Sync: o.sync, Log: lines.Log}
 	if o.transforms != "" {
 		t, err := fdist.ReadTransforms(o.transforms, o.dir)
 		if err != nil {
@@ -169,7 +169,7 @@ func (o *gpfdistOptions) serverOptions(log *fdist.LineLog, console io.Writer) (f
 		in.Transform, out.Transform = t.Inputs(console), t.Outputs(console)
 	}
 	so := fdist.Options{
-		Inputs: in, Outputs: out, Log: log.Log, Version: gpfdistVersion(), Compress: o.compress, ForcePath: o.force, ForceProto: o.proto,
+		Inputs: in, Outputs: out, Log: lines.Log, Version: gpfdistVersion(), Compress: o.compress, ForcePath: o.force, ForceProto: o.proto,
 		HeaderTimeout: time.Duration(o.timeout) * time.Second, Linger: time.Duration(o.linger) * time.Second, SessionIdle: idleSession,
 	}
 	if o.timeout == 0 {
@@ -183,7 +183,7 @@ func (o *gpfdistOptions) serverOptions(log *fdist.LineLog, console io.Writer) (f
 
 // watchdog makes the program abort when nothing was served for some seconds,
 // as tests of Greenplum expect it.
-func watchdog(ctx context.Context, setting string, s *fdist.Server, log *fdist.LineLog) error {
+func watchdog(ctx context.Context, setting string, s *fdist.Server, lines *fdist.LineLog) error {
 	if setting == "" {
 		return nil
 	}
@@ -194,7 +194,7 @@ func watchdog(ctx context.Context, setting string, s *fdist.Server, log *fdist.L
 	if seconds <= 0 {
 		return nil
 	}
-	log.Log(fdist.LevelInfo, fdist.Where{}, fmt.Sprintf("Watchdog enabled, abort in %d seconds if no activity", seconds))
+	lines.Log(fdist.LevelInfo, fdist.Where{}, fmt.Sprintf("Watchdog enabled, abort in %d seconds if no activity", seconds))
 	go func() {
 		st := s.Stats()
 		seen, since := int64(-1), time.Now()
@@ -209,7 +209,7 @@ func watchdog(ctx context.Context, setting string, s *fdist.Server, log *fdist.L
 				seen, since = now, time.Now()
 			}
 			if time.Since(since) > time.Duration(seconds)*time.Second {
-				log.Log(fdist.LevelInfo, fdist.Where{}, "Watchdog timer expired, abort gpfdist")
+				lines.Log(fdist.LevelInfo, fdist.Where{}, "Watchdog timer expired, abort gpfdist")
 				abort()
 			}
 		}

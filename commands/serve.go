@@ -176,7 +176,7 @@ func (a *App) serve(ctx context.Context, o serveOptions, changed func(string) bo
 	if doc.Control == "" {
 		doc.Control = filepath.Join(a.serveDir(), strconv.Itoa(port)+".sock")
 	}
-	control, err := fdist.ListenControl(doc.Control)
+	control, err := fdist.ListenControl(ctx, doc.Control)
 	if err != nil {
 		closeAll(listeners)
 		return err

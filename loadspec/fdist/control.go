@@ -65,7 +65,7 @@ type Control struct {
 
 // ListenControl makes the socket. One that a server which is gone has left is
 // replaced; one that is in use is an error of kind Locked.
-func ListenControl(path string) (net.Listener, error) {
+func ListenControl(ctx context.Context, path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("create folder of the control socket: %w", err)
 	}
@@ -76,7 +76,7 @@ func ListenControl(path string) (net.Listener, error) {
 		if st.Mode()&fs.ModeSocket == 0 {
 			return nil, fault.New(fault.Usage, "choose another path with --control", "%s exists and is no socket", path)
 		}
-		conn, err := net.DialTimeout("unix", path, time.Second)
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", path)
 		if err == nil {
 			_ = conn.Close()
 			return nil, fault.New(fault.Locked, "choose another path with --control", "another server listens on %s", path)

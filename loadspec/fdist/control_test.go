@@ -47,8 +47,8 @@ func TestBudget(t *testing.T) {
 	waited := make(chan error, 1)
 	go func() { waited <- b.Wait(t.Context(), r, 1) }()
 	select {
-	case <-waited:
-		t.Fatal("nobody waits under 1 B/s")
+	case err := <-waited:
+		t.Fatalf("nobody waits under 1 B/s (%v)", err)
 	case <-time.After(50 * time.Millisecond):
 	}
 	for _, l := range want {
@@ -109,7 +109,7 @@ func TestControl(t *testing.T) {
 	b := NewBudget(0)
 	s, addr := writeServer(t, Options{Outputs: &FileOutputs{Dir: dir}, Limits: b})
 	path := filepath.Join(dir, "run", "c.sock")
-	l, err := ListenControl(path)
+	l, err := ListenControl(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestControl(t *testing.T) {
 	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("the socket has mode %v (%v)", st.Mode(), err)
 	}
-	if _, err := ListenControl(path); fault.KindOf(err) != fault.Locked {
+	if _, err := ListenControl(t.Context(), path); fault.KindOf(err) != fault.Locked {
 		t.Errorf("a second server on one socket: %v", err)
 	}
 	rawPost(t, dialTo(t, addr), "t", seq(1), "")
@@ -162,7 +162,7 @@ func TestControlSocketLeft(t *testing.T) {
 	}
 	stale.SetUnlinkOnClose(false)
 	_ = stale.Close()
-	l, err := ListenControl(path)
+	l, err := ListenControl(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,10 +170,10 @@ func TestControlSocketLeft(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ListenControl(path); fault.KindOf(err) != fault.Usage {
+	if _, err := ListenControl(t.Context(), path); fault.KindOf(err) != fault.Usage {
 		t.Error(err)
 	}
-	if _, err := ListenControl("/tmp/" + strings.Repeat("x", 120)); fault.KindOf(err) != fault.Usage {
+	if _, err := ListenControl(t.Context(), "/tmp/"+strings.Repeat("x", 120)); fault.KindOf(err) != fault.Usage {
 		t.Error(err)
 	}
 }
@@ -303,4 +303,3 @@ func TestOutputMounts(t *testing.T) {
 		t.Error(err)
 	}
 }
-

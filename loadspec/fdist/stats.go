@@ -51,6 +51,7 @@ type meter struct {
 
 	mu     sync.Mutex
 	rate   float64
+	since  time.Time // of the first tick
 	before int64
 	at     time.Time
 }
@@ -75,6 +76,9 @@ func (m *meter) tick(now time.Time) {
 		keep := math.Exp(-passed.Seconds() / meterSpan.Seconds())
 		m.rate = m.rate*keep + float64(n-m.before)/passed.Seconds()*(1-keep)
 	}
+	if m.since.IsZero() {
+		m.since = now
+	}
 	m.before, m.at = n, now
 }
 
@@ -82,6 +86,10 @@ func (m *meter) fill(i *SessionInfo) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i.Bytes, i.Blocks, i.Rate = m.bytes.Load(), m.blocks.Load(), m.rate
+	// In its first seconds the average is of a time that has not passed yet.
+	if age := m.at.Sub(m.since); age > 0 {
+		i.Rate /= 1 - math.Exp(-age.Seconds()/meterSpan.Seconds())
+	}
 	if last := m.last.Load(); last > 0 {
 		i.Last = time.Unix(0, last)
 	}

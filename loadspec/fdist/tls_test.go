@@ -110,7 +110,12 @@ func tlsServer(t *testing.T, conf *tls.Config, log *lines) string {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, tls.NewListener(l, conf)) }()
-	t.Cleanup(func() { cancel(); <-done })
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 	return l.Addr().String()
 }
 

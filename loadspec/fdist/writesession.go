@@ -53,13 +53,13 @@ type Finisher interface {
 type Late int
 
 const (
-	// LateHold: the last segment's answer waits for the linger time, then the
+	// LateHold is that the last segment's answer waits for the linger time, then the
 	// output is published. What an Output without Finisher gets.
 	LateHold Late = iota
-	// LateAgain: a late segment's session appends to what was published, so
+	// LateAgain is that a late segment's session appends to what was published, so
 	// nothing is gained by waiting.
 	LateAgain
-	// LateOpen: publishing adds nothing; the last segment is answered at once,
+	// LateOpen is that publishing adds nothing; the last segment is answered at once,
 	// and the output is closed after the linger time (named pipes).
 	LateOpen
 )
