@@ -16,8 +16,10 @@ type cutter struct {
 	at     int
 	size   int
 	header bool
-	asked  dialect
-	total  int64
+
+	segments int
+	asked    dialect
+	total    int64
 
 	// Of the input feeds[at]:
 	d      dialect
@@ -39,7 +41,7 @@ func NewBlocks(ctx context.Context, inputs []Input, r *Request, size int) Blocks
 }
 
 func newCutter(ctx context.Context, inputs []Input, r *Request, size int, pool *chunkPool) *cutter {
-	c := &cutter{size: size, header: r.Header, asked: newDialect(r)}
+	c := &cutter{size: size, header: r.Header, segments: max(r.Segments, 1), asked: newDialect(r)}
 	for _, in := range inputs {
 		c.feeds = append(c.feeds, &feed{in: in, pool: pool})
 		c.total += in.Size

@@ -12,7 +12,7 @@ import (
 // turnBytes is the most that one connection takes from the cursor at a time.
 // It begins with one block and doubles, so that small inputs are dealt evenly
 // and large ones cost few system calls.
-const turnBytes = 256 << 10
+const turnBytes = 512 << 10
 
 // get answers one segment of a read session.
 func (s *Server) get(ctx context.Context, c *conn, r *Request) {
@@ -182,7 +182,7 @@ func (w *blockWriter) trickle(ctx context.Context, blocks []*Block, quantum int)
 			}
 			left -= n
 			if quantum = w.s.o.Limits.Quantum(w.r); quantum <= 0 {
-				quantum = regionSize
+				quantum = regionMax
 			}
 		}
 	}
