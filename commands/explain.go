@@ -15,7 +15,7 @@ import (
 
 // explained are the files that cw can explain, by name.
 func explained() map[string]schema.Key {
-	return map[string]schema.Key{"config": configKeys(), "topology": cluster.Keys(), "loadspec": loadspec.Root()}
+	return map[string]schema.Key{"config": configKeys(), "topology": cluster.Keys(), "loadspec": loadspec.Root(), "unloadspec": loadspec.UnloadRoot()}
 }
 
 func newExplain(a *App) *cobra.Command {

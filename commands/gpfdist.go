@@ -9,27 +9,18 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"cw/fault"
 )
 
-// newGpfdist is gpfdist by another name, for those who cannot make the link.
-func newGpfdist(a *App) *cobra.Command {
+// newGpfdist is the entry of the help; the arguments never come here.
+func newGpfdist() *cobra.Command {
 	return &cobra.Command{
-		Use: "gpfdist", Short: "Do what gpfdist does, with its options", DisableFlagParsing: true,
-		Long: `Do what gpfdist does, with its options, lines and exit codes. A link to cw that
-is named gpfdist does the same: ln -s "$(command -v cw)" gpfdist. What is new is in
-cw serve.` + exitHelp(),
-		Example: "  cw gpfdist -d /data/in -p 8081 -l /tmp/gpfdist.log\n  cw gpfdist -?",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 && args[0] == "--help" {
-				return cmd.Help()
-			}
-			if gpfdistMain(cmd.Context(), a.IO, a.Getenv, args) != 0 {
-				return silent(fault.Failed)
-			}
-			return nil
-		},
+		Use: "gpfdist [options]", Short: "Serve as gpfdist does: its options, lines and exit codes", DisableFlagParsing: true,
+		Long: `cw gpfdist, or cw under the name gpfdist, takes gpfdist's options, prints its
+lines and returns its exit codes. What it never had is in cw serve. See cw gpfdist
+-? for the options.`,
+		Example: `  cw gpfdist -d /data/in -p 8081 -l /tmp/gpfdist.log
+  ln -s "$(command -v cw)" ~/bin/gpfdist && gpfdist -d /data/in`,
+		RunE: groupRun,
 	}
 }
 

@@ -47,12 +47,21 @@ func showHelp(c *cobra.Command, _ []string) {
 
 func usageTail(c *cobra.Command) string {
 	switch {
+	case c.HasAvailableSubCommands() && hasOwnFlags(c):
+		return " [flags]\n  " + c.CommandPath() + " COMMAND"
 	case c.HasAvailableSubCommands():
 		return " COMMAND"
 	case c.HasAvailableLocalFlags():
 		return " [flags]"
 	}
 	return ""
+}
+
+// hasOwnFlags tells whether a command has flags beside --help.
+func hasOwnFlags(c *cobra.Command) bool {
+	found := false
+	c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) { found = found || f.Name != "help" })
+	return found
 }
 
 func subcommands(c *cobra.Command, group string) string {

@@ -16,7 +16,7 @@ func newLoad(a *App) *cobra.Command {
 	c := group("load", "Load tables from object storage and files")
 	c.AddCommand(
 		newLoadInit(a), newLoadCheck(a), newLoadRun(a), newLoadList(a), newLoadShow(a), newLoadLimit(a), newLoadPause(a), newLoadContinue(a),
-		newLoadCancel(a), newLoadWait(a), newLoadResume(a),
+		newLoadCancel(a), newLoadWait(a), newLoadResume(a), newLoadErrors(a),
 	)
 	return c
 }
@@ -24,6 +24,7 @@ func newLoad(a *App) *cobra.Command {
 // jobDoc is a job in JSON: sizes in bytes, rates in bytes per second.
 type jobDoc struct {
 	ID           string     `json:"id"`
+	Kind         string     `json:"kind"` // load, unload
 	State        string     `json:"state"`
 	Phase        string     `json:"phase,omitempty"`
 	Target       string     `json:"target"`
@@ -47,7 +48,7 @@ type jobDoc struct {
 
 func newJobDoc(j state.Job) jobDoc {
 	d := jobDoc{
-		ID: j.ID, State: j.State, Phase: j.Phase, Target: j.Target, SpecFile: j.SpecFile, StartedAt: j.StartedAt, UpdatedAt: j.UpdatedAt,
+		ID: j.ID, Kind: j.Kind, State: j.State, Phase: j.Phase, Target: j.Target, SpecFile: j.SpecFile, StartedAt: j.StartedAt, UpdatedAt: j.UpdatedAt,
 		Bytes: j.Bytes, BytesTotal: j.BytesTotal, Rows: j.Rows, Rejected: j.Rejected, Objects: j.Objects, ObjectsTotal: j.ObjectsTotal,
 		Rate: j.Rate, Limit: j.Limit, WantLimit: j.WantLimit, Owner: j.Owner, Error: redact(j.Error),
 	}
@@ -61,7 +62,7 @@ func newJobDoc(j state.Job) jobDoc {
 }
 
 func jobTable() table {
-	return table{cols: cols("JOB", "STATE", "TABLE", "DONE", "BYTES", "ROWS", "RATE", "LIMIT", "ETA", "STARTED", "+OBJECTS", "+OWNER", "+FILE", "+ERROR")}
+	return table{cols: cols("JOB", "STATE", "TABLE", "DONE", "BYTES", "ROWS", "RATE", "LIMIT", "ETA", "STARTED", "+KIND", "+REJECTED", "+OBJECTS", "+OWNER", "+FILE", "+ERROR")}
 }
 
 func (t *table) addJob(j state.Job) {
@@ -74,7 +75,7 @@ func (t *table) addJob(j state.Job) {
 	}
 	firstLine, _, _ := strings.Cut(redact(j.Error), "\n")
 	t.add(j.ID, j.State, j.Target, percent(j.Bytes, j.BytesTotal), schema.FormatSize(j.Bytes), fmt.Sprint(j.Rows), rate, schema.FormatRate(j.WantLimit), eta,
-		j.StartedAt.Local().Format(time.RFC3339), fmt.Sprintf("%d/%d", j.Objects, j.ObjectsTotal), j.Owner, j.SpecFile, firstLine)
+		j.StartedAt.Local().Format(time.RFC3339), j.Kind, fmt.Sprint(j.Rejected), fmt.Sprintf("%d/%d", j.Objects, j.ObjectsTotal), j.Owner, j.SpecFile, firstLine)
 }
 
 func (a *App) printJob(j state.Job) error {

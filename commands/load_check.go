@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -42,14 +43,16 @@ func (a *App) readSpec(file string) (*loadspec.Spec, []byte, error) {
 		return nil, nil, err
 	}
 	spec, err := loadspec.Parse(name, data)
+	if err != nil && loadspec.IsUnload(data) {
+		return nil, nil, usagef("cw unload run "+file, "%s is the control file of an unload", name)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	warnings, err := spec.OnPostgres()
-	for _, w := range append(spec.Warnings, warnings...) {
+	for _, w := range spec.Warnings {
 		a.warnf("%s", w)
 	}
-	return spec, data, err
+	return spec, data, nil
 }
 
 // loadPlan is what a check found, in JSON.
@@ -65,6 +68,8 @@ type loadPlan struct {
 	Codec     string      `json:"compression"`
 	Splits    int64       `json:"splits"`
 	Workers   int         `json:"workers"`
+	Segments  int         `json:"segments,omitempty"`  // that read in parallel
+	Addresses []string    `json:"addresses,omitempty"` // this machine, as segments are told
 	Limit     int64       `json:"limit"`
 	Steps     []string    `json:"steps"`
 	Sampled   int64       `json:"rows_tried"`
@@ -85,10 +90,10 @@ type objectDoc struct {
 func newLoadPlan(spec *loadspec.Spec, r *run.Report) loadPlan {
 	p := loadPlan{
 		Database: fmt.Sprintf("%s on %s:%d", r.Server.Database, r.Server.Host, r.Server.Port), Server: r.Server.Version,
-		Table: r.Plan.Target.Schema + "." + r.Plan.Target.Table, Statement: r.Plan.Copy, Staging: r.Plan.Stage != "",
+		Table: r.Table, Statement: r.Statement, Staging: r.Staged != "", Segments: r.Segments, Addresses: r.Addresses,
 		Bytes: r.BytesTotal, Codec: r.Codec, Splits: r.Splits, Workers: r.Workers, Limit: spec.Limit, Sampled: r.Sampled, Warnings: r.Warnings,
 	}
-	for _, c := range r.Plan.Columns {
+	for _, c := range r.Columns {
 		p.Columns = append(p.Columns, columnDoc{c.Name, c.Type})
 	}
 	for _, o := range r.Objects {
@@ -100,9 +105,17 @@ func newLoadPlan(spec *loadspec.Spec, r *run.Report) loadPlan {
 	if spec.Before != "" {
 		p.Steps = append(p.Steps, "SQL BEFORE: "+redact(spec.Before))
 	}
-	p.Steps = append(p.Steps, fmt.Sprintf("copy %s (%s) with %d sessions", objectCount(int64(len(p.Objects))), schema.FormatSize(p.Bytes), p.Workers))
-	if p.Staging {
-		p.Steps = append(p.Steps, "each split through a temporary table: "+redact(r.Plan.Insert))
+	switch what := fmt.Sprintf("%s (%s)", objectCount(int64(len(p.Objects))), schema.FormatSize(p.Bytes)); {
+	case p.Segments > 0:
+		p.Steps = append(p.Steps, fmt.Sprintf("serve %s to %d segments from %s: %s", what, p.Segments, strings.Join(p.Addresses, ", "), redact(p.Statement)))
+		if p.Staging {
+			p.Steps = append(p.Steps, spec.Output.Mode+" from a staging table: "+redact(r.Staged))
+		}
+	default:
+		p.Steps = append(p.Steps, fmt.Sprintf("copy %s with %d sessions", what, p.Workers))
+		if p.Staging {
+			p.Steps = append(p.Steps, "each split through a temporary table: "+redact(r.Staged))
+		}
 	}
 	if spec.After != "" {
 		p.Steps = append(p.Steps, "SQL AFTER: "+redact(spec.After))
@@ -111,7 +124,7 @@ func newLoadPlan(spec *loadspec.Spec, r *run.Report) loadPlan {
 }
 
 func (a *App) loadCheck(ctx context.Context, spec *loadspec.Spec) error {
-	rep, err := run.Check(ctx, run.Options{Spec: spec, Log: a.Log})
+	rep, err := run.Check(ctx, run.Options{Spec: spec, Log: a.Log, Warn: func(text string) { a.warnf("%s", text) }})
 	if err != nil {
 		return err
 	}

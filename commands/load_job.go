@@ -18,26 +18,88 @@ import (
 	"cw/state"
 )
 
+// The kinds of jobs.
+const (
+	kindLoad   = "load"
+	kindUnload = "unload"
+)
+
+// loadMachines stands where a cluster's name does in the folder of known
+// hosts; no cluster can be called so.
+const loadMachines = "_load"
+
+// jobSpec is the control file of a job; both nil when it is to be taken from
+// the store.
+type jobSpec struct {
+	load   *loadspec.Spec
+	unload *loadspec.Unload
+}
+
 // runJob runs a job of the store in this process and prints it at its end.
-func (a *App) runJob(ctx context.Context, j state.Job, spec *loadspec.Spec) error {
+func (a *App) runJob(ctx context.Context, j state.Job, spec jobSpec) error {
 	st, err := a.openStore(ctx)
 	if err != nil {
 		return err
 	}
 	show := a.newProgress()
-	show.Event(fmt.Sprintf("load %s into %s: cw load limit %s RATE changes its speed", j.ID, j.Target, j.ID), nil)
-	res, err := run.Recorded(ctx, st, j.ID, run.Options{Spec: spec, Log: a.Log, Reporter: &loadProgress{show: show, job: j.ID}})
+	o := run.Options{Log: a.Log, Reporter: &loadProgress{show: show, job: j.ID}, Warn: func(text string) { a.warnf("%s", text) }}
+	var res *run.Result
+	if j.Kind == kindUnload {
+		res, err = a.runUnload(ctx, st, j, spec.unload, show, o)
+	} else {
+		res, err = a.runLoad(ctx, st, j, spec.load, show, o)
+	}
 	show.Close()
 	if err != nil {
 		return resumeHint(j.ID, err)
 	}
-	a.infof("loaded %d rows from %s (%s) into %s in %s, %s", res.Rows, objectCount(res.Objects), schema.FormatSize(res.Bytes), j.Target,
-		res.ThisRun.Round(10*time.Millisecond), schema.FormatRate(max(1, int64(float64(res.Bytes)/res.ThisRun.Seconds()))))
+	what := fmt.Sprintf("loaded %d rows from %s (%s) into %s", res.Rows, objectCount(res.Objects), schema.FormatSize(res.Bytes), j.Target)
+	if j.Kind == kindUnload {
+		what = fmt.Sprintf("unloaded %d rows (%s) of %s into %s", res.Rows, schema.FormatSize(res.Bytes), j.Target, objectCount(res.Objects))
+	}
+	a.infof("%s in %s, %s", what, res.ThisRun.Round(10*time.Millisecond), schema.FormatRate(max(1, int64(float64(res.Bytes)/res.ThisRun.Seconds()))))
 	done, err := st.Job(ctx, j.ID)
 	if err != nil {
 		return err
 	}
-	return a.printJob(done)
+	if err := a.printJob(done); err != nil {
+		return err
+	}
+	if res.Rejected > 0 {
+		what := "rows were"
+		if res.Rejected == 1 {
+			what = "row was"
+		}
+		return fault.New(fault.Partial, "see with: cw load errors "+j.ID, "%d %s rejected", res.Rejected, what)
+	}
+	return nil
+}
+
+func (a *App) runLoad(ctx context.Context, st *state.Store, j state.Job, spec *loadspec.Spec, show *progress, o run.Options) (*run.Result, error) {
+	var err error
+	if o.Spec = spec; spec == nil {
+		if o.Spec, err = storedSpec(j); err != nil {
+			return nil, err
+		}
+	}
+	if len(o.Spec.Hosts) > 0 {
+		if o.Hosts, err = a.pool(loadMachines); err != nil {
+			return nil, err
+		}
+	}
+	show.Event(fmt.Sprintf("load %s into %s: cw load limit %s RATE changes its speed", j.ID, j.Target, j.ID), nil)
+	return run.Recorded(ctx, st, j.ID, o)
+}
+
+func (a *App) runUnload(ctx context.Context, st *state.Store, j state.Job, u *loadspec.Unload, show *progress, o run.Options) (*run.Result, error) {
+	var err error
+	if u == nil {
+		if u, err = storedUnload(j); err != nil {
+			return nil, err
+		}
+	}
+	show.Event(fmt.Sprintf("unload %s of %s to %s: cw load limit %s RATE changes its speed", j.ID, j.Target, u.Sink.Locations[0], j.ID), nil)
+	return run.RecordedUnload(ctx, st, j.ID, u, o)
 }
 
 // resumeHint tells how to go on, with the job's own name.
@@ -123,6 +185,21 @@ func storedSpec(j state.Job) (*loadspec.Spec, error) {
 	return spec, nil
 }
 
+// storedUnload is storedSpec for an unload.
+func storedUnload(j state.Job) (*loadspec.Unload, error) {
+	u, err := loadspec.ParseUnload(j.SpecFile, []byte(j.Spec))
+	if err != nil {
+		return nil, err
+	}
+	if j.SpecFile != "-" {
+		if again, err := loadspec.LoadUnload(j.SpecFile); err == nil {
+			u.Conn.Password = again.Conn.Password
+		}
+	}
+	u.Limit = j.WantLimit
+	return u, nil
+}
+
 // loadProgress shows a running load to people.
 type loadProgress struct {
 	mu   sync.Mutex
@@ -160,13 +237,13 @@ func (l *loadProgress) Progress(p run.Progress) {
 		l.show.Event("the database is back", doc)
 	case p.Paused != l.last.Paused:
 		l.show.Event(map[bool]string{true: "paused", false: "continued"}[p.Paused], doc)
-	case p.Limit != l.last.Limit && l.last.Phase == run.PhaseLoad:
+	case p.Limit != l.last.Limit && l.last.Phase == p.Phase && (p.Phase == run.PhaseLoad || p.Phase == run.PhaseUnload):
 		l.show.Event("limit is now "+schema.FormatRate(p.Limit), doc)
 	case p.Phase != l.last.Phase:
 		l.show.Event(phaseText(p), doc)
 	}
 	l.last = p
-	if p.Phase == run.PhaseLoad {
+	if p.Phase == run.PhaseLoad || p.Phase == run.PhaseUnload {
 		l.show.Status(progressText(p), doc)
 	}
 }
@@ -185,6 +262,9 @@ func progressText(p run.Progress) string {
 	}
 	if p.Paused {
 		rate = "paused"
+	}
+	if p.BytesTotal == 0 { // nobody knows how much it will be
+		return fmt.Sprintf("%s  %s  limit %s", schema.FormatSize(p.Bytes), rate, schema.FormatRate(p.Limit))
 	}
 	return fmt.Sprintf("%4s  %s of %s  %d rows  %s  limit %s  eta %s", percent(p.Bytes, p.BytesTotal), schema.FormatSize(p.Bytes), schema.FormatSize(p.BytesTotal),
 		p.Rows, rate, schema.FormatRate(p.Limit), formatETA(p.ETASeconds))

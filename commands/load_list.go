@@ -6,8 +6,8 @@ import (
 
 func newLoadList(a *App) *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Aliases: []string{"ls"}, Short: "List loads, the newest first", Args: noArgs,
-		Long:    "List loads, the newest first. A load whose process is gone is shown as interrupted." + exitHelp(),
+		Use: "list", Aliases: []string{"ls"}, Short: "List loads and unloads, the newest first", Args: noArgs,
+		Long:    "List loads and unloads, the newest first. One whose process is gone is shown as interrupted." + exitHelp(),
 		Example: "  cw load list -o json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			st, err := a.openStore(cmd.Context())
@@ -20,10 +20,8 @@ func newLoadList(a *App) *cobra.Command {
 			}
 			t, docs := jobTable(), []jobDoc{}
 			for _, j := range jobs {
-				if j.Kind == "load" {
-					t.addJob(j)
-					docs = append(docs, newJobDoc(j))
-				}
+				t.addJob(j)
+				docs = append(docs, newJobDoc(j))
 			}
 			return a.print(list("JobList", docs), t)
 		},

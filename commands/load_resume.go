@@ -16,7 +16,7 @@ func newLoadResume(a *App) *cobra.Command {
 		Use: "resume [JOB]", Short: "Go on with a load that has not finished", Args: args(0, 1), Annotations: mutating(),
 		Long: `Go on with a load that failed, was interrupted or killed: the newest unfinished
 one when none is named. What the ledger in the database says is committed is not
-loaded again. The objects must be those of the first run, unchanged.` + exitHelp(4, 5, 7),
+loaded again. The objects must be those of the first run, unchanged.` + exitHelp(3, 4, 5, 7),
 		Example: `  cw load resume
   cw load resume l7q2mx4 --limit none`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -42,7 +42,7 @@ func (a *App) loadResume(ctx context.Context, id string, o loadRunOptions) error
 	if err != nil {
 		return err
 	}
-	if j.State == state.Done {
+	if j.State == state.Done || j.State == state.Partial {
 		a.infof("load %s is done: nothing to do", j.ID)
 		return a.printJob(j)
 	}
@@ -56,14 +56,10 @@ func (a *App) loadResume(ctx context.Context, id string, o loadRunOptions) error
 		}
 		j.WantLimit = limit
 	}
-	spec, err := storedSpec(j)
-	if err != nil {
-		return err
-	}
 	if o.detach {
 		return a.detachJob(ctx, j)
 	}
-	return a.runJob(ctx, j, spec)
+	return a.runJob(ctx, j, jobSpec{})
 }
 
 // unfinished finds the named job, or the newest one that has not come to its
@@ -82,7 +78,7 @@ func (a *App) unfinished(ctx context.Context, id string) (state.Job, error) {
 		return state.Job{}, err
 	}
 	for _, j := range jobs {
-		if j.Kind == "load" && (j.State == state.Failed || j.State == state.Interrupted) {
+		if j.State == state.Failed || j.State == state.Interrupted {
 			return j, nil
 		}
 	}

@@ -29,7 +29,7 @@ table cw.load_ledger of the target database, so that a load that was interrupted
 goes on with cw load resume and ends with exactly the rows of the source. The
 speed can be changed while it runs: cw load limit JOB 50MB/s.
 
-A question is asked only when the table is emptied first (PRELOAD: TRUNCATE).` + exitHelp(4, 5, 7),
+A question is asked only when the table is emptied first (PRELOAD: TRUNCATE).` + exitHelp(3, 4, 5, 7),
 		Example: `  cw load run orders.yaml
   cw load run orders.yaml --limit 200MB/s --detach
   cw load run orders.yaml --dry-run`,
@@ -61,14 +61,14 @@ func (a *App) loadRun(ctx context.Context, file string, o loadRunOptions) error 
 	if file == "-" && o.detach && spec.Conn.Password != "" {
 		return usagef("put the password into ~/.pgpass, or the control file on disk", "a detached load cannot take its password from standard input")
 	}
-	j, err := a.newJob(ctx, file, spec, data)
+	j, err := a.newJob(ctx, state.Job{Kind: kindLoad, SpecFile: file, Target: targetName(spec), Control: state.Control{WantLimit: spec.Limit}}, data)
 	if err != nil {
 		return err
 	}
 	if o.detach {
 		return a.detachJob(ctx, j)
 	}
-	return a.runJob(ctx, j, spec)
+	return a.runJob(ctx, j, jobSpec{load: spec})
 }
 
 // limitFlag is --limit where it is given, else the control file's limit.
@@ -92,7 +92,7 @@ func targetName(s *loadspec.Spec) string {
 }
 
 // newJob writes the job down before anything is done for it.
-func (a *App) newJob(ctx context.Context, file string, spec *loadspec.Spec, data []byte) (state.Job, error) {
+func (a *App) newJob(ctx context.Context, j state.Job, data []byte) (state.Job, error) {
 	st, err := a.openStore(ctx)
 	if err != nil {
 		return state.Job{}, err
@@ -105,10 +105,9 @@ func (a *App) newJob(ctx context.Context, file string, spec *loadspec.Spec, data
 	if err != nil {
 		return state.Job{}, err
 	}
-	if file != "-" && !filepath.IsAbs(file) {
-		file = filepath.Join(dir, file)
+	if j.SpecFile != "-" && !filepath.IsAbs(j.SpecFile) {
+		j.SpecFile = filepath.Join(dir, j.SpecFile)
 	}
-	j := state.Job{Kind: "load", SpecFile: file, Spec: string(text), Target: targetName(spec)}
-	j.WantLimit = spec.Limit
+	j.Spec = string(text)
 	return st.CreateJob(ctx, j)
 }

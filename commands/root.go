@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -23,9 +22,9 @@ func Main(ctx context.Context, streams *Streams, argv []string) int {
 }
 
 func mainWith(ctx context.Context, streams *Streams, getenv func(string) string, argv []string) int {
-	if filepath.Base(argv[0]) == "gpfdist" {
+	if p, args := findPersonality(argv); p != nil {
 		// Before anything of cw's own: it has to run where cw has no home.
-		return gpfdistMain(ctx, streams, getenv, argv[1:])
+		return p.main(ctx, streams, getenv, args)
 	}
 	started := time.Now()
 	a, err := newApp(streams, getenv)
@@ -131,11 +130,16 @@ speed you choose and change while it runs.` + exitHelp(3, 4, 5, 6, 7, 8),
 	})
 	root.SetHelpFunc(showHelp)
 	root.AddGroup(&cobra.Group{ID: "work", Title: "Commands"})
-	for _, c := range []*cobra.Command{newCluster(a), newLoad(a), newServe(a), newPlayground(a)} {
+	for _, c := range []*cobra.Command{newCluster(a), newLoad(a), newUnload(a), newServe(a), newPlayground(a)} {
 		c.GroupID = "work"
 		root.AddCommand(c)
 	}
-	root.AddCommand(newConfig(a), newExplain(a), newGpfdist(a), newVersion(a))
+	root.AddCommand(newConfig(a), newExplain(a), newVersion(a), newAgent(a))
+	root.AddGroup(&cobra.Group{ID: "as", Title: "Other programs that cw is"})
+	for _, c := range []*cobra.Command{newGpload(), newGpfdist()} {
+		c.GroupID = "as"
+		root.AddCommand(c)
+	}
 	return root
 }
 

@@ -41,4 +41,3 @@ func (a *App) serveStatus(ctx context.Context, server serverFlags) error {
 	}
 	return a.print(object("ServerStatus", s), t)
 }
-

@@ -6,7 +6,7 @@ func (v *validator) format() {
 	in := &v.spec.file.Load.Input
 	f := Format{
 		Kind: orDefault(in.Format, FormatText), Compression: orDefault(in.Compression, CompressionAuto),
-		Newline: in.Newline, Header: in.Header, Encoding: in.Encoding,
+		Newline: in.Newline, Header: in.Header, Encoding: in.Encoding, FillMissing: in.Fill,
 	}
 	csv := f.Kind == FormatCSV
 	f.Delimiter, f.Quote, f.Escape = '\t', 0, '\\'

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// splitName reads [schema.]table as PostgreSQL does: parts in double quotes
+// SplitName reads [schema.]table as PostgreSQL does: parts in double quotes
 // are kept, others folded to lower case.
-func splitName(s string) (schemaName, table string, err error) {
+func SplitName(s string) (schemaName, table string, err error) {
 	var parts []string
 	rest := strings.TrimSpace(s)
 	for {

@@ -37,9 +37,9 @@ func Root() schema.Key {
 			{Name: "SPEED", Type: schema.Map, Doc: "How fast the source may be read.", Keys: speedKeys()},
 			{Name: "PARALLEL", Type: schema.Map, Doc: "How the work is divided.", Keys: []schema.Key{
 				{Name: "WORKERS", Type: schema.Int, Doc: "Database sessions that copy at the same time; default the machine's cores, at least 2 and at most 4.", Example: "4"},
-				{Name: "HOSTS", Type: schema.List, Elem: &schema.Key{}, Doc: "Load machines that take part (Greenplum).", Example: "[etl1, etl2]"},
+				{Name: "HOSTS", Type: schema.List, Elem: &schema.Key{}, Doc: "Load machines that serve the objects instead of this one, as [user@]host[:port] or names of ~/.ssh/config; S3 objects only (Greenplum).", Example: "[etl1, etl2]"},
 				{Name: "SPLIT", Type: schema.Size, Default: "8MiB", Doc: "Bytes of rows, uncompressed, that are committed as one split; 64kB to 256MB.", Example: "64MB"},
-				{Name: "COMMIT", Type: schema.Size, Doc: "Bytes loaded by one statement (Greenplum).", Example: "10GB"},
+				{Name: "COMMIT", Type: schema.Size, Doc: "Bytes of rows loaded by one statement (Greenplum); default 10GiB.", Example: "10GB"},
 			}},
 			{Name: "NOTIFY", Type: schema.List, Doc: "Who is told when the load ends.", Elem: &schema.Key{Type: schema.Map, Keys: []schema.Key{
 				{Name: "WEBHOOK", Doc: "URL that gets the result as JSON.", Example: "https://hooks.example.com/x"},

@@ -92,7 +92,7 @@ func TestGploadFileIsUnderstood(t *testing.T) {
 	if !reflect.DeepEqual(s.Columns, wantCols) {
 		t.Errorf("columns %+v, want %+v", s.Columns, wantCols)
 	}
-	wantOut := Output{Schema: "payables", Table: "Expenses", Mode: "merge", Mapping: []Mapping{{"name", "name"}, {"amount", "amount * 2"}}}
+	wantOut := Output{Schema: "payables", Table: "Expenses", Mode: "merge", Mapping: []Mapping{{"name", "name"}, {"amount", "amount * 2"}}, Match: []string{"name"}, Update: []string{"amount"}, Condition: "amount > 0"}
 	if !reflect.DeepEqual(s.Output, wantOut) {
 		t.Errorf("output %+v, want %+v", s.Output, wantOut)
 	}
@@ -156,6 +156,9 @@ func TestBadFiles(t *testing.T) {
 		{"escape off in csv", "- FORMAT: csv", "- FORMAT: csv\n    - ESCAPE: OFF", "goes with FORMAT: text only"},
 		{"null with delimiter", "- FORMAT: csv", "- FORMAT: csv\n    - NULL_AS: 'a,b'", "must not contain the delimiter"},
 		{"error limit", "- FORMAT: csv", "- FORMAT: csv\n    - ERROR_LIMIT: 1", "must be 2 or more"},
+		{"error table without limit", "- FORMAT: csv", "- FORMAT: csv\n    - ERROR_TABLE: e", "needs ERROR_LIMIT"},
+		{"transform alone", "- FORMAT: csv", "- FORMAT: csv\n    - TRANSFORM: t", "needs TRANSFORM_CONFIG"},
+		{"port range", "FILE: [/data/x.csv]", "{FILE: [a], PORT_RANGE: [9, 8]}", "INPUT.SOURCE"},
 		{"log errors", "- FORMAT: csv", "- FORMAT: csv\n    - LOG_ERRORS: true", "needs ERROR_LIMIT"},
 		{"table", "TABLE: t", "TABLE: a.b.c", "more than schema and table"},
 		{"open quote", "TABLE: t", "TABLE: 'a.\"b'", "a quote is not closed"},
@@ -196,7 +199,7 @@ func TestUnsupportedOnPostgresIsSaid(t *testing.T) {
 	for _, c := range []struct{ from, to, want string }{
 		{"FORMAT: csv", "FORMAT: parquet", "x:6:15: INPUT.FORMAT: format parquet is not supported on engine postgres yet"},
 		{"FORMAT: csv", "FORMAT: csv\n    - COMPRESSION: lz4", "compression lz4"},
-		{"FORMAT: csv", "FORMAT: csv\n    - TRANSFORM: t", "TRANSFORM is not"},
+		{"FORMAT: csv", "FORMAT: csv\n    - TRANSFORM: t\n    - TRANSFORM_CONFIG: t.yaml", "TRANSFORM is not"},
 		{"FORMAT: csv", "FORMAT: csv\n    - FILL_MISSING_FIELDS: true", "FILL_MISSING_FIELDS"},
 		{"FORMAT: csv", "FORMAT: text\n    - ESCAPE: OFF", "an ESCAPE other than backslash"},
 		{"FORMAT: csv", "FORMAT: text\n    - ENCODING: GB18030", "encoding GB18030"},

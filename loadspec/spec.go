@@ -11,7 +11,12 @@ const (
 	NewlineCR       = "CR"
 	NewlineCRLF     = "CRLF"
 	ModeInsert      = "insert"
+	ModeUpdate      = "update"
+	ModeMerge       = "merge"
 )
+
+// TargetSchema as ExternalSchema means the schema of the target table.
+const TargetSchema = "%"
 
 // Limits of the file's numbers, in bytes.
 const (
@@ -39,6 +44,19 @@ type Spec struct {
 	MaxRow   int64 // bytes
 	Warnings schema.Problems
 
+	// What only Greenplum, Cloudberry and their forks make use of.
+
+	ErrorLimit      int      // rejected rows tolerated per segment; 0 none
+	LogErrors       bool     // keep the rejected rows; ERROR_TABLE implies it
+	ExternalSchema  string   // of external and reusable staging tables; "" search path, TargetSchema the target's
+	Reuse           bool     // keep external and staging tables for the next load; ERROR_TABLE implies it
+	Staging         string   // name of the reusable external table; "" cw's choice
+	FastMatch       bool     // reuse without comparing columns
+	Transform       string   // name of an input transformation
+	TransformConfig string   // file that defines it
+	Commit          int64    // bytes loaded by one statement; 0 all
+	Hosts           []string // load machines; none: this one
+
 	file file // as decoded: for what is parsed but not run everywhere
 	at   func(path string) schema.Problem
 }
@@ -58,6 +76,16 @@ type Source struct {
 	Profile   string
 	PathStyle bool
 	Anonymous bool
+	Manifest  string // URL of a list of objects
+
+	// Of the server that segments read from.
+
+	LocalHostnames   []string // names or addresses that segments use; none: this host's name
+	FQDN             bool     // that name in full
+	Port             int      // 0: one of PortRange
+	PortRange        [2]int   // first and last; zeros: gpload's 8000 to 9000
+	SSL              bool     // gpfdists
+	CertificatesPath string   // folder with server.crt, server.key, root.crt
 }
 
 // Format is how the rows are written.
@@ -75,6 +103,7 @@ type Format struct {
 	Encoding     string // "" for the database's
 	ForceNotNull []string
 	ForceAll     bool // FORCE_NOT_NULL: true
+	FillMissing  bool // fields missing at a row's end are NULL
 }
 
 // Column is a column of the file. An empty type is the target's.
@@ -89,6 +118,10 @@ type Output struct {
 	Table   string
 	Mode    string
 	Mapping []Mapping
+
+	Match     []string // columns that identify a row (update, merge)
+	Update    []string // columns that are overwritten (update, merge)
+	Condition string   // SQL on the target's columns: which rows may be updated; "" all
 }
 
 // file mirrors the keys of Root.

@@ -12,17 +12,32 @@ import (
 type validator struct {
 	spec     *Spec
 	problems schema.Problems
+	reversed bool // an unload: what a load has under INPUT stands under OUTPUT
+}
+
+// place is where a key stands in the file.
+func (v *validator) place(path string) string {
+	if !v.reversed {
+		return path
+	}
+	path = strings.Replace(path, "GPLOAD.INPUT.SOURCE[0]", "GPLOAD.OUTPUT.SINK", 1)
+	if path == "GPLOAD.INPUT.TABLE" {
+		return path
+	}
+	return strings.Replace(path, "GPLOAD.INPUT.", "GPLOAD.OUTPUT.", 1)
 }
 
 func (v *validator) fail(path, format string, args ...any) {
+	path = v.place(path)
 	p := v.spec.at(path)
 	p.Message = shortPath(path) + ": " + fmt.Sprintf(format, args...)
 	v.problems = append(v.problems, p)
 }
 
-func (v *validator) warn(path, format string, args ...any) {
+func (v *validator) warn(path, text string) {
+	path = v.place(path)
 	p := v.spec.at(path)
-	p.Message = shortPath(path) + ": " + fmt.Sprintf(format, args...)
+	p.Message = shortPath(path) + ": " + text
 	v.spec.Warnings = append(v.spec.Warnings, p)
 }
 
@@ -42,7 +57,61 @@ func (v *validator) run() {
 	v.columns()
 	v.output()
 	v.limits()
+	v.greenplum()
 	s.Truncate, s.Before, s.After = f.Load.Preload.Truncate, f.Load.SQL.Before, f.Load.SQL.After
+}
+
+// greenplum fills what only Greenplum makes use of.
+func (v *validator) greenplum() {
+	s, f := v.spec, &v.spec.file.Load
+	s.ErrorLimit, s.LogErrors = f.Input.ErrorLimit, f.Input.LogErrors
+	s.Reuse, s.FastMatch = f.Preload.Reuse, f.Preload.FastMatch
+	if f.Input.ErrorTable != "" {
+		v.warn("GPLOAD.INPUT.ERROR_TABLE", "is an old key: taken as LOG_ERRORS: true and REUSE_TABLES: true, as gpload does")
+		s.LogErrors, s.Reuse = true, true
+	}
+	if s.LogErrors && s.ErrorLimit == 0 {
+		v.fail("GPLOAD.INPUT.LOG_ERRORS", "needs ERROR_LIMIT")
+	}
+	if s.ExternalSchema = f.External.Schema; s.ExternalSchema != TargetSchema {
+		s.ExternalSchema = FoldName(s.ExternalSchema)
+	}
+	s.Staging = FoldName(f.Preload.Staging)
+	if s.Staging != "" && !s.Reuse {
+		v.warn("GPLOAD.PRELOAD.STAGING_TABLE", "has no effect without REUSE_TABLES: true")
+	}
+	if s.FastMatch && !s.Reuse {
+		v.warn("GPLOAD.PRELOAD.FAST_MATCH", "has no effect without REUSE_TABLES: true")
+	}
+	s.Transform, s.TransformConfig = f.Input.Transform, f.Input.TransformConf
+	if s.Transform != "" && s.TransformConfig == "" {
+		v.fail("GPLOAD.INPUT.TRANSFORM", "needs TRANSFORM_CONFIG")
+	}
+	if f.Parallel.Commit != "" {
+		s.Commit, _ = schema.ParseSize(f.Parallel.Commit) // Check has read it already
+	}
+	s.Hosts = f.Parallel.Hosts
+}
+
+// server fills what a SOURCE says about the server that segments read from.
+func (v *validator) server(path string, f *sourceFile, s *Source) {
+	s.Manifest, s.LocalHostnames, s.Port = f.Manifest, f.LocalHost, f.Port
+	s.FQDN = f.FQDN || v.spec.file.Load.Input.FQDN
+	s.SSL, s.CertificatesPath = f.SSL, f.CertPath
+	if f.Port < 0 || f.Port > 65535 {
+		v.fail(path+".PORT", "%d is not a port", f.Port)
+	}
+	if len(f.PortRange) == 0 {
+		return
+	}
+	if len(f.PortRange) != 2 {
+		v.fail(path+".PORT_RANGE", "wants a first and a last port")
+		return
+	}
+	s.PortRange = [2]int{f.PortRange[0], f.PortRange[1]}
+	if s.PortRange[0] < 1 || s.PortRange[1] > 65535 || s.PortRange[0] > s.PortRange[1] {
+		v.fail(path+".PORT_RANGE", "%d to %d is no range of ports", s.PortRange[0], s.PortRange[1])
+	}
 }
 
 func (v *validator) sources() {
@@ -76,6 +145,7 @@ func (v *validator) sources() {
 			v.fail(path+".SSL", "SSL: true and CERTIFICATES_PATH need each other")
 		}
 		s.Locations = append(append(s.Locations, f.URL...), f.File...)
+		v.server(path, &f, &s)
 		v.spec.Sources = append(v.spec.Sources, s)
 	}
 }
@@ -120,7 +190,7 @@ func (v *validator) columns() {
 
 func (v *validator) output() {
 	f := &v.spec.file.Load.Output
-	schemaName, table, err := splitName(f.Table)
+	schemaName, table, err := SplitName(f.Table)
 	if err != nil {
 		v.fail("GPLOAD.OUTPUT.TABLE", "%v", err)
 	}
@@ -137,6 +207,7 @@ func (v *validator) output() {
 		seen[target] = true
 		v.spec.Output.Mapping = append(v.spec.Output.Mapping, Mapping{Target: target, Expr: p.Value})
 	}
+	v.spec.Output.Match, v.spec.Output.Update, v.spec.Output.Condition = foldNames(f.Match), foldNames(f.Update), f.Condition
 	if f.Mode != "" && f.Mode != ModeInsert {
 		if len(f.Match) == 0 {
 			v.fail("GPLOAD.OUTPUT.MATCH_COLUMNS", "is required with MODE %s", f.Mode)
@@ -181,12 +252,17 @@ func (v *validator) limits() {
 	if n := f.Input.ErrorLimit; n < 0 || n == 1 {
 		v.fail("GPLOAD.INPUT.ERROR_LIMIT", "%d: must be 2 or more, or 0 for none", n)
 	}
-	if f.Input.LogErrors && f.Input.ErrorLimit == 0 {
-		v.fail("GPLOAD.INPUT.LOG_ERRORS", "needs ERROR_LIMIT")
-	}
 	if f.Input.ErrorPercent != 0 {
 		v.warn("GPLOAD.INPUT.ERROR_PERCENT", "has no effect, in gpload neither: ERROR_LIMIT counts rows")
 	}
+}
+
+func foldNames(names []string) []string {
+	var folded []string
+	for _, n := range names {
+		folded = append(folded, FoldName(n))
+	}
+	return folded
 }
 
 func orDefault(s, d string) string {

@@ -143,7 +143,7 @@ func (r *resolver) hops(list, hostKey string, depth int) ([]*endpoint, error) {
 	}
 	var via []*endpoint
 	for i, hop := range strings.Split(list, ",") {
-		t, err := parseHop(strings.TrimSpace(hop))
+		t, err := ParseTarget(strings.TrimSpace(hop))
 		if err != nil {
 			return nil, err
 		}
@@ -167,8 +167,8 @@ func (r *resolver) hops(list, hostKey string, depth int) ([]*endpoint, error) {
 	return via, nil
 }
 
-// parseHop parses [ssh://][user@]host[:port].
-func parseHop(s string) (Target, error) {
+// ParseTarget reads a host as people write it: [ssh://][user@]host[:port].
+func ParseTarget(s string) (Target, error) {
 	t := Target{}
 	rest := strings.TrimSuffix(strings.TrimPrefix(s, "ssh://"), "/")
 	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
@@ -178,13 +178,13 @@ func parseHop(s string) (Target, error) {
 	if h, p, err := net.SplitHostPort(rest); err == nil {
 		port, err := strconv.Atoi(p)
 		if err != nil || port < 1 || port > 65535 {
-			return t, fault.New(fault.Usage, "write user@host:port", "jump host %q: bad port", s)
+			return t, fault.New(fault.Usage, "write user@host:port", "host %q: bad port", s)
 		}
 		host, t.Port = h, port
 	}
 	t.Address = strings.Trim(host, "[]")
 	if t.Address == "" || strings.ContainsAny(t.Address, " \t/") {
-		return t, fault.New(fault.Usage, "write user@host:port[,user@host:port]", "jump host %q: no host name", s)
+		return t, fault.New(fault.Usage, "write user@host:port", "host %q: no host name", s)
 	}
 	t.Name = t.Address
 	return t, nil

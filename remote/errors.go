@@ -159,7 +159,7 @@ func (e *WrongHostError) FaultKind() fault.Kind { return fault.Check }
 
 // FaultHint makes *WrongHostError a fault.Hinter.
 func (e *WrongHostError) FaultHint() string {
-	return "nothing was changed there; correct the address of the host in the topology, or replace the host with cw cluster recover"
+	return "nothing was changed there; correct the host's address in the topology, or, if the machine was replaced: cw cluster recover NAME --host " + e.Host + " --full"
 }
 
 // lastLines returns the last n lines of s, joined by "; ", about 300 bytes.

@@ -12,9 +12,16 @@ import (
 )
 
 func main() {
+	if commands.MindsSignals(os.Args) {
+		os.Exit(commands.Main(context.Background(), commands.SystemStreams(), os.Args))
+	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // as nohup and a shell's & have it: then it is not for this process
+			signal.Notify(signals, s)
+		}
+	}
 	go func() {
 		s := <-signals
 		fmt.Fprintf(os.Stderr, "\ncw: %s: stopping cleanly; once more stops at once\n", s)

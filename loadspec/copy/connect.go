@@ -34,7 +34,9 @@ func Connect(ctx context.Context, c loadspec.Conn, application string) (*pgx.Con
 		return nil, connectError(cfg, err)
 	}
 	// A load takes as long as it takes, whatever is set for people's queries.
-	if _, err := conn.Exec(ctx, "set statement_timeout = 0; set lock_timeout = 0; set idle_in_transaction_session_timeout = 0"); err != nil {
+	// Not every server knows all of these.
+	if _, err := conn.Exec(ctx, `select set_config(name, '0', false) from pg_settings
+		where name in ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')`); err != nil {
 		_ = conn.Close(ctx)
 		return nil, connectError(cfg, err)
 	}
@@ -61,16 +63,16 @@ func dsn(c loadspec.Conn) string {
 
 // Server is what is asked of the database once.
 type Server struct {
-	Version  string
-	Encoding string // of the database
-	Host     string
-	Port     uint16
-	Database string
-	User     string
+	Version   string
+	Greenplum bool   // or Cloudberry: rows go in through external tables
+	Encoding  string // of the database
+	Host      string
+	Port      uint16
+	Database  string
+	User      string
 }
 
-// Ask finds out what kind of server this is; another engine than PostgreSQL
-// is an error.
+// Ask finds out what kind of server this is.
 func Ask(ctx context.Context, c *pgx.Conn) (*Server, error) {
 	cfg := c.Config()
 	s := &Server{Host: cfg.Host, Port: cfg.Port, Database: cfg.Database, User: cfg.User}
@@ -78,10 +80,6 @@ func Ask(ctx context.Context, c *pgx.Conn) (*Server, error) {
 	if err != nil {
 		return nil, Explain(err)
 	}
-	for _, engine := range []string{"Greenplum", "Cloudberry"} {
-		if strings.Contains(s.Version, engine) {
-			return nil, fault.New(fault.Usage, "", "%s:%d is a %s: cw load works on PostgreSQL only so far", s.Host, s.Port, engine)
-		}
-	}
+	s.Greenplum = strings.Contains(s.Version, "(Greenplum") || strings.Contains(s.Version, "Cloudberry")
 	return s, nil
 }

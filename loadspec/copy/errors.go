@@ -168,6 +168,7 @@ func Retriable(ctx context.Context, err error) bool {
 	if errors.As(err, &pg) {
 		switch pg.Code {
 		case "57P01", "57P02", "57P03", "57P05", // shutdown, crash, starting up, idle
+			"58M01", "58M02", // Greenplum: a segment is gone, or has failed over
 			"53300",          // too many connections
 			"40001", "40P01": // could not serialise, deadlock
 			return true

@@ -135,7 +135,7 @@ func TestFileInputs(t *testing.T) {
 		{"rn.csv", crlf, "7,g\r\n8,h\r\n"},
 		{"cr.csv a.csv", csv, "9,i\r10,j\r1,a\n2,b\n"},
 		{"esc.txt c.csv", text, "a\\\nb\nc\n4,d\n"},
-		{"delim.txt", delim, "1|~2|~3|~"},
+		{"delim.txt", delim, "1|~2|~3"},
 		{"m.gz", csv, "1,a\n2,b\n3,c\n"},
 		{"m.zst a.csv", csv, "1,a\n2,b\n3,c\n1,a\n2,b\n"},
 		{"unnamed m.gz", csv, "1,a\n1,a\n2,b\n3,c\n"},

@@ -63,6 +63,8 @@ func addressesOf(ctx context.Context, bind string) ([]net.IP, error) {
 // taken says that the port is in use on one of them.
 func listenAll(ctx context.Context, addresses []net.IP, port int, say func(Level, string)) (listeners []net.Listener, taken bool, err error) {
 	var cause error
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false) // segments do not speak it, and it costs a layer on every socket
 	for _, ip := range addresses {
 		network, kind := "tcp4", "IPV4"
 		if ip.To4() == nil {
@@ -71,7 +73,7 @@ func listenAll(ctx context.Context, addresses []net.IP, port int, say func(Level
 		address := net.JoinHostPort(ip.String(), strconv.Itoa(port))
 		say(LevelInfo, "Trying to open listening socket:")
 		say(LevelInfo, kind+" socket: "+address)
-		l, err := new(net.ListenConfig).Listen(ctx, network, address)
+		l, err := lc.Listen(ctx, network, address)
 		if errors.Is(err, syscall.EADDRINUSE) {
 			for _, l := range listeners {
 				_ = l.Close()

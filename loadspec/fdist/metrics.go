@@ -1,73 +1,72 @@
 package fdist
 
 import (
+	"fmt"
 	"net/http"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"strings"
 )
 
-// Metrics answers with the server's counters in Prometheus' text format.
+// Metrics answers with the server's counters in Prometheus' text format,
+// version 0.0.4. It is written here rather than with Prometheus' own library,
+// whose packages take 6 ms at the start of every command, three times the time
+// that gpfdist takes to listen: Greenplum's tests count on a quick start.
 // budget may be nil.
 func Metrics(s *Server, budget *Budget) http.Handler {
-	r := prometheus.NewRegistry()
-	r.MustRegister(&collector{s: s, budget: budget}, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "cw_serve_start_time_seconds", Help: "When the server was started, in seconds since 1970.",
-	}, func() float64 { return float64(s.started.Unix()) }))
-	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		_, _ = w.Write([]byte(metricsText(s, budget)))
+	})
 }
 
-// collector reads the counters when it is asked.
-type collector struct {
-	s      *Server
-	budget *Budget
-}
-
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("cw_serve_"+name, help, labels, nil)
-}
-
-// Describe says nothing: the set of metrics is not checked at the start.
-func (c *collector) Describe(chan<- *prometheus.Desc) {}
-
-// Collect sends all metrics.
-func (c *collector) Collect(out chan<- prometheus.Metric) {
-	st := c.s.Stats()
-	counter := func(name, help string, n int64) {
-		out <- prometheus.MustNewConstMetric(desc(name, help), prometheus.CounterValue, float64(n))
+func metricsText(s *Server, budget *Budget) string {
+	var b strings.Builder
+	family := func(name, kind, help string) { fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind) }
+	st := s.Stats()
+	for _, c := range []struct {
+		name, kind, help string
+		value            int64
+	}{
+		{"connections_total", "counter", "Connections accepted.", st.Connections.Load()},
+		{"connections", "gauge", "Connections open.", st.Open.Load()},
+		{"requests_total", "counter", "Requests with a whole header.", st.Requests.Load()},
+		{"refused_total", "counter", "Requests answered with an error status.", st.Refused.Load()},
+		{"sessions_total", "counter", "Sessions begun, reads and writes.", st.Sessions.Load()},
+		{"sessions_failed_total", "counter", "Sessions ended by an error.", st.Failed.Load()},
+		{"sent_bytes_total", "counter", "Bytes of rows sent to segments, before compression.", st.SentBytes.Load()},
+		{"received_bytes_total", "counter", "Bytes of rows taken from segments.", st.Received.Load()},
+		{"heartbeats_total", "counter", "Signs of life sent to segments that had to wait.", st.Heartbeats.Load()},
+		{"start_time_seconds", "gauge", "When the server was started, in seconds since 1970.", s.started.Unix()},
+	} {
+		family("cw_serve_"+c.name, c.kind, c.help)
+		fmt.Fprintf(&b, "cw_serve_%s %d\n", c.name, c.value)
 	}
-	gauge := func(name, help string, v float64, labels, values []string) {
-		out <- prometheus.MustNewConstMetric(desc(name, help, labels...), prometheus.GaugeValue, v, values...)
-	}
-	counter("connections_total", "Connections accepted.", st.Connections.Load())
-	counter("requests_total", "Requests with a whole header.", st.Requests.Load())
-	counter("refused_total", "Requests answered with an error status.", st.Refused.Load())
-	counter("sessions_total", "Sessions begun, reads and writes.", st.Sessions.Load())
-	counter("sessions_failed_total", "Sessions ended by an error.", st.Failed.Load())
-	counter("sent_bytes_total", "Bytes of rows sent to segments, before compression.", st.SentBytes.Load())
-	counter("received_bytes_total", "Bytes of rows taken from segments.", st.Received.Load())
-	counter("heartbeats_total", "Signs of life sent to segments that had to wait.", st.Heartbeats.Load())
-	gauge("connections", "Connections open.", float64(st.Open.Load()), nil, nil)
-	live, rate := map[string]float64{"read": 0, "write": 0}, map[string]float64{"read": 0, "write": 0}
-	for _, i := range c.s.Sessions() {
-		if i.Ended {
-			continue
-		}
-		direction := "read"
+	var sessions [2]int
+	var rate [2]float64
+	for _, i := range s.Sessions() {
+		d := 0
 		if i.Write {
-			direction = "write"
+			d = 1
 		}
-		live[direction]++
-		rate[direction] += i.Rate
+		if !i.Ended {
+			sessions[d]++
+			rate[d] += i.Rate
+		}
 	}
-	for d := range live {
-		gauge("sessions", "Sessions that are not over.", live[d], []string{"direction"}, []string{d})
-		gauge("rate_bytes_per_second", "Bytes of rows per second, the last seconds' average.", rate[d], []string{"direction"}, []string{d})
+	family("cw_serve_sessions", "gauge", "Sessions that are not over.")
+	for d, direction := range []string{"read", "write"} {
+		fmt.Fprintf(&b, "cw_serve_sessions{direction=%q} %d\n", direction, sessions[d])
 	}
-	if c.budget == nil {
-		return
+	family("cw_serve_rate_bytes_per_second", "gauge", "Bytes of rows per second, averaged over some seconds.")
+	for d, direction := range []string{"read", "write"} {
+		fmt.Fprintf(&b, "cw_serve_rate_bytes_per_second{direction=%q} %g\n", direction, rate[d])
 	}
-	for _, l := range c.budget.List() {
-		gauge("limit_bytes_per_second", "Speed limits in force.", float64(l.Rate), []string{"scope", "name"}, []string{string(l.Scope), l.Name})
+	if budget == nil {
+		return b.String()
 	}
+	family("cw_serve_limit_bytes_per_second", "gauge", "Speed limits in force.")
+	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+	for _, l := range budget.List() {
+		fmt.Fprintf(&b, "cw_serve_limit_bytes_per_second{scope=\"%s\",name=\"%s\"} %d\n", l.Scope, escape.Replace(l.Name), l.Rate)
+	}
+	return b.String()
 }

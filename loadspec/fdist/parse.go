@@ -32,7 +32,9 @@ func parseRequest(head []byte, forceProto *int, forcePath string) (*Request, hea
 	if err != nil {
 		return nil, nil, err
 	}
-	words := strings.Fields(lines[0])
+	// gpfdist takes the line apart as a command line: a backslash is gone from
+	// before a character, and only two of them are one in the path.
+	words := splitCommand(strings.TrimSpace(lines[0]))
 	if len(words) != 3 || !strings.HasPrefix(words[2], "HTTP/1.") || words[0] != "GET" && words[0] != "POST" {
 		return nil, h, bad("invalid request")
 	}

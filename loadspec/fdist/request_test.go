@@ -53,7 +53,7 @@ func TestParseRequest(t *testing.T) {
 		{"GET /%20 HTTP/1.1", "X-GP-PROTO: 0", "invalid request (unable to set path)"},
 		{"GET /a/../b HTTP/1.1", "X-GP-PROTO: 0", "invalid request due to relative path"},
 		{"GET /a%2f%2e%2e HTTP/1.1", "X-GP-PROTO: 0", "invalid request due to relative path"},
-		{"GET /a\\b HTTP/1.1", "X-GP-PROTO: 0", "invalid request, escape character backslash '\\' is not allowed."},
+		{"GET /a\\\\b HTTP/1.1", "X-GP-PROTO: 0", "invalid request, escape character backslash '\\' is not allowed."},
 		{"GET /a%00b HTTP/1.1", "X-GP-PROTO: 0", "invalid request, control character in path"},
 		{"GET /x HTTP/1.1", "", "invalid request (no gp-proto)"},
 		{"GET /x HTTP/1.1", "X-GP-PROTO: 2", "invalid request (invalid gp-proto)"},

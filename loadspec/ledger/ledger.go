@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -36,6 +37,7 @@ const (
 	Truncate Step = "truncate"
 	Before   Step = "before"
 	After    Step = "after"
+	Unloaded Step = "unloaded" // the manifest is published
 )
 
 // Range is one committed split: bytes [Start, End) of an object, uncompressed.
@@ -82,24 +84,33 @@ const ddl = `create table if not exists cw.load_ledger (
 
 // Ensure creates the ledger when it is missing. Several loads may do so at
 // the same moment.
-func Ensure(ctx context.Context, c *pgx.Conn) error {
+func Ensure(ctx context.Context, c *pgx.Conn) error { return ensure(ctx, c, Table, ddl) }
+
+// ensure creates a table in schema cw when it is missing.
+func ensure(ctx context.Context, c *pgx.Conn, table, create string) error {
 	var there bool
-	if err := c.QueryRow(ctx, "select to_regclass('cw.load_ledger') is not null").Scan(&there); err != nil {
-		return fmt.Errorf("look for the ledger: %w", err)
+	look := func(q interface {
+		QueryRow(context.Context, string, ...any) pgx.Row
+	},
+	) error {
+		return q.QueryRow(ctx, "select to_regclass('"+table+"') is not null").Scan(&there)
+	}
+	if err := look(c); err != nil {
+		return fmt.Errorf("look for %s: %w", table, err)
 	}
 	if there {
 		return nil
 	}
 	err := pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 		// IF NOT EXISTS alone is not safe against a twin.
-		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtextextended('cw.load_ledger', 0))"); err != nil {
+		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtext('cw.load_ledger'))"); err != nil {
 			return err
 		}
-		if err := tx.QueryRow(ctx, "select to_regclass('cw.load_ledger') is not null").Scan(&there); err != nil || there {
+		if err := look(tx); err != nil || there {
 			return err
 		}
 		var schema bool
-		if err := tx.QueryRow(ctx, "select to_regnamespace('cw') is not null").Scan(&schema); err != nil {
+		if err := tx.QueryRow(ctx, "select exists (select 1 from pg_namespace where nspname = 'cw')").Scan(&schema); err != nil {
 			return err
 		}
 		if !schema {
@@ -107,17 +118,17 @@ func Ensure(ctx context.Context, c *pgx.Conn) error {
 				return err
 			}
 		}
-		_, err := tx.Exec(ctx, ddl)
+		_, err := tx.Exec(ctx, create)
 		return err
 	})
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "42501" {
 		user, db := c.Config().User, c.Config().Database
 		return fault.New(fault.Auth, fmt.Sprintf("as the database's owner: create schema cw authorization %q", user),
-			"create the ledger %s: role %s may not create a schema in database %s: %w", Table, user, db, err)
+			"create %s: role %s may not create a schema in database %s: %w", table, user, db, err)
 	}
 	if err != nil {
-		return fmt.Errorf("create the ledger %s: %w", Table, err)
+		return fmt.Errorf("create %s: %w", table, err)
 	}
 	return nil
 }
@@ -129,7 +140,7 @@ func (l *Ledger) Lock(ctx context.Context, c *pgx.Conn, patience time.Duration) 
 	deadline := time.Now().Add(patience)
 	for {
 		var ok bool
-		err := c.QueryRow(ctx, "select pg_try_advisory_lock(hashtextextended('cw.load ' || $1, 0))", l.Job).Scan(&ok)
+		err := c.QueryRow(ctx, "select pg_try_advisory_lock(hashtext('cw.load'), hashtext($1))", l.Job).Scan(&ok)
 		if err != nil || ok {
 			return err
 		}
@@ -147,8 +158,16 @@ func (l *Ledger) Lock(ctx context.Context, c *pgx.Conn, patience time.Duration) 
 // TakeOver makes this runner the only one that may commit, waits for what an
 // earlier one is committing, and returns what there is.
 func (l *Ledger) TakeOver(ctx context.Context, c *pgx.Conn) (*Journal, error) {
-	_, err := c.Exec(ctx, `insert into cw.load_ledger (job, kind, etag) values ($1, $2, $3)
-		on conflict (job, kind, object, range_start) do update set etag = excluded.etag, committed_at = clock_timestamp()`, l.Job, kindRunner, l.Epoch)
+	// Without ON CONFLICT, which Greenplum 6 lacks: the session's lock keeps
+	// twins away.
+	err := pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, "update cw.load_ledger set etag = $3, committed_at = clock_timestamp() where job = $1 and kind = $2", l.Job, kindRunner, l.Epoch)
+		if err != nil || tag.RowsAffected() > 0 {
+			return err
+		}
+		_, err = tx.Exec(ctx, "insert into cw.load_ledger (job, kind, etag) values ($1, $2, $3)", l.Job, kindRunner, l.Epoch)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("take over job %s: %w", l.Job, err)
 	}
@@ -241,22 +260,29 @@ func (l *Ledger) Plan(ctx context.Context, c *pgx.Conn, objects []Object) error 
 // Once runs a step in one transaction with its row. A step that is in the
 // ledger already is not run again.
 func (l *Ledger) Once(ctx context.Context, c *pgx.Conn, step Step, run func(pgx.Tx) error) error {
-	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
-		var done bool
-		err := tx.QueryRow(ctx, "select exists (select from cw.load_ledger where job = $1 and kind = $2)", l.Job, string(step)).Scan(&done)
-		if err != nil || done {
-			return err
-		}
-		if err := l.add(ctx, tx, string(step), Range{}); err != nil {
-			return err
-		}
-		return run(tx)
-	})
+	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error { return l.OnceIn(ctx, tx, step, run) })
+}
+
+// OnceIn is Once inside a transaction that does more.
+func (l *Ledger) OnceIn(ctx context.Context, tx pgx.Tx, step Step, run func(pgx.Tx) error) error {
+	var done bool
+	err := tx.QueryRow(ctx, "select exists (select 1 from cw.load_ledger where job = $1 and kind = $2)", l.Job, string(step)).Scan(&done)
+	if err != nil || done {
+		return err
+	}
+	if err := l.add(ctx, tx, string(step), Range{}); err != nil {
+		return err
+	}
+	return run(tx)
 }
 
 // IsDuplicate tells that a row was in the ledger before: its transaction,
 // whose answer was lost, has committed after all.
 func IsDuplicate(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == "23505" && pg.SchemaName == "cw" && pg.TableName == "load_ledger"
+	if !errors.As(err, &pg) || pg.Code != "23505" {
+		return false
+	}
+	// Greenplum's segments tell the constraint in the message alone.
+	return pg.SchemaName == "cw" && pg.TableName == "load_ledger" || pg.TableName == "" && strings.Contains(pg.Message, `"load_ledger_pkey"`)
 }

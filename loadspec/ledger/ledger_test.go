@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"cw/fault"
+	"cw/playground/gptest"
 	"cw/playground/pgtest"
 )
 
@@ -47,10 +48,21 @@ func TestEnsureWithoutPrivilege(t *testing.T) {
 	}
 }
 
-func TestTakeOverWaitsForCommitsAndFencesLaterOnes(t *testing.T) {
+func TestTakeOver(t *testing.T) {
 	t.Parallel()
 	pg := pgtest.Start(t)
-	a, b := pg.Connect(t, "postgres"), pg.Connect(t, "postgres")
+	testTakeOver(t, pg.Connect(t, "postgres"), pg.Connect(t, "postgres"))
+}
+
+func TestTakeOverOnGreenplum(t *testing.T) {
+	t.Parallel()
+	gp := gptest.Start(t, 2)
+	testTakeOver(t, gp.Connect(t, "postgres"), gp.Connect(t, "postgres"))
+}
+
+// testTakeOver has a second runner take over while the first commits: it waits
+// for that, and the first cannot commit any more.
+func testTakeOver(t *testing.T, a, b *pgx.Conn) {
 	if err := Ensure(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}

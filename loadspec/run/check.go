@@ -20,7 +20,12 @@ import (
 // Report is what a check has found: the plan of the load.
 type Report struct {
 	Server     *copy.Server
-	Plan       *copy.Plan
+	Table      string            // target, schema.table
+	Columns    []loadspec.Column // of the file, with their types
+	Statement  string            // that loads the rows
+	Staged     string            // statement from the staging table into the target; "" without one
+	Segments   int               // that read in parallel; 0 on PostgreSQL
+	Addresses  []string          // this machine, as segments are told
 	Objects    []source.Object
 	BytesTotal int64
 	Splits     int64  // estimate for objects that are not compressed
@@ -30,6 +35,25 @@ type Report struct {
 	Warnings   []string
 }
 
+// describe fills what the engine has to say.
+func (j *job) describe(rep *Report) {
+	if g := j.gp; g != nil {
+		load := *g.load
+		load.From = "the external table"
+		rep.Table, rep.Columns, rep.Statement = load.Target.Schema+"."+load.Target.Table, load.Mapping.Columns, load.Insert()
+		rep.Segments, rep.Addresses, rep.Workers = load.Target.Engine.Primaries, g.addrs, 1
+		if j.spec.Output.Mode != loadspec.ModeInsert {
+			rep.Statement, rep.Staged = load.Fill(), load.UpdateRows()
+		}
+		return
+	}
+	p := j.plan
+	rep.Table, rep.Columns, rep.Statement = p.Target.Schema+"."+p.Target.Table, p.Columns, p.Copy
+	if p.Stage != "" {
+		rep.Staged = p.Insert
+	}
+}
+
 // sampleSize is how much of an object is tried.
 const sampleSize = 64 << 10
 
@@ -37,10 +61,15 @@ const sampleSize = 64 << 10
 // database, the table and its columns, the objects, and the first rows, which
 // are copied into a temporary table and thrown away.
 func Check(ctx context.Context, o Options) (*Report, error) {
-	j, err := newJob(o)
-	if err != nil {
-		return nil, err
+	var warned []string
+	said := o.Warn
+	o.Warn = func(text string) {
+		warned = append(warned, text)
+		if said != nil {
+			said(text)
+		}
 	}
+	j := newJob(o)
 	conn, err := j.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -52,7 +81,8 @@ func Check(ctx context.Context, o Options) (*Report, error) {
 	if err := j.privileges(ctx, conn); err != nil {
 		return nil, err
 	}
-	rep := &Report{Warnings: []string{}, Server: j.server, Plan: j.plan, Workers: j.workers}
+	rep := &Report{Warnings: []string{}, Server: j.server, Workers: j.workers}
+	j.describe(rep)
 	if rep.Objects, err = j.set.List(ctx); err != nil {
 		return nil, err
 	}
@@ -60,18 +90,24 @@ func Check(ctx context.Context, o Options) (*Report, error) {
 		rep.BytesTotal += obj.Size
 		rep.Splits += max(1, (obj.Size+j.spec.Split-1)/j.spec.Split)
 	}
-	warnings, _ := j.spec.OnPostgres()
-	for _, w := range append(j.spec.Warnings, warnings...) {
+	for _, w := range j.spec.Warnings {
 		rep.Warnings = append(rep.Warnings, w.String())
 	}
+	rep.Warnings = append(rep.Warnings, warned...)
 	return rep, j.sample(ctx, conn, rep)
 }
 
 // privileges checks what the role may do with the table.
 func (j *job) privileges(ctx context.Context, conn *pgx.Conn) error {
-	t := j.plan.Target
+	var schemaName, table string
+	if j.gp != nil {
+		schemaName, table = j.gp.load.Target.Schema, j.gp.load.Target.Table
+	} else {
+		schemaName, table = j.plan.Target.Schema, j.plan.Target.Table
+	}
+	name := j.target()
 	var insert, truncate bool
-	err := conn.QueryRow(ctx, "select has_table_privilege($1::regclass, 'insert') or has_any_column_privilege($1::regclass, 'insert'), has_table_privilege($1::regclass, 'truncate')", t.Name()).Scan(&insert, &truncate)
+	err := conn.QueryRow(ctx, "select has_table_privilege($1::regclass, 'insert') or has_any_column_privilege($1::regclass, 'insert'), has_table_privilege($1::regclass, 'truncate')", name).Scan(&insert, &truncate)
 	if err != nil {
 		return copy.Explain(err)
 	}
@@ -80,8 +116,8 @@ func (j *job) privileges(ctx context.Context, conn *pgx.Conn) error {
 		has  bool
 	}{{"INSERT", insert}, {"TRUNCATE", truncate || !j.spec.Truncate}} {
 		if !need.has {
-			return fault.New(fault.Auth, fmt.Sprintf("grant %s on %s to %s", need.what, t.Name(), loadspec.QuoteIdent(j.server.User)),
-				"role %s has no privilege %s on table %s.%s", j.server.User, need.what, t.Schema, t.Table)
+			return fault.New(fault.Auth, fmt.Sprintf("grant %s on %s to %s", need.what, name, loadspec.QuoteIdent(j.server.User)),
+				"role %s has no privilege %s on table %s.%s", j.server.User, need.what, schemaName, table)
 		}
 	}
 	return nil
@@ -113,7 +149,11 @@ func (j *job) sample(ctx context.Context, conn *pgx.Conn, rep *Report) error {
 		rep.Warnings = append(rep.Warnings, first.URL+": has no rows")
 		return nil
 	}
-	if err := j.countFields(first.URL, p); err != nil {
+	if err := j.countFields(first.URL, p, rep); err != nil {
+		return err
+	}
+	if j.gp != nil {
+		rep.Sampled, err = j.tryGreenplum(ctx, conn, first, p)
 		return err
 	}
 	rep.Sampled, err = j.try(ctx, conn, first, p, rep)
@@ -121,7 +161,7 @@ func (j *job) sample(ctx context.Context, conn *pgx.Conn, rep *Report) error {
 }
 
 // countFields compares the first record with the columns.
-func (j *job) countFields(url string, p *split.Piece) error {
+func (j *job) countFields(url string, p *split.Piece, rep *Report) error {
 	d := format.Dialect(j.spec.Format)
 	scan := split.NewScanner(d)
 	end := int64(len(p.Data))
@@ -132,12 +172,13 @@ func (j *job) countFields(url string, p *split.Piece) error {
 			break
 		}
 	}
-	got, want := format.Fields(p.Data[:end], j.spec.Format), len(j.plan.Columns)
-	if got == want {
+	columns := rep.Columns
+	got, want := format.Fields(p.Data[:end], j.spec.Format), len(columns)
+	if got == want || got < want && j.spec.Format.FillMissing {
 		return nil
 	}
 	names := make([]string, want)
-	for i, c := range j.plan.Columns {
+	for i, c := range columns {
 		names[i] = c.Name
 	}
 	hint := "check DELIMITER and QUOTE, or list the file's columns under COLUMNS"

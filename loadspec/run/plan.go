@@ -57,6 +57,7 @@ type stepper struct {
 	j    *job
 	conn *pgx.Conn
 	done map[ledger.Step]bool
+	here bool // only in this session: its end is the caller's to deal with
 }
 
 // once runs sql as step, in one transaction with its ledger row. A lost
@@ -73,7 +74,7 @@ func (s *stepper) once(ctx context.Context, step ledger.Step, sql string) error 
 			s.done[step] = true
 			return nil
 		}
-		if !retry.again(ctx, err) {
+		if s.here || !retry.again(ctx, err) {
 			return stepError(step, err)
 		}
 	}

@@ -19,6 +19,7 @@ const (
 type Progress struct {
 	Bytes, BytesTotal     int64 // of the objects as stored, committed
 	Rows                  int64 // committed
+	Rejected              int64 // rows that the database would not take, of what is committed
 	Objects, ObjectsTotal int64
 	Rate                  int64 // bytes per second read from the source, over the last seconds
 	Limit                 int64 // in force; 0 none
@@ -48,6 +49,8 @@ type tracker struct {
 	out     Reporter
 	limiter *throttle.Limiter
 	p       Progress
+	pending Progress // of the statement that runs: bytes, rows, objects
+	taken   int64    // bytes read by other machines
 	samples []sample // of the limiter's count, the oldest first
 	outMu   sync.Mutex
 }
@@ -58,7 +61,7 @@ type sample struct {
 }
 
 func newTracker(out Reporter, l *throttle.Limiter) *tracker {
-	return &tracker{out: out, limiter: l, p: Progress{ETASeconds: -1}}
+	return &tracker{out: out, limiter: l, p: Progress{ETASeconds: -1, Limit: l.Rate()}}
 }
 
 func (t *tracker) update(f func(p *Progress)) {
@@ -74,7 +77,8 @@ func (t *tracker) phase(name string) {
 
 func (t *tracker) begin(base Progress) {
 	t.update(func(p *Progress) {
-		base.Phase, base.Paused, base.ETASeconds = p.Phase, p.Paused, -1
+		base.Phase, base.Paused, base.Limit, base.ETASeconds = p.Phase, p.Paused, p.Limit, -1
+		t.pending = Progress{}
 		*p = base
 	})
 	t.report()
@@ -95,11 +99,55 @@ func (t *tracker) committed(r ledger.Range) {
 	})
 }
 
+// served counts what a running statement has been given.
+func (t *tracker) served(r ledger.Range) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pending.Bytes += r.SourceBytes
+	t.pending.Rows += r.Rows
+}
+
+// elsewhere counts what a load machine has done.
+func (t *tracker) elsewhere(r beatResult) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pending.Bytes += r.Bytes
+	t.pending.Rows += r.Rows
+	t.taken += r.Taken
+}
+
+// settle replaces what was pending with what is committed.
+func (t *tracker) settle(ranges []ledger.Range, rows, rejected int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pending = Progress{}
+	t.p.Rows += rows
+	t.p.Rejected += rejected
+	for _, r := range ranges {
+		t.p.Bytes += r.SourceBytes
+		if r.EOF {
+			t.p.Objects++
+		}
+	}
+}
+
+// committedBytes is the progress without what is pending.
+func (t *tracker) committedBytes() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.p.Bytes
+}
+
+// rollback forgets what was pending.
+func (t *tracker) rollback() {
+	t.update(func(*Progress) { t.pending = Progress{} })
+}
+
 // measure takes a sample of the speed; it is called on a steady beat.
 func (t *tracker) measure(now time.Time, paused bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.samples = append(t.samples, sample{now, t.limiter.Taken()})
+	t.samples = append(t.samples, sample{now, t.limiter.Taken() + t.taken})
 	for len(t.samples) > 2 && now.Sub(t.samples[1].at) >= rateWindow {
 		t.samples = t.samples[1:]
 	}
@@ -109,7 +157,7 @@ func (t *tracker) measure(now time.Time, paused bool) {
 		t.p.Rate = int64(float64(last.bytes-first.bytes) / d)
 	}
 	t.p.Limit, t.p.Paused = t.limiter.Rate(), paused
-	if left := t.p.BytesTotal - t.p.Bytes; t.p.Rate > 0 && t.p.BytesTotal > 0 && !paused {
+	if left := t.p.BytesTotal - t.p.Bytes - t.pending.Bytes; t.p.Rate > 0 && t.p.BytesTotal > 0 && !paused {
 		t.p.ETASeconds = max(left, 0) / t.p.Rate
 	}
 }
@@ -118,7 +166,11 @@ func (t *tracker) progress() Progress {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := t.p
-	p.Bytes = min(p.Bytes, p.BytesTotal)
+	p.Bytes += t.pending.Bytes
+	if p.BytesTotal > 0 {
+		p.Bytes = min(p.Bytes, p.BytesTotal)
+	}
+	p.Rows += t.pending.Rows
 	if p.ObjectsTotal > 0 && p.Objects == p.ObjectsTotal {
 		p.Bytes = p.BytesTotal
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cw/fault"
+	"cw/loadspec"
 	"cw/schema"
 	"cw/state"
 )
@@ -15,6 +16,19 @@ import (
 // follows what operators write there, and writes down how far it is and how
 // it ended. o.Control is not used; o.Reporter still gets every report.
 func Recorded(ctx context.Context, st *state.Store, id string, o Options) (*Result, error) {
+	return recorded(ctx, st, id, o, func(ctx context.Context, o Options) (*Result, error) { return Run(ctx, o) })
+}
+
+// RecordedUnload is Recorded for an unload.
+func RecordedUnload(ctx context.Context, st *state.Store, id string, u *loadspec.Unload, o Options) (*Result, error) {
+	return recorded(ctx, st, id, o, func(ctx context.Context, o Options) (*Result, error) { return Unload(ctx, u, o) })
+}
+
+func recorded(ctx context.Context, st *state.Store, id string, o Options, run func(context.Context, Options) (*Result, error)) (*Result, error) {
+	job, err := st.Job(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	held, lease, err := st.Acquire(ctx, state.JobLease(id), "load")
 	if err != nil {
 		return nil, err
@@ -26,14 +40,14 @@ func Recorded(ctx context.Context, st *state.Store, id string, o Options) (*Resu
 	if o.Reporter == nil {
 		o.Reporter = discard{}
 	}
-	r := &recorder{ctx: held, st: st, id: id, next: o.Reporter, warn: func(err error) {
+	r := &recorder{ctx: held, st: st, id: id, kind: job.Kind, next: o.Reporter, warn: func(err error) {
 		if o.Log != nil {
 			o.Log.Warn("the job's record could not be written", "job", id, "error", err)
 		}
 	}}
 	o.Job, o.Control, o.Reporter = id, r.control, r
-	r.event("load-started", state.Info, "load "+id+" started", nil)
-	res, err := Run(held, o)
+	r.event("started", state.Info, "started", nil)
+	res, err := run(held, o)
 	r.finish(res, err)
 	return res, err
 }
@@ -44,6 +58,7 @@ type recorder struct {
 	ctx     context.Context //nolint:containedctx // Reporter has no context of its own
 	st      *state.Store
 	id      string
+	kind    string // load or unload
 	next    Reporter
 	warn    func(error)
 	written time.Time
@@ -81,7 +96,7 @@ func (r *recorder) Progress(p Progress) {
 		}
 		err = errors.Join(err, r.st.SetJobState(ctx, r.id, now, phase))
 		if p.Limit != r.last.Limit && r.last.Phase == p.Phase {
-			r.event("limit-changed", state.Info, fmt.Sprintf("load %s: limit is %s", r.id, schema.FormatRate(p.Limit)), map[string]any{"limit": p.Limit})
+			r.event("limit-changed", state.Info, "limit is "+schema.FormatRate(p.Limit), map[string]any{"limit": p.Limit})
 		}
 	}
 	if err != nil {
@@ -92,7 +107,7 @@ func (r *recorder) Progress(p Progress) {
 
 func numbers(p Progress) state.Progress {
 	return state.Progress{
-		Bytes: p.Bytes, BytesTotal: p.BytesTotal, Rows: p.Rows, Objects: p.Objects, ObjectsTotal: p.ObjectsTotal,
+		Bytes: p.Bytes, BytesTotal: p.BytesTotal, Rows: p.Rows, Rejected: p.Rejected, Objects: p.Objects, ObjectsTotal: p.ObjectsTotal,
 		Rate: p.Rate, Limit: p.Limit, ETASeconds: p.ETASeconds,
 	}
 }
@@ -103,6 +118,9 @@ func (r *recorder) finish(res *Result, err error) {
 	defer cancel()
 	end, severity, text := state.Done, state.Info, ""
 	switch {
+	case err == nil && res != nil && res.Rejected > 0:
+		end, severity = state.Partial, state.Warning
+		text = fmt.Sprintf("%d rows were rejected: cw load errors %s", res.Rejected, r.id)
 	case err == nil:
 	case errors.Is(err, ErrCancelled):
 		end = state.Cancelled
@@ -117,7 +135,7 @@ func (r *recorder) finish(res *Result, err error) {
 	if res != nil && res.ObjectsTotal > 0 {
 		p := numbers(res.Progress)
 		p.Rate, p.ETASeconds = 0, -1
-		if end == state.Done {
+		if end == state.Done || end == state.Partial {
 			p.ETASeconds = 0
 		}
 		if werr := r.st.SetJobProgress(ctx, r.id, p); werr != nil {
@@ -127,17 +145,27 @@ func (r *recorder) finish(res *Result, err error) {
 	if werr := r.st.FinishJob(ctx, r.id, end, text); werr != nil {
 		r.warn(werr)
 	}
-	message := "load " + r.id + " " + end
+	message := end
 	if text != "" {
 		message += ": " + text
 	}
-	r.event("load-"+end, severity, message, nil)
+	r.event(end, severity, message, nil)
 }
 
-func (r *recorder) event(kind, severity, message string, data map[string]any) {
+// event writes down what happened; what is a verb or limit-changed.
+func (r *recorder) event(what, severity, message string, data map[string]any) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), 5*time.Second)
 	defer cancel()
-	if err := r.st.AddEvent(ctx, state.Event{Kind: kind, Severity: severity, Job: r.id, Message: message, Data: data}); err != nil {
+	if err := r.st.AddEvent(ctx, state.Event{
+		Kind: r.eventKind(what), Severity: severity, Job: r.id, Message: r.kind + " " + r.id + ": " + message, Data: data,
+	}); err != nil {
 		r.warn(err)
 	}
+}
+
+func (r *recorder) eventKind(what string) string {
+	if what == "limit-changed" {
+		return what
+	}
+	return r.kind + "-" + what
 }

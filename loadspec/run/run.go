@@ -27,6 +27,8 @@ import (
 	"cw/loadspec/source"
 	"cw/loadspec/split"
 	"cw/loadspec/throttle"
+	"cw/remote"
+	"cw/schema"
 )
 
 // Options is everything a run needs.
@@ -36,8 +38,11 @@ type Options struct {
 	Source   source.Options // for tests; the zero value is right
 	Control  func(context.Context) (Control, error)
 	Reporter Reporter
-	Log      *slog.Logger  // nil: none
-	Patience time.Duration // how long the database may be gone; 0: 5 minutes
+	Warn     func(text string) // what of the control file has no effect on this engine; nil: silent
+	Log      *slog.Logger      // nil: none
+	Hosts    *remote.Pool      // the way to PARALLEL.HOSTS; nil: there is none
+	Binary   string            // cw's file for them; "" the running program
+	Patience time.Duration     // how long the database may be gone; 0: 5 minutes
 }
 
 // Control is what operators want of the running job.
@@ -63,13 +68,15 @@ type job struct {
 	set      *source.Set
 	limiter  *throttle.Limiter
 	ledger   *ledger.Ledger
-	plan     *copy.Plan
+	plan     *copy.Plan // on PostgreSQL
+	gp       *greenplum // on Greenplum; else nil
 	server   *copy.Server
 	encoding string
 	workers  int
 	objects  []object
 	state    *tracker
 	pieces   chan piece
+	warned   bool
 }
 
 // object is an object of the plan with what is left of it.
@@ -89,15 +96,12 @@ type piece struct {
 // state from which the next Run of the same Job goes on.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	started := time.Now()
-	j, err := newJob(o)
-	if err != nil {
-		return nil, err
-	}
+	j := newJob(o)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var control errgroup.Group
 	control.Go(func() error { return j.control(ctx, cancel) })
-	err = j.run(ctx)
+	err := j.run(ctx)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause // what ended the context is the reason, not what broke because of it
 	}
@@ -111,10 +115,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	return res, err
 }
 
-func newJob(o Options) (*job, error) {
-	if _, err := o.Spec.OnPostgres(); err != nil {
-		return nil, err
-	}
+func newJob(o Options) *job {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -123,6 +124,9 @@ func newJob(o Options) (*job, error) {
 	}
 	if o.Reporter == nil {
 		o.Reporter = discard{}
+	}
+	if o.Warn == nil {
+		o.Warn = func(string) {}
 	}
 	logger := o.Log
 	if o.Source.OnRetry == nil {
@@ -140,7 +144,18 @@ func newJob(o Options) (*job, error) {
 		j.workers = min(max(runtime.NumCPU(), 2), 4)
 	}
 	j.state = newTracker(o.Reporter, j.limiter)
-	return j, nil
+	return j
+}
+
+// warn tells, once, what of the control file has no effect.
+func (j *job) warn(warnings schema.Problems) {
+	if j.warned {
+		return
+	}
+	j.warned = true
+	for _, w := range warnings {
+		j.o.Warn(w.String())
+	}
 }
 
 func (j *job) connect(ctx context.Context) (*pgx.Conn, error) {
@@ -153,10 +168,13 @@ func (j *job) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if j.gp != nil {
+		return j.runGreenplum(ctx, conn, journal)
+	}
 	steps := &stepper{j: j, conn: conn, done: journal.Done}
 	defer func() { closeConn(ctx, steps.conn) }()
 	if j.spec.Truncate {
-		if err := steps.once(ctx, ledger.Truncate, "TRUNCATE "+j.plan.Target.Name()); err != nil {
+		if err := steps.once(ctx, ledger.Truncate, "TRUNCATE "+j.target()); err != nil {
 			return err
 		}
 	}
@@ -204,7 +222,7 @@ func (j *job) take(ctx context.Context, conn *pgx.Conn) (*ledger.Journal, error)
 	if err := ledger.Ensure(ctx, conn); err != nil {
 		return nil, err
 	}
-	if err := j.ledger.Lock(ctx, conn, 10*time.Second); err != nil {
+	if err := j.lock(ctx, conn); err != nil {
 		return nil, err
 	}
 	journal, err := j.ledger.TakeOver(ctx, conn)
@@ -220,6 +238,14 @@ func (j *job) prepare(ctx context.Context, conn *pgx.Conn) error {
 	if j.server, err = copy.Ask(ctx, conn); err != nil {
 		return err
 	}
+	if j.server.Greenplum {
+		return j.prepareGreenplum(ctx, conn)
+	}
+	warnings, err := j.spec.OnPostgres()
+	if err != nil {
+		return err
+	}
+	j.warn(warnings)
 	target, err := copy.Find(ctx, conn, j.spec.Output)
 	if err != nil {
 		return err
@@ -236,8 +262,19 @@ func (j *job) prepare(ctx context.Context, conn *pgx.Conn) error {
 func (j *job) load(ctx context.Context) error {
 	j.pieces = make(chan piece, 1)
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return j.readAll(ctx, j.workers) })
+	for range j.workers {
+		g.Go(func() error { return j.work(ctx) })
+	}
+	return g.Wait()
+}
+
+// readAll sends what is left of all objects, several at a time, and closes
+// the channel when nothing is left. After an error it stays open: what ended
+// the readers ends those who wait, too.
+func (j *job) readAll(ctx context.Context, parallel int) error {
+	g, ctx := errgroup.WithContext(ctx)
 	todo := make(chan *object)
-	readers, rctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(todo)
 		for i := range j.objects {
@@ -249,27 +286,21 @@ func (j *job) load(ctx context.Context) error {
 		}
 		return nil
 	})
-	for range min(len(j.objects), j.workers) {
-		readers.Go(func() error {
+	for range min(len(j.objects), parallel) {
+		g.Go(func() error {
 			for o := range todo {
-				if err := j.read(rctx, o); err != nil {
+				if err := j.read(ctx, o); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 	}
-	g.Go(func() error {
-		err := readers.Wait()
-		if err == nil {
-			close(j.pieces) // an error ends the workers through the context
-		}
-		return err
-	})
-	for range j.workers {
-		g.Go(func() error { return j.work(ctx) })
+	err := g.Wait()
+	if err == nil {
+		close(j.pieces)
 	}
-	return g.Wait()
+	return err
 }
 
 // closeConn ends a session politely even when the context is over.
@@ -284,7 +315,7 @@ func closeConn(ctx context.Context, c *pgx.Conn) {
 
 func (j *job) cutter(st *source.Stream, gap ledger.Gap) (*split.Cutter, error) {
 	c, err := split.NewCutter(gapReader(st, gap), split.Options{
-		Dialect: format.Dialect(j.spec.Format), Size: int(j.spec.Split), MaxRow: j.spec.MaxRow, Every: pieceAge,
+		Dialect: format.Dialect(j.spec.Format), Size: j.pieceSize(), MaxRow: j.spec.MaxRow, Every: pieceAge,
 		Header: j.spec.Format.Header, BOM: format.UTF8(j.encoding), Offset: gap.Start, Line: gap.Line,
 	}, j.workers+2)
 	if err != nil {

@@ -121,7 +121,7 @@ func TestMappingThroughStaging(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rep.Plan.Stage == "" || rep.Sampled != 2 {
+	if rep.Staged == "" || rep.Sampled != 2 {
 		t.Errorf("check: %+v", rep)
 	}
 	if _, err := Run(t.Context(), e.options(spec, "j")); err != nil {
@@ -138,8 +138,8 @@ func TestMappingThroughStaging(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rep.Plan.Stage != "" || !strings.HasPrefix(rep.Plan.Copy, `COPY "public"."t" ("b", "a") FROM STDIN`) {
-		t.Errorf("plan %+v", rep.Plan)
+	if rep.Staged != "" || !strings.HasPrefix(rep.Statement, `COPY "public"."t" ("b", "a") FROM STDIN`) {
+		t.Errorf("plan %+v", rep)
 	}
 	if _, err := Run(t.Context(), e2.options(spec, "j")); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ package source
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,13 +29,15 @@ type Object struct {
 
 // Options tunes a Set; the zero value is for production.
 type Options struct {
-	Credentials aws.CredentialsProvider // instead of the AWS chain
-	Attempts    int                     // tries without progress before giving up; 0: 12, about a minute; listing gives up after 4
-	Backoff     time.Duration           // first wait between tries, doubled up to 50 times; 0: 200 ms
-	Stall       time.Duration           // longest silence of a store; 0: 30 s
-	RangeSize   int64                   // bytes per ranged GET; 0: 8 MiB
-	Ahead       int                     // ranges in flight per object; 0: 4
-	OnRetry     func(url string, err error, wait time.Duration)
+	Credentials aws.CredentialsProvider `json:"-"` // instead of the AWS chain
+	// CredentialsOf is the same for one SOURCE block; nil leaves it to the rest.
+	CredentialsOf func(source int) aws.CredentialsProvider        `json:"-"`
+	Attempts      int                                             // tries without progress before giving up; 0: 12, about a minute; listing gives up after 4
+	Backoff       time.Duration                                   // first wait between tries, doubled up to 50 times; 0: 200 ms
+	Stall         time.Duration                                   // longest silence of a store; 0: 30 s
+	RangeSize     int64                                           // bytes per ranged GET; 0: 8 MiB
+	Ahead         int                                             // ranges in flight per object; 0: 4
+	OnRetry       func(url string, err error, wait time.Duration) `json:"-"`
 }
 
 func (o Options) withDefaults() Options {
@@ -75,10 +78,37 @@ type store interface {
 // New prepares access; nothing is contacted yet.
 func New(sources []loadspec.Source, o Options) *Set {
 	s := &Set{sources: sources, o: o.withDefaults()}
-	for _, src := range sources {
-		s.stores = append(s.stores, &mixed{s3: &s3Store{src: src, o: s.o}})
+	for i, src := range sources {
+		own := s.o
+		if o.CredentialsOf != nil {
+			if c := o.CredentialsOf(i); c != nil {
+				own.Credentials = c
+			}
+		}
+		s.stores = append(s.stores, &mixed{s3: &s3Store{src: src, o: own}})
 	}
 	return s
+}
+
+// Keys fetches the credentials of all SOURCE blocks from where they are kept,
+// for another machine to use; those of blocks without S3 objects, and of
+// anonymous ones, are empty.
+func (s *Set) Keys(ctx context.Context) ([]aws.Credentials, error) {
+	keys := make([]aws.Credentials, len(s.sources))
+	for i, src := range s.sources {
+		m, ok := s.stores[i].(*mixed)
+		if !ok || src.Anonymous || !slices.ContainsFunc(src.Locations, func(l string) bool { return strings.HasPrefix(l, "s3://") }) {
+			continue
+		}
+		api, err := m.s3.client(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if keys[i], err = api.Options().Credentials.Retrieve(ctx); err != nil {
+			return nil, fault.New(fault.Auth, "see what is configured: aws configure list", "credentials for %s: %w", src.Locations[0], err)
+		}
+	}
+	return keys, nil
 }
 
 // mixed sends S3 URLs one way and everything else the other.

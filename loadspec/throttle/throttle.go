@@ -93,6 +93,13 @@ func (l *Limiter) Rate() int64 {
 	return l.rate
 }
 
+// Paused tells whether everybody is stopped.
+func (l *Limiter) Paused() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.paused
+}
+
 // Taken is the number of bytes granted so far.
 func (l *Limiter) Taken() int64 { return l.taken.Load() }
 

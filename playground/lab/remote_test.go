@@ -115,10 +115,10 @@ func TestRealSudo(t *testing.T) {
 	l := lab.Up(t, 1)
 	p := pool(t, remote.Options{})
 	h := p.Host(target(l, 1))
-	l.Run(1, "useradd", "--create-home", "gpadmin")
-	for _, as := range []string{"root", "gpadmin"} {
+	l.Run(1, "useradd", "--create-home", "dwowner")
+	for _, as := range []string{"root", "dwowner"} {
 		got := run(t, h, remote.Cmd{Args: []string{"sh", "-c", `id -un; echo "$HOME"; pwd; cat`}, As: as, Stdin: strings.NewReader("input")})
-		home := map[string]string{"root": "/root", "gpadmin": "/home/gpadmin"}[as]
+		home := map[string]string{"root": "/root", "dwowner": "/home/dwowner"}[as]
 		if got != as+"\n"+home+"\n"+home+"\ninput" {
 			t.Errorf("as %s: %q", as, got)
 		}
@@ -183,12 +183,12 @@ func TestRealSudoPassword(t *testing.T) {
 
 func TestRootBecomesOthers(t *testing.T) {
 	l := lab.Up(t, 1)
-	l.Run(1, "sh", "-c", "useradd --create-home gpadmin; mkdir -p /root/.ssh && cp /home/deploy/.ssh/authorized_keys /root/.ssh/ && chown -R root:root /root/.ssh && chmod 700 /root /root/.ssh")
+	l.Run(1, "sh", "-c", "useradd --create-home dwowner; mkdir -p /root/.ssh && cp /home/deploy/.ssh/authorized_keys /root/.ssh/ && chown -R root:root /root/.ssh && chmod 700 /root /root/.ssh")
 	to := target(l, 1)
 	to.User = "root"
 	h := pool(t, remote.Options{}).Host(to)
-	got := run(t, h, remote.Cmd{Args: []string{"sh", "-c", `id -un; echo "$HOME $USER"; cat`}, As: "gpadmin", Stdin: strings.NewReader("x")})
-	if got != "gpadmin\n/home/gpadmin gpadmin\nx" {
+	got := run(t, h, remote.Cmd{Args: []string{"sh", "-c", `id -un; echo "$HOME $USER"; cat`}, As: "dwowner", Stdin: strings.NewReader("x")})
+	if got != "dwowner\n/home/dwowner dwowner\nx" {
 		t.Errorf("got %q", got)
 	}
 }

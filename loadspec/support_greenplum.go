@@ -1,0 +1,36 @@
+package loadspec
+
+import (
+	"fmt"
+
+	"cw/schema"
+)
+
+// OnGreenplum returns what the file asks for that cw cannot do on engine
+// greenplum or cloudberry yet, as an error with places, and warnings for keys
+// that mean something on PostgreSQL only. Nothing is ignored without a word.
+func (s *Spec) OnGreenplum() (schema.Problems, error) {
+	v := &validator{spec: &Spec{File: s.File, file: s.file, at: s.at}}
+	load := &s.file.Load
+	unsupported := func(path string, set bool, format string, args ...any) {
+		if set {
+			v.fail(path, "%s is not supported on engine greenplum yet", fmt.Sprintf(format, args...))
+		}
+	}
+	unsupported("GPLOAD.INPUT.FORMAT", s.Format.Kind != FormatText && s.Format.Kind != FormatCSV, "format %s", s.Format.Kind)
+	switch s.Format.Compression {
+	case CompressionAuto, "none", "gzip", "zstd", "bzip2":
+	default:
+		unsupported("GPLOAD.INPUT.COMPRESSION", true, "compression %s", s.Format.Compression)
+	}
+	for i, src := range s.Sources {
+		unsupported(fmt.Sprintf("GPLOAD.INPUT.SOURCE[%d].MANIFEST", i), src.Manifest != "", "MANIFEST")
+	}
+	if load.Parallel.Workers != nil {
+		v.warn("GPLOAD.PARALLEL.WORKERS", "has no effect on engine greenplum: its segments read in parallel, PARALLEL: HOSTS adds servers")
+	}
+	unsupported("GPLOAD.SPEED.SCHEDULE", len(load.Speed.Schedule) > 0, "SPEED: SCHEDULE")
+	unsupported("GPLOAD.SPEED.ADAPTIVE", len(load.Speed.Adaptive) > 0, "SPEED: ADAPTIVE")
+	unsupported("GPLOAD.NOTIFY", len(load.Notify) > 0, "NOTIFY")
+	return v.spec.Warnings, v.problems.Err()
+}

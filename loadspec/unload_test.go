@@ -1,0 +1,56 @@
+package loadspec
+
+import (
+	"strings"
+	"testing"
+)
+
+const unloadSample = `---
+VERSION: 1.0.0.1
+DATABASE: w
+GPLOAD:
+  INPUT:
+    - TABLE: public.orders
+  OUTPUT:
+    - SINK: {URL: 's3://bucket/out/orders.csv.gz', ENDPOINT: 'http://127.0.0.1:9', PORT_RANGE: [8000, 8001]}
+    - FORMAT: csv
+    - DELIMITER: '|'
+    - FORCE_QUOTE: [note]
+    - MERGE: true
+  SPEED: {LIMIT: 50MB/s}
+`
+
+func TestParseUnload(t *testing.T) {
+	t.Parallel()
+	u, err := ParseUnload("u.yaml", []byte(unloadSample))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, name := u.Place()
+	if u.Table.Schema != "public" || u.Table.Table != "orders" || store != "s3://bucket/out/" || name != "orders.csv.gz" || u.Format.Delimiter != '|' ||
+		!u.Merge || u.Limit != 50_000_000 || !u.Sink.PathStyle || u.Sink.PortRange != [2]int{8000, 8001} || u.ForceQuote[0] != "note" {
+		t.Errorf("%+v, %s %s", u, store, name)
+	}
+	if !IsUnload([]byte(unloadSample)) || IsUnload([]byte(Template("t", "s3://b/x.csv"))) {
+		t.Error("loads and unloads are not told apart")
+	}
+}
+
+func TestUnloadProblems(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ old, with, want string }{
+		{"TABLE: public.orders", "TABLE: a.b.c", "u.yaml:6:14: INPUT.TABLE"},
+		{"    - TABLE: public.orders\n", "    - TABLE: t\n    - QUERY: select 1\n", "TABLE or QUERY"},
+		{"orders.csv.gz'", "*.csv'", "u.yaml:8:13: OUTPUT.SINK"},
+		{"'|'", "'||'", "u.yaml:10:18: OUTPUT.DELIMITER"},
+		{"FORMAT: csv", "FORMAT: text", "FORCE_QUOTE"},
+		{"FORMAT: csv", "FORMAT: parquet", "OUTPUT.FORMAT"},
+		{"MERGE: true", "HEADER: true", "HEADER"},
+		{"s3://bucket/out", "ftp://x", "OUTPUT.SINK"},
+	} {
+		_, err := ParseUnload("u.yaml", []byte(strings.Replace(unloadSample, c.old, c.with, 1)))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %s", c.with, err, c.want)
+		}
+	}
+}
