@@ -127,6 +127,10 @@ func (r *unload) attempt(ctx context.Context) error {
 	if err != nil {
 		return copy.Explain(err)
 	}
+	// The job's id is in the names of its objects, and the job is ours alone.
+	if err := r.store.Sweep(ctx, r.o.Job); err != nil {
+		r.o.Log.Warn("not swept", "error", err) // rubbish is no reason not to unload
+	}
 	if journal.Done[ledger.Unloaded] {
 		return nil
 	}
