@@ -106,6 +106,9 @@ func (c *cutter) regionEnd(f *os.File, most int) (int, error) {
 		if end := c.d.lastText(buf); end > 0 && (back == most || !c.startsEscaped(buf[:end])) {
 			return most - back + end, nil
 		}
+		if end := c.d.lastRaw(buf); end > 0 && back == most {
+			return most - back + end, nil
+		}
 		if back == most {
 			return 0, fmt.Errorf("line too long in file %s near (%d bytes)", c.name(), c.offset)
 		}
