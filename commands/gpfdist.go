@@ -279,7 +279,7 @@ func gpfdistFolder(name, cwd, what, option string) (string, error) {
 		if option == "-d" {
 			space = " "
 		}
-		return "", gpfdistRefuse("Security Error: %s You cannot specify the root directory (/) as %s", space, what)
+		return "", gpfdistRefuse("Security Error:%s You cannot specify the root directory (/) as %s", space, what)
 	}
 	dir, err := filepath.EvalSymlinks(below(cwd, name))
 	if err == nil {

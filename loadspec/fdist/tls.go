@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -93,7 +94,7 @@ func tlsCause(err error) string {
 	var expired x509.CertificateInvalidError
 	var unknown x509.UnknownAuthorityError
 	var record tls.RecordHeaderError
-	var alert tls.AlertError
+	var alert *net.OpError
 	switch {
 	case errors.As(err, &expired) && expired.Reason == x509.Expired:
 		return fmt.Sprintf("the segment's certificate (%s, valid until %s) has expired or is not valid yet: renew client.crt in its gpfdists folder", expired.Cert.Subject, expired.Cert.NotAfter.Format(time.RFC3339))
@@ -101,8 +102,8 @@ func tlsCause(err error) string {
 		return fmt.Sprintf("the segment's certificate is of a CA that is not in %s: %v", rootFile, unknown)
 	case errors.As(err, &record):
 		return "the client does not speak TLS: this server serves gpfdists://, not gpfdist://"
-	case errors.As(err, &alert):
-		return "the segment refuses this server's certificate or has none to show: " + alert.Error()
+	case errors.As(err, &alert) && alert.Op == "remote error":
+		return "the segment refuses this server's certificate or has none to show: " + alert.Err.Error()
 	case err != nil && err.Error() == "tls: client didn't provide a certificate":
 		return "the client shows no certificate: client.crt and client.key belong into the gpfdists folder of each segment"
 	}
@@ -119,7 +120,9 @@ func ClientTLS(dir string, verify bool) (*tls.Config, error) {
 	if err != nil {
 		return nil, fault.New(fault.Failed, hint, "the client's certificate: %w", err)
 	}
-	c.Certificates = []tls.Certificate{pair}
+	// Shown to every server, as segments do; Go would keep one back that is of
+	// none of the CAs the server names, and the server could not say why.
+	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	if !verify {
 		return c, nil
 	}
