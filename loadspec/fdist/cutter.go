@@ -248,6 +248,9 @@ func readError(name string, err error) error {
 	if errors.As(err, &status) {
 		return err
 	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // nobody is to take it for the regular end
+	}
 	return fmt.Errorf("cannot read file - %s: %w", name, err)
 }
 

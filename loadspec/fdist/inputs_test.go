@@ -364,6 +364,34 @@ func TestRegionsOfAShortenedFile(t *testing.T) {
 	}
 }
 
+// TestDamagedCompression: what is cut off or broken is an error, never an end.
+func TestDamagedCompression(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	data := csvRows(0, 20_000)
+	whole, wholeZ := gz(t, data), zst(t, data)
+	broken := slices.Clone(whole)
+	broken[len(broken)/2] ^= 0x55
+	for name, data := range map[string][]byte{
+		"half.gz": whole[:len(whole)/2], "sum.gz": whole[:len(whole)-3], "head.gz": whole[:5], "tiny.gz": whole[:2],
+		"second.gz": append(slices.Clone(whole), whole[:5]...), "broken.gz": broken,
+		"half.zst": wholeZ[:len(wholeZ)/2], "head.zst": wholeZ[:5], "second.zst": append(slices.Clone(wholeZ), wholeZ[:5]...),
+		"text.zst": []byte("1,a\n"), "text.bz2": []byte("1,a\n"), "head.bz2": []byte("BZh9"), "body.bz2": []byte("BZh91AY&SY\x01\x02\x03"),
+	} {
+		write(t, dir+"/"+name, data)
+		for _, path := range []string{name, name + " " + name} {
+			b, err := openBlocks(t, &FileInputs{Dir: dir}, &Request{Path: path, CSV: true, Quote: '"', Escape: '"'})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = readBlocks(t, b, nil)
+			if err == nil || errors.Is(err, io.EOF) || !strings.HasPrefix(err.Error(), "cannot read file - "+dir+"/"+name) {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+	}
+}
+
 func TestNamedPipe(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
