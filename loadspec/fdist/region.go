@@ -100,10 +100,15 @@ func (c *cutter) regionEnd(f *os.File, most int) (int, error) {
 	for back := regionBack; ; back *= 4 {
 		back = min(back, most)
 		buf := make([]byte, back)
-		if _, err := f.ReadAt(buf, c.offset+int64(most-back)); err != nil {
+		if _, err := f.ReadAt(buf, c.offset+int64(most-back)); errors.Is(err, io.EOF) {
+			return 0, (&region{name: c.name(), at: c.offset}).errShrunk()
+		} else if err != nil {
 			return 0, readError(c.name(), err)
 		}
 		if end := c.d.lastText(buf); end > 0 && (back == most || !c.startsEscaped(buf[:end])) {
+			return most - back + end, nil
+		}
+		if end := c.d.lastRaw(buf); end > 0 && back == most {
 			return most - back + end, nil
 		}
 		if back == most {
