@@ -67,8 +67,16 @@ func (s *Server) stream(ctx context.Context, c *conn, r *Request, rs *readSessio
 	w.pulse = newPulse(c, r, s.o.Heartbeat, cancel)
 	defer w.pulse.close()
 	// A segment that leaves while the input is waited for ends the waiting.
-	stop := context.AfterFunc(ctx, func() { _ = w.lost(ctx, context.Cause(ctx)) })
-	defer stop()
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		_ = w.lost(ctx, context.Cause(ctx))
+	})
+	defer func() {
+		if !stop() {
+			<-ended
+		}
+	}()
 	for {
 		want := w.turn(s.o.Limits.Quantum(r) > 0)
 		w.pulse.begin()
