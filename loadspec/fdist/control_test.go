@@ -303,4 +303,3 @@ func TestOutputMounts(t *testing.T) {
 		t.Error(err)
 	}
 }
-

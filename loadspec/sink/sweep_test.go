@@ -41,7 +41,7 @@ func TestSweep(t *testing.T) {
 		t.Errorf("%v, %v", names, err)
 	}
 	s := newS3Store("bucket", "out", Options{Endpoint: srv.Endpoint, PathStyle: true, Credentials: srv.Credentials()}.withDefaults())
-	c, err := s.client(t.Context())
+	c, err := s.Client(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
