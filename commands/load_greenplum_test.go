@@ -180,3 +180,52 @@ func TestGreenplumKilled(t *testing.T) {
 		t.Errorf("%s external tables are left behind", got)
 	}
 }
+
+// TestGreenplumUnloadKilled kills an unload with -9 and goes on with it.
+func TestGreenplumUnloadKilled(t *testing.T) {
+	t.Parallel()
+	c := newGreenplumCLI(t)
+	c.gp.Exec(t, "postgres", "insert into items select i, 'name ' || i from generate_series(1, 50000) i")
+	out := filepath.Join(c.dir, "out")
+	if err := os.Mkdir(out, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	spec := c.write("u.yaml", "VERSION: 1.0.0.1\nGPLOAD:\n  INPUT: [{TABLE: items}]\n  OUTPUT:\n    - SINK: {FILE: out/items.csv}\n    - FORMAT: csv\n")
+	args := []string{"unload", "run", spec, "--limit", "300kB/s"}
+	for i := range 3 {
+		cmd := c.command(args...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) { // until it has written something
+			if parts, _ := filepath.Glob(filepath.Join(out, ".*")); len(parts) > 0 || time.Now().After(deadline) {
+				break
+			}
+		}
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if parts, _ := filepath.Glob(filepath.Join(out, "[^.]*")); len(parts) > 0 {
+			t.Fatalf("kill %d: published already: %v", i, parts)
+		}
+		args = []string{"load", "resume", c.lastJob().ID}
+	}
+	c.run(0, append(args, "--limit", "none")...)
+	entries, err := os.ReadDir(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows int
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			t.Errorf("left behind: %s", e.Name())
+		}
+		if data, err := os.ReadFile(filepath.Join(out, e.Name())); err != nil {
+			t.Error(err)
+		} else if strings.HasSuffix(e.Name(), ".csv") {
+			rows += bytes.Count(data, []byte("\n"))
+		}
+	}
+	if rows != 50_000 || len(entries) != 3 {
+		t.Errorf("%d rows in %v", rows, entries)
+	}
+}

@@ -26,6 +26,20 @@ func (s *Spec) OnGreenplum() (schema.Problems, error) {
 	for i, src := range s.Sources {
 		unsupported(fmt.Sprintf("GPLOAD.INPUT.SOURCE[%d].MANIFEST", i), src.Manifest != "", "MANIFEST")
 	}
+	unsupported("GPLOAD.INPUT.TRANSFORM", s.Transform != "" || s.TransformConfig != "", "TRANSFORM (cw gpload has it)")
+	for _, key := range []struct {
+		path string
+		set  bool
+	}{
+		{"GPLOAD.EXTERNAL.SCHEMA", s.ExternalSchema != ""},
+		{"GPLOAD.PRELOAD.REUSE_TABLES", load.Preload.Reuse},
+		{"GPLOAD.PRELOAD.STAGING_TABLE", s.Staging != ""},
+		{"GPLOAD.PRELOAD.FAST_MATCH", s.FastMatch},
+	} {
+		if key.set {
+			v.warn(key.path, "has no effect in cw load, whose tables live as long as their statement; cw gpload keeps them")
+		}
+	}
 	if load.Parallel.Workers != nil {
 		v.warn("GPLOAD.PARALLEL.WORKERS", "has no effect on engine greenplum: its segments read in parallel, PARALLEL: HOSTS adds servers")
 	}

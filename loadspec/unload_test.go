@@ -54,3 +54,39 @@ func TestUnloadProblems(t *testing.T) {
 		}
 	}
 }
+
+func TestOnGreenplum(t *testing.T) {
+	t.Parallel()
+	const text = "VERSION: 1.0.0.1\nGPLOAD:\n  INPUT:\n    - SOURCE: {FILE: [x]}\n%s  OUTPUT:\n    - TABLE: t\n%s"
+	for _, c := range []struct{ input, rest, fails, warns string }{
+		{"", "", "", ""},
+		{"    - FORMAT: parquet\n", "", "INPUT.FORMAT", ""},
+		{"    - COMPRESSION: xz\n", "", "INPUT.COMPRESSION", ""},
+		{"    - TRANSFORM: x\n    - TRANSFORM_CONFIG: f\n", "", "INPUT.TRANSFORM", ""},
+		{"", "  PRELOAD:\n    - REUSE_TABLES: true\n    - FAST_MATCH: true\n", "", "PRELOAD.REUSE_TABLES PRELOAD.FAST_MATCH"},
+		{"", "  PARALLEL: {WORKERS: 3}\n", "", "PARALLEL.WORKERS"},
+		{"", "  NOTIFY: [{EXEC: x}]\n", "NOTIFY", ""},
+	} {
+		s, err := Parse("l.yaml", []byte(strings.Replace(strings.Replace(text, "%s", c.input, 1), "%s", c.rest, 1)))
+		if err != nil {
+			t.Errorf("%s%s: %v", c.input, c.rest, err)
+			continue
+		}
+		warnings, err := s.OnGreenplum()
+		if (err != nil) != (c.fails != "") || err != nil && !strings.Contains(err.Error(), c.fails) {
+			t.Errorf("%s%s: %v", c.input, c.rest, err)
+		}
+		var told []string
+		for _, w := range warnings {
+			told = append(told, w.String())
+		}
+		for want := range strings.FieldsSeq(c.warns) {
+			if !strings.Contains(strings.Join(told, "\n"), want) {
+				t.Errorf("%s%s: no word of %s in %q", c.input, c.rest, want, told)
+			}
+		}
+		if c.warns == "" && len(told) > 0 {
+			t.Errorf("%s%s: %q", c.input, c.rest, told)
+		}
+	}
+}

@@ -10,7 +10,7 @@ import (
 // stay in a core's cache on its way from the file to the socket.
 const (
 	chunkHead = 64 << 10
-	chunkBody = 256 << 10
+	chunkBody = 512 << 10
 	chunkTail = maxDelim
 )
 

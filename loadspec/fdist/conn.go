@@ -34,6 +34,7 @@ type conn struct {
 func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	tune(nc)
 	c := &conn{Conn: nc, s: s, where: Where{Request: s.nextRequest.Add(1), Socket: descriptor(nc)}}
 	// A connection of a server that stops is cut off wherever it is.
 	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })

@@ -16,8 +16,10 @@ type cutter struct {
 	at     int
 	size   int
 	header bool
-	asked  dialect
-	total  int64
+
+	segments int
+	asked    dialect
+	total    int64
 
 	// Of the input feeds[at]:
 	d      dialect
@@ -39,7 +41,7 @@ func NewBlocks(ctx context.Context, inputs []Input, r *Request, size int) Blocks
 }
 
 func newCutter(ctx context.Context, inputs []Input, r *Request, size int, pool *chunkPool) *cutter {
-	c := &cutter{size: size, header: r.Header, asked: newDialect(r)}
+	c := &cutter{size: size, header: r.Header, segments: max(r.Segments, 1), asked: newDialect(r)}
 	for _, in := range inputs {
 		c.feeds = append(c.feeds, &feed{in: in, pool: pool})
 		c.total += in.Size
@@ -103,16 +105,19 @@ func (c *cutter) cut() *Block {
 	if end == 0 && (len(c.data) >= c.size || c.eof) && c.settle(window) {
 		end, rows = c.d.last(window)
 	}
+	if raw := c.d.lastRaw(window); end == 0 && raw > 0 && (len(c.data) >= c.size || c.eof && raw == len(c.data)) {
+		end, rows = raw, int64(bytes.Count(window[:raw], c.d.eol))
+	}
 	switch {
 	case end > 0:
 	case len(c.data) >= c.size:
 		c.err = fmt.Errorf("line too long in file %s near (%d bytes)", c.name(), c.offset)
 		return nil
 	case c.eof:
-		end, rows = c.complete(), 1
-		if end == 0 {
+		if end = c.complete(); end == 0 {
 			return nil
 		}
+		rows = 1
 	default:
 		return nil
 	}
@@ -242,6 +247,9 @@ func readError(name string, err error) error {
 	var status *StatusError
 	if errors.As(err, &status) {
 		return err
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // nobody is to take it for the regular end
 	}
 	return fmt.Errorf("cannot read file - %s: %w", name, err)
 }

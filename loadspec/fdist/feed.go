@@ -119,6 +119,9 @@ func (f *feed) open(ctx context.Context) error {
 	f.r, f.err = f.in.Open(ctx)
 	if f.err != nil {
 		f.r = nil
+		if errors.Is(f.err, io.EOF) {
+			f.err = io.ErrUnexpectedEOF // of a decoder that has not even found its header
+		}
 		return f.err
 	}
 	if s, ok := f.r.(sourceBytes); ok {

@@ -94,7 +94,7 @@ func TestFileInputs(t *testing.T) {
 		"a.csv": "1,a\n2,b\n", "b.csv": "3,c", "c.csv": "4,d\n", "none.csv": "", ".hidden.csv": "9,x\n",
 		"h/1.csv": "id,\"na\nme\"\n5,e", "h/2.csv": "id,name\n6,f\n", "h/3.csv": "id,name", "h/.4.csv": "9,9\n",
 		"rn.csv": "7,g\r\n8,h", "cr.csv": "9,i\r10,j", "x[1].csv": "11,k\n",
-		"esc.txt": "a\\\nb\nc", "delim.txt": "1|~2|~3", "many words": "12,l\n",
+		"backslash.txt": "a\\\nb\\\n", "esc.txt": "a\\\nb\nc", "delim.txt": "1|~2|~3", "many words": "12,l\n",
 	} {
 		write(t, filepath.Join(dir, name), []byte(data))
 	}
@@ -135,6 +135,7 @@ func TestFileInputs(t *testing.T) {
 		{"rn.csv", crlf, "7,g\r\n8,h\r\n"},
 		{"cr.csv a.csv", csv, "9,i\r10,j\r1,a\n2,b\n"},
 		{"esc.txt c.csv", text, "a\\\nb\nc\n4,d\n"},
+		{"backslash.txt c.csv", text, "a\\\nb\\\n4,d\n"},
 		{"delim.txt", delim, "1|~2|~3"},
 		{"m.gz", csv, "1,a\n2,b\n3,c\n"},
 		{"m.zst a.csv", csv, "1,a\n2,b\n3,c\n1,a\n2,b\n"},
@@ -226,8 +227,13 @@ func checkBlocks(t *testing.T, dir string, round int, rng *rand.Rand) {
 		full := write(t, filepath.Join(dir, name), data)
 		paths = append(paths, name)
 		starts[full] = map[int64]int64{}
-		start := 0
-		for n, end := range plainEnds(&d, whole) {
+		start, rows := 0, plainEnds(&d, whole)
+		if !r.CSV { // where blocks may begin; escaped row ends count
+			raw := d
+			raw.escape = 0
+			rows = plainEnds(&raw, whole)
+		}
+		for n, end := range rows {
 			starts[full][int64(start)] = int64(n) + 1
 			if n > 0 || !r.Header {
 				want = append(want, whole[start:end]...)
@@ -247,7 +253,7 @@ func checkBlocks(t *testing.T, dir string, round int, rng *rand.Rand) {
 		if line, ok := starts[k.File][k.Offset]; !ok || line != k.Line {
 			t.Errorf("round %d: block of %s at %d is line %d, want %d", round, k.File, k.Offset, k.Line, line)
 		}
-		if end, _ := d.last(k.Data); end != len(k.Data) {
+		if end, _ := d.last(k.Data); end != len(k.Data) && d.lastRaw(k.Data) != len(k.Data) {
 			t.Errorf("round %d: block ends in the middle of a row", round)
 		}
 	})
@@ -355,6 +361,34 @@ func TestRegionsOfAShortenedFile(t *testing.T) {
 	}
 	if n, err := io.Copy(io.Discard, rows); err == nil {
 		t.Errorf("%d bytes and a regular end", n)
+	}
+}
+
+// TestDamagedCompression: what is cut off or broken is an error, never an end.
+func TestDamagedCompression(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	data := csvRows(0, 20_000)
+	whole, wholeZ := gz(t, data), zst(t, data)
+	broken := slices.Clone(whole)
+	broken[len(broken)/2] ^= 0x55
+	for name, data := range map[string][]byte{
+		"half.gz": whole[:len(whole)/2], "sum.gz": whole[:len(whole)-3], "head.gz": whole[:5], "tiny.gz": whole[:2],
+		"second.gz": append(slices.Clone(whole), whole[:5]...), "broken.gz": broken,
+		"half.zst": wholeZ[:len(wholeZ)/2], "head.zst": wholeZ[:5], "second.zst": append(slices.Clone(wholeZ), wholeZ[:5]...),
+		"text.zst": []byte("1,a\n"), "text.bz2": []byte("1,a\n"), "head.bz2": []byte("BZh9"), "body.bz2": []byte("BZh91AY&SY\x01\x02\x03"),
+	} {
+		write(t, dir+"/"+name, data)
+		for _, path := range []string{name, name + " " + name} {
+			b, err := openBlocks(t, &FileInputs{Dir: dir}, &Request{Path: path, CSV: true, Quote: '"', Escape: '"'})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = readBlocks(t, b, nil)
+			if err == nil || errors.Is(err, io.EOF) || !strings.HasPrefix(err.Error(), "cannot read file - "+dir+"/"+name) {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
 	}
 }
 

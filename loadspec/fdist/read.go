@@ -12,7 +12,7 @@ import (
 // turnBytes is the most that one connection takes from the cursor at a time.
 // It begins with one block and doubles, so that small inputs are dealt evenly
 // and large ones cost few system calls.
-const turnBytes = 256 << 10
+const turnBytes = 512 << 10
 
 // get answers one segment of a read session.
 func (s *Server) get(ctx context.Context, c *conn, r *Request) {
@@ -67,8 +67,16 @@ func (s *Server) stream(ctx context.Context, c *conn, r *Request, rs *readSessio
 	w.pulse = newPulse(c, r, s.o.Heartbeat, cancel)
 	defer w.pulse.close()
 	// A segment that leaves while the input is waited for ends the waiting.
-	stop := context.AfterFunc(ctx, func() { _ = w.lost(ctx, context.Cause(ctx)) })
-	defer stop()
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		_ = w.lost(ctx, context.Cause(ctx))
+	})
+	defer func() {
+		if !stop() {
+			<-ended
+		}
+	}()
 	for {
 		want := w.turn(s.o.Limits.Quantum(r) > 0)
 		w.pulse.begin()
@@ -182,7 +190,7 @@ func (w *blockWriter) trickle(ctx context.Context, blocks []*Block, quantum int)
 			}
 			left -= n
 			if quantum = w.s.o.Limits.Quantum(w.r); quantum <= 0 {
-				quantum = regionSize
+				quantum = regionMax
 			}
 		}
 	}

@@ -18,13 +18,19 @@ type region struct {
 	size int
 }
 
-// regionSize is how much of a file goes to a segment at a time, regionLeft
-// how much must be left for that: small files are dealt out in small blocks.
+// A region is at most regionMax, the less the more segments there are for what
+// is left of the file, and at least regionMin. Files with less than regionLeft
+// to come are dealt out in blocks.
 const (
-	regionSize = 256 << 10
+	regionMin  = 256 << 10
+	regionMax  = 2 << 20
 	regionLeft = 4 << 20
-	regionBack = 4 << 10
+	regionBack = 4 << 10 // first look for the last row end
 )
+
+// regionShare is into how many regions for each segment the rest of a file is
+// divided: those who are quick take more of them.
+const regionShare = 16
 
 // Len is how many bytes of rows a block has.
 func (b *Block) Len() int {
@@ -70,7 +76,8 @@ func (c *cutter) regions(ctx context.Context) bool {
 func (c *cutter) nextRegion() *Block {
 	p, _ := c.feeds[c.at].r.(*plainFile)
 	c.drop()
-	size, err := c.regionEnd(p.File)
+	most := int(min(max((p.size-c.offset)/int64(regionShare*c.segments), regionMin), regionMax))
+	size, err := c.regionEnd(p.File, most)
 	if err != nil {
 		c.err = err
 		return nil
@@ -88,19 +95,23 @@ func (c *cutter) nextRegion() *Block {
 	return b
 }
 
-// regionEnd finds the last row end within a region's length.
-func (c *cutter) regionEnd(f *os.File) (int, error) {
+// regionEnd finds the last row end within most bytes.
+func (c *cutter) regionEnd(f *os.File, most int) (int, error) {
 	for back := regionBack; ; back *= 4 {
-		back = min(back, regionSize)
+		back = min(back, most)
 		buf := make([]byte, back)
-		if _, err := f.ReadAt(buf, c.offset+int64(regionSize-back)); err != nil {
+		if _, err := f.ReadAt(buf, c.offset+int64(most-back)); errors.Is(err, io.EOF) {
+			return 0, (&region{name: c.name(), at: c.offset}).errShrunk()
+		} else if err != nil {
 			return 0, readError(c.name(), err)
 		}
-		// An escape at the very start may be one of many.
-		if end := c.d.lastText(buf); end > 0 && !c.startsEscaped(buf[:end]) {
-			return regionSize - back + end, nil
+		if end := c.d.lastText(buf); end > 0 && (back == most || !c.startsEscaped(buf[:end])) {
+			return most - back + end, nil
 		}
-		if back == regionSize {
+		if end := c.d.lastRaw(buf); end > 0 && back == most {
+			return most - back + end, nil
+		}
+		if back == most {
 			return 0, fmt.Errorf("line too long in file %s near (%d bytes)", c.name(), c.offset)
 		}
 	}
@@ -113,5 +124,5 @@ func (c *cutter) startsEscaped(b []byte) bool {
 	for c.d.escape != 0 && i >= 0 && b[i] == c.d.escape {
 		i--
 	}
-	return i < 0 && len(b) < regionSize
+	return i < 0
 }

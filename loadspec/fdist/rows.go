@@ -44,7 +44,7 @@ func (d *dialect) last(b []byte) (end int, rows int64) {
 	switch {
 	case !d.csv:
 		end = d.lastText(b)
-		return end, d.countText(b[:end])
+		return end, int64(bytes.Count(b[:end], d.eol))
 	case d.escape != 0 && bytes.IndexByte(b, d.escape) >= 0:
 		s := d.scan(b)
 		at, rows := s.End()
@@ -54,21 +54,16 @@ func (d *dialect) last(b []byte) (end int, rows int64) {
 	}
 }
 
-// first is the end of the first whole row in b, 0 for none.
+// first is the end of the first whole row in b, 0 for none. In text no escape
+// hides it: headers have none.
 func (d *dialect) first(b []byte) int {
 	if d.csv {
 		return int(d.scan(b).First())
 	}
-	for from := 0; ; {
-		i := bytes.Index(b[from:], d.eol)
-		if i < 0 {
-			return 0
-		}
-		if !d.escaped(b, from+i) {
-			return from + i + len(d.eol)
-		}
-		from += i + 1
+	if i := bytes.Index(b, d.eol); i >= 0 {
+		return i + len(d.eol)
 	}
+	return 0
 }
 
 // scan is the slow way for csv.
@@ -157,23 +152,14 @@ func (d *dialect) escaped(b []byte, i int) bool {
 	return n&1 == 1
 }
 
-// countText counts the row ends that are not escaped.
-func (d *dialect) countText(b []byte) int64 {
-	rows := bytes.Count(b, d.eol)
-	if d.escape == 0 || bytes.IndexByte(b, d.escape) < 0 {
-		return int64(rows)
+// lastRaw is the end of the last row if escapes mean nothing. Greenplum 6
+// takes an escaped row end for a row end all the same, later ones do not: rows
+// are cut where both see an end, unless there is no such place.
+func (d *dialect) lastRaw(b []byte) int {
+	if i := bytes.LastIndex(b, d.eol); i >= 0 && !d.csv {
+		return i + len(d.eol)
 	}
-	pair := append([]byte{d.escape}, d.eol...)
-	for from := 0; ; {
-		i := bytes.Index(b[from:], pair)
-		if i < 0 {
-			return int64(rows)
-		}
-		if d.escaped(b, from+i+1) {
-			rows--
-		}
-		from += i + 2
-	}
+	return 0
 }
 
 // open tells whether data that ends here ends in the middle of a quoted field

@@ -138,7 +138,11 @@ func TestRate(t *testing.T) {
 			before, start := got.Load(), time.Now()
 			time.Sleep(time.Second)
 			is := float64(got.Load()-before) / time.Since(start).Seconds()
-			if is < 0.85*float64(rate) || is > 1.15*float64(rate) {
+			least := 0.7 // a crowded machine may not keep up
+			if underRace {
+				least = 0.3
+			}
+			if is < least*float64(rate) || is > 1.15*float64(rate) {
 				t.Errorf("%s: %.0f bytes/s, limit %d", path, is, rate)
 			}
 		}

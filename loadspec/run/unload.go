@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,10 @@ const (
 	PhaseUnload  = "unload"
 	PhasePublish = "publish" // the objects are made visible
 )
+
+// unloadIdle is how long a segment may have nothing to write: as long as the
+// statement runs, a query may take its time.
+const unloadIdle = 7 * 24 * time.Hour
 
 // unload is a run of an unload. Its objects become visible when the statement
 // is through, the manifest last: whoever reads by the manifest sees all of
@@ -127,6 +132,10 @@ func (r *unload) attempt(ctx context.Context) error {
 	if err != nil {
 		return copy.Explain(err)
 	}
+	// The job's id is in the names of its objects, and the job is ours alone.
+	if err := r.store.Sweep(ctx, r.o.Job); err != nil {
+		r.o.Log.Warn("not swept", "error", err) // rubbish is no reason not to unload
+	}
 	if journal.Done[ledger.Unloaded] {
 		return nil
 	}
@@ -152,9 +161,9 @@ func (r *unload) statement(ctx context.Context, conn *pgx.Conn) error {
 		defer cancel()
 		_ = out.Abort(late)
 	}()
-	counted := &counter{Outputs: out, token: token, state: r.state}
+	counted := &counter{outputs: out, token: token, state: r.state}
 	r.state.rollback()
-	srv, err := r.startGpfdist(ctx, fdist.Options{Outputs: counted, Limits: budget{r.limiter}})
+	srv, err := r.startGpfdist(ctx, fdist.Options{Outputs: counted, Limits: budget{r.limiter}, SessionIdle: unloadIdle})
 	if err != nil {
 		return err
 	}
@@ -182,13 +191,16 @@ func (r *unload) statement(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, table.Drop(), pgx.QueryExecModeSimpleProtocol); err != nil {
 		return copy.Explain(err)
 	}
+	r.state.phase(PhasePublish)
+	if err := counted.finish(ctx); err != nil {
+		return err
+	}
 	return r.publish(ctx, conn, out, counted.bytes.Load())
 }
 
 // publish makes the objects visible, the manifest last, and notes that it is
 // done.
 func (r *unload) publish(ctx context.Context, conn *pgx.Conn, out *sink.Outputs, bytes int64) error {
-	r.state.phase(PhasePublish)
 	published, err := out.Commit(ctx)
 	if err != nil {
 		return err
@@ -279,39 +291,63 @@ func compressionOf(f loadspec.Format) string {
 	return f.Compression
 }
 
-// counter lets the statement's own segments in, and counts their bytes.
+// counter lets the statement's own segments in, and counts their bytes. All
+// its write sessions are one output: a segment that comes when the others are
+// done makes a session of its own.
 type counter struct {
-	*sink.Outputs
-	token string
-	state *tracker
-	bytes atomic.Int64
+	outputs *sink.Outputs
+	token   string
+	state   *tracker
+	bytes   atomic.Int64
+
+	mu  sync.Mutex
+	out fdist.Output
 }
 
-// Create begins a session of the statement that knows the token.
+// Create begins or continues the output of the statement that knows the token.
 func (c *counter) Create(ctx context.Context, r *fdist.Request) (fdist.Output, error) {
 	if r.Path != c.token {
 		return nil, &fdist.StatusError{Code: http.StatusNotFound, Reason: "cw unload: this statement is over"}
 	}
-	out, err := c.Outputs.Create(ctx, r)
-	if err != nil {
-		return nil, err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.out == nil {
+		out, err := c.outputs.Create(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		c.out = out
 	}
-	return &countedOutput{Output: out, c: c}, nil
-}
-
-type countedOutput struct {
-	fdist.Output
-	c *counter
+	return c, nil
 }
 
 // Append stores rows and counts them.
-func (o *countedOutput) Append(ctx context.Context, segment int, rows []byte) error {
-	err := o.Output.Append(ctx, segment, rows)
+func (c *counter) Append(ctx context.Context, segment int, rows []byte) error {
+	err := c.out.Append(ctx, segment, rows)
 	if err == nil {
-		o.c.bytes.Add(int64(len(rows)))
-		o.c.state.served(ledger.Range{SourceBytes: int64(len(rows))})
+		c.bytes.Add(int64(len(rows)))
+		c.state.served(ledger.Range{SourceBytes: int64(len(rows))})
 	}
 	return err
+}
+
+// Publish waits for the statement's end, which the database alone knows.
+func (c *counter) Publish(context.Context) error { return nil }
+
+// Abort leaves it to the statement, which fails when a segment has.
+func (c *counter) Abort(context.Context) error { return nil }
+
+// Late lets segments come whenever they do.
+func (c *counter) Late() fdist.Late { return fdist.LateAgain }
+
+// finish brings everything to the store. The statement is over.
+func (c *counter) finish(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.out == nil {
+		return nil // no rows
+	}
+	return c.out.Publish(ctx)
 }
 
 // budget is a job's speed limit for a server that is asked to write.

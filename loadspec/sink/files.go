@@ -38,7 +38,7 @@ func (s *fileStore) Create(_ context.Context, name string) (Object, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create folder for %s: %w", target, err)
 	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(target)+".cw-part-*")
+	f, err := os.CreateTemp(dir, "."+filepath.Base(target)+partMark+"*")
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", target, err)
 	}

@@ -2,34 +2,30 @@ package sink
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go/middleware"
 
-	"cw/fault"
+	"cw/loadspec/s3api"
 )
 
 // s3Store is a prefix of a bucket.
 type s3Store struct {
+	*s3api.Store
 	bucket, prefix string
 	o              Options
 	slots          chan struct{} // one per part that may be under way
-
-	mu  sync.Mutex
-	api *s3.Client
 }
 
 func newS3Store(bucket, prefix string, o Options) *s3Store {
-	return &s3Store{bucket: bucket, prefix: prefix, o: o, slots: make(chan struct{}, o.Uploads)}
+	return &s3Store{bucket: bucket, prefix: prefix, o: o, slots: make(chan struct{}, o.Uploads), Store: &s3api.Store{Access: s3api.Access{
+		Endpoint: o.Endpoint, Region: o.Region, Profile: o.Profile, PathStyle: o.PathStyle, Credentials: o.Credentials, Stall: o.Stall,
+	}}}
 }
 
 func (s *s3Store) key(name string) string {
@@ -40,51 +36,6 @@ func (s *s3Store) key(name string) string {
 }
 
 func (s *s3Store) URL(name string) string { return "s3://" + s.bucket + "/" + s.key(name) }
-
-// client makes the client on first use: credentials may need the network.
-func (s *s3Store) client(ctx context.Context) (*s3.Client, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.api != nil {
-		return s.api, nil
-	}
-	var opts []func(*config.LoadOptions) error
-	if s.o.Region != "" {
-		opts = append(opts, config.WithRegion(s.o.Region))
-	}
-	if s.o.Profile != "" {
-		opts = append(opts, config.WithSharedConfigProfile(s.o.Profile))
-	}
-	if s.o.Credentials != nil {
-		opts = append(opts, config.WithCredentialsProvider(s.o.Credentials))
-	}
-	cfg, err := config.LoadDefaultConfig(ctx, opts...)
-	var noProfile config.SharedConfigProfileNotExistError
-	if errors.As(err, &noProfile) {
-		return nil, fault.New(fault.Auth, "see the profiles with: aws configure list-profiles", "profile %s is not in ~/.aws: %w", s.o.Profile, err)
-	}
-	if err != nil {
-		return nil, fault.New(fault.Auth, "", "read AWS configuration: %w", err)
-	}
-	if cfg.Region == "" {
-		cfg.Region = "us-east-1"
-	}
-	transport := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 64, IdleConnTimeout: 60 * time.Second,
-		ResponseHeaderTimeout: s.o.Stall, TLSHandshakeTimeout: 10 * time.Second, WriteBufferSize: 128 << 10,
-	}
-	s.api = s3.NewFromConfig(cfg, func(o *s3.Options) {
-		if s.o.Endpoint != "" {
-			o.BaseEndpoint = aws.String(s.o.Endpoint)
-		}
-		o.UsePathStyle = s.o.PathStyle
-		o.HTTPClient = &http.Client{Transport: transport}
-		o.Retryer = aws.NopRetryer{} // retries are ours: they are told to the user
-		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
-		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
-	})
-	return s.api, nil
-}
 
 // Check begins an upload and gives it up: the least that tells whether the key
 // may write here.
@@ -102,7 +53,7 @@ func (s *s3Store) Create(ctx context.Context, name string) (Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.client(ctx); err != nil {
+	if _, err := s.Client(ctx); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -122,7 +73,7 @@ func (s *s3Store) begin(ctx context.Context, key string) (id string, err error) 
 func (s *s3Store) abort(ctx context.Context, key, id string) error {
 	_, err := retry(ctx, s, key, func(ctx context.Context, c *s3.Client) (*s3.AbortMultipartUploadOutput, error) {
 		out, err := c.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &s.bucket, Key: &key, UploadId: &id})
-		if codeOf(err) == "NoSuchUpload" {
+		if s3api.Code(err) == "NoSuchUpload" {
 			return out, nil // an earlier try whose answer was lost
 		}
 		return out, err
@@ -146,7 +97,7 @@ func (s *s3Store) unsigned(o *s3.Options) {
 // retry calls f until it succeeds, fails for good, or has failed too often.
 func retry[T any](ctx context.Context, s *s3Store, key string, f func(context.Context, *s3.Client) (T, error)) (T, error) {
 	var zero T
-	c, err := s.client(ctx)
+	c, err := s.Client(ctx)
 	if err != nil {
 		return zero, err
 	}
@@ -159,7 +110,7 @@ func retry[T any](ctx context.Context, s *s3Store, key string, f func(context.Co
 		if ctx.Err() != nil {
 			return zero, context.Cause(ctx)
 		}
-		again, explained := s.explain(what, err)
+		again, explained := s.Explain(what, err)
 		if !again || try >= s.o.Attempts {
 			return zero, explained
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"cw/fault"
+	"cw/loadspec/s3api"
 )
 
 const (
@@ -245,7 +246,7 @@ func (o *s3Object) complete(ctx context.Context) error {
 			Bucket: &o.s.bucket, Key: &o.key, UploadId: &o.uploadID,
 			MultipartUpload: &types.CompletedMultipartUpload{Parts: o.done},
 		})
-		if tried && codeOf(err) == "NoSuchUpload" && o.isThere(ctx, c) {
+		if tried && s3api.Code(err) == "NoSuchUpload" && o.isThere(ctx, c) {
 			return out, nil // the first try had worked, its answer was lost
 		}
 		tried = true

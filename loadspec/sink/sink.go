@@ -26,6 +26,9 @@ type Store interface {
 	Create(ctx context.Context, name string) (Object, error)
 	// Check tries what Create would need, without leaving anything behind.
 	Check(ctx context.Context) error
+	// Sweep removes what a killed process has left of objects in the making
+	// whose names contain mark. Nobody may be making such objects meanwhile.
+	Sweep(ctx context.Context, mark string) error
 	// URL names an object in messages.
 	URL(name string) string
 }

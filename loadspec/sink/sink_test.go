@@ -316,7 +316,7 @@ func TestS3ErrorsTell(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := dead.Check(t.Context()); fault.KindOf(err) != fault.Unreachable || !strings.Contains(err.Error(), "refuses the connection") {
+	if err := dead.Check(t.Context()); fault.KindOf(err) != fault.Unreachable || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("%v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cw/fault"
+	"cw/loadspec/s3api"
 	"cw/loadspec/throttle"
 )
 
@@ -113,7 +114,7 @@ func (r *ranges) fetch(p *part) {
 			return
 		}
 		again, err := r.get.s.explain(r.get.o.URL, err)
-		if errors.Is(err, errPrecondition) {
+		if errors.Is(err, s3api.ErrPrecondition) {
 			err = r.get.changed(r.ctx)
 		}
 		if !again || !b.wait(r.ctx, r.get.o.URL, err) {
@@ -261,10 +262,10 @@ func (r *ranges) Close() error {
 // trying again may help.
 func (s *s3Store) explain(what string, err error) (again bool, explained error) {
 	if errors.Is(err, errStalled) {
-		return true, fault.New(fault.Unreachable, "", "%s: %s: no data for %s", what, s.endpoint(), s.o.Stall)
+		return true, fault.New(fault.Unreachable, "", "%s: %s: no data for %s", what, s.Name(), s.o.Stall)
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return true, fault.New(fault.Unreachable, "", "%s: %s: connection closed in the middle of the data", what, s.endpoint())
+		return true, fault.New(fault.Unreachable, "", "%s: %s: connection closed in the middle of the data", what, s.Name())
 	}
-	return s.explainAPI(what, err)
+	return s.Explain(what, err)
 }

@@ -2,88 +2,32 @@ package source
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"sort"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"cw/fault"
 	"cw/loadspec"
+	"cw/loadspec/s3api"
 	"cw/loadspec/throttle"
 )
 
 // s3Store reads objects of one S3-compatible endpoint.
 type s3Store struct {
-	src loadspec.Source
-	o   Options
-
-	mu  sync.Mutex
-	api *s3.Client
+	*s3api.Store
+	o Options
 }
 
-// client makes the client on first use: credentials may need the network.
-func (s *s3Store) client(ctx context.Context) (*s3.Client, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.api != nil {
-		return s.api, nil
-	}
-	var opts []func(*config.LoadOptions) error
-	if s.src.Region != "" {
-		opts = append(opts, config.WithRegion(s.src.Region))
-	}
-	if s.src.Profile != "" {
-		opts = append(opts, config.WithSharedConfigProfile(s.src.Profile))
-	}
-	switch {
-	case s.src.Anonymous:
-		opts = append(opts, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
-	case s.o.Credentials != nil:
-		opts = append(opts, config.WithCredentialsProvider(s.o.Credentials))
-	}
-	cfg, err := config.LoadDefaultConfig(ctx, opts...)
-	var noProfile config.SharedConfigProfileNotExistError
-	if errors.As(err, &noProfile) {
-		return nil, fault.New(fault.Auth, "see the profiles with: aws configure list-profiles", "PROFILE %s is not in ~/.aws: %w", s.src.Profile, err)
-	}
-	if err != nil {
-		return nil, fault.New(fault.Auth, "", "read AWS configuration: %w", err)
-	}
-	if cfg.Region == "" {
-		cfg.Region = "us-east-1" // what S3-compatible stores expect, and where Amazon redirects from
-	}
-	transport := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 64, IdleConnTimeout: 60 * time.Second,
-		ResponseHeaderTimeout: s.o.Stall, TLSHandshakeTimeout: 10 * time.Second,
-		DisableCompression: true, // a .gz object is to arrive as it is
-		ReadBufferSize:     128 << 10,
-	}
-	s.api = s3.NewFromConfig(cfg, func(o *s3.Options) {
-		if s.src.Endpoint != "" {
-			o.BaseEndpoint = aws.String(s.src.Endpoint)
-		}
-		o.UsePathStyle = s.src.PathStyle
-		o.HTTPClient = &http.Client{Transport: transport}
-		o.Retryer = aws.NopRetryer{} // retries are ours: they continue a body at the byte reached
-		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
-	})
-	return s.api, nil
-}
-
-// endpoint names the store in messages.
-func (s *s3Store) endpoint() string {
-	if s.src.Endpoint != "" {
-		return s.src.Endpoint
-	}
-	return "Amazon S3"
+func newS3Store(src loadspec.Source, o Options) *s3Store {
+	return &s3Store{o: o, Store: &s3api.Store{Access: s3api.Access{
+		Endpoint: src.Endpoint, Region: src.Region, Profile: src.Profile, PathStyle: src.PathStyle, Anonymous: src.Anonymous,
+		Credentials: o.Credentials, Stall: o.Stall,
+	}}}
 }
 
 func splitURL(u string) (bucket, key string) {
@@ -144,7 +88,7 @@ func noMatchHint(location, prefix string, plain bool, near int) string {
 // open starts reading ahead. The first range is asked for before it returns
 // to the caller only in the background: errors come from Read.
 func (s *s3Store) open(ctx context.Context, o Object, offset int64, l *throttle.Limiter) (io.ReadCloser, error) {
-	c, err := s.client(ctx)
+	c, err := s.Client(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +140,7 @@ func (g *rangeGet) changed(ctx context.Context) error {
 // retry calls f until it succeeds, fails for good, or has failed too often.
 func retry[T any](ctx context.Context, s *s3Store, what string, f func(context.Context, *s3.Client) (T, error)) (T, error) {
 	var zero T
-	c, err := s.client(ctx)
+	c, err := s.Client(ctx)
 	if err != nil {
 		return zero, err
 	}

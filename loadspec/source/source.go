@@ -85,7 +85,7 @@ func New(sources []loadspec.Source, o Options) *Set {
 				own.Credentials = c
 			}
 		}
-		s.stores = append(s.stores, &mixed{s3: &s3Store{src: src, o: own}})
+		s.stores = append(s.stores, &mixed{s3: newS3Store(src, own)})
 	}
 	return s
 }
@@ -100,7 +100,7 @@ func (s *Set) Keys(ctx context.Context) ([]aws.Credentials, error) {
 		if !ok || src.Anonymous || !slices.ContainsFunc(src.Locations, func(l string) bool { return strings.HasPrefix(l, "s3://") }) {
 			continue
 		}
-		api, err := m.s3.client(ctx)
+		api, err := m.s3.Client(ctx)
 		if err != nil {
 			return nil, err
 		}

@@ -315,7 +315,7 @@ func TestS3Errors(t *testing.T) {
 		}
 	}
 	lookup := &net.DNSError{Err: "no such host", Name: "nosuch.invalid", IsNotFound: true}
-	if again, err := (&s3Store{}).explain("s3://bucket/x", fmt.Errorf("dial: %w", lookup)); again || fault.KindOf(err) != fault.Unreachable || !strings.Contains(err.Error(), "host nosuch.invalid is not known") {
+	if again, err := newS3Store(loadspec.Source{}, Options{}).explain("s3://bucket/x", fmt.Errorf("dial: %w", lookup)); again || fault.KindOf(err) != fault.Unreachable || !strings.Contains(err.Error(), "host nosuch.invalid is not known") {
 		t.Errorf("unknown host: again %v, %v", again, err)
 	}
 	noProfile := New([]loadspec.Source{{Locations: []string{"s3://bucket/x"}, Endpoint: srv.Endpoint, PathStyle: true, Profile: "no-such-profile"}}, Options{})

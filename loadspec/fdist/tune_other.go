@@ -1,0 +1,7 @@
+//go:build !linux
+
+package fdist
+
+import "net"
+
+func tune(net.Conn) {}
