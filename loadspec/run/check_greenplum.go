@@ -47,7 +47,7 @@ func (j *job) tryGreenplum(ctx context.Context, conn *pgx.Conn, o source.Object,
 	load.From, load.Target = table.SQLName(), &trial
 	for _, sql := range []string{create, fmt.Sprintf("create temp table %s (like %s including defaults)", trial.Table, j.target())} {
 		if _, err := conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol); err != nil {
-			return 0, explainWave(err, j.gp.addrs)
+			return 0, j.explainWave(err)
 		}
 	}
 	v := &waveRun{j: j, w: suppliers{w}, load: &load, table: &table}

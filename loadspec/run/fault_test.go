@@ -91,18 +91,10 @@ func TestInterruptedAnywhere(t *testing.T) {
 	same(t, e)
 }
 
-// TestStoreFails loads from S3 while requests fail in all ways.
-func TestStoreFails(t *testing.T) {
-	t.Parallel()
-	srv := s3test.Start(t, "bucket")
-	e := newEnv(t, pgtest.Start(t), items)
-	a, b := csvRows(0, 30_000), csvRows(30_000, 30_000)
-	srv.Put(t, "bucket", "a.csv", a)
-	srv.Put(t, "bucket", "b.csv.gz", gz(b))
-	e.oracle("oracle", "format csv", append(bytes.Clone(a), b...))
-	p := srv.Proxy(t)
+// allFaults makes the requests to a store fail in all ways in turn.
+func allFaults() func(*http.Request) s3test.Fault {
 	var n atomic.Int64
-	p.Set(func(*http.Request) s3test.Fault {
+	return func(*http.Request) s3test.Fault {
 		i := n.Add(1)
 		rng := rand.New(rand.NewPCG(uint64(i), 3))
 		switch i % 6 {
@@ -119,7 +111,20 @@ func TestStoreFails(t *testing.T) {
 		default:
 			return s3test.Fault{}
 		}
-	})
+	}
+}
+
+// TestStoreFails loads from S3 while requests fail in all ways.
+func TestStoreFails(t *testing.T) {
+	t.Parallel()
+	srv := s3test.Start(t, "bucket")
+	e := newEnv(t, pgtest.Start(t), items)
+	a, b := csvRows(0, 30_000), csvRows(30_000, 30_000)
+	srv.Put(t, "bucket", "a.csv", a)
+	srv.Put(t, "bucket", "b.csv.gz", gz(b))
+	e.oracle("oracle", "format csv", append(bytes.Clone(a), b...))
+	p := srv.Proxy(t)
+	p.Set(allFaults())
 	e.o = source.Options{Credentials: srv.Credentials(), Backoff: time.Millisecond, Stall: 200 * time.Millisecond, RangeSize: 100_000, Attempts: 20}
 	body := strings.Replace(simple("X", "csv", "items"), "{FILE: ['X']}", "{URL: ['s3://bucket/*'], ENDPOINT: '"+p.Endpoint+"'}", 1)
 	if _, err := Run(t.Context(), e.options(e.spec(body+smallSplits, 0), "j")); err != nil {

@@ -289,17 +289,17 @@ type around struct{ first, last func(pgx.Tx) error }
 
 // explainWave makes what Greenplum says about its segments' trouble with this
 // server into something to act on.
-func explainWave(err error, addrs []string) error {
+func (j *job) explainWave(err error) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "08006" {
 		text := pg.Message
 		if pg.Detail != "" {
 			text += ": " + pg.Detail
 		}
-		return &segmentsError{text: text, addrs: addrs}
+		return &segmentsError{text: text, addrs: j.gp.addrs}
 	}
 	if errors.As(err, &pg) && pg.Code == "42501" {
-		return fault.New(fault.Auth, "as a superuser: alter role … createexttable (type='readable', protocol='gpfdist')", "%w", err)
+		return fault.New(fault.Auth, "as a superuser: alter role "+loadspec.QuoteIdent(j.server.User)+" createexttable (type='readable', protocol='gpfdist') createexttable (type='writable', protocol='gpfdist')", "%w", err)
 	}
 	return copy.Explain(err)
 }

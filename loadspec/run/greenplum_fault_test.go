@@ -2,10 +2,8 @@ package run
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,25 +22,7 @@ func TestGreenplumStoreFails(t *testing.T) {
 	srv.Put(t, "bucket", "a.csv", a)
 	srv.Put(t, "bucket", "b.csv.gz", gz(b))
 	p := srv.Proxy(t)
-	var n atomic.Int64
-	p.Set(func(*http.Request) s3test.Fault {
-		i := n.Add(1)
-		rng := rand.New(rand.NewPCG(uint64(i), 3))
-		switch i % 6 {
-		case 0:
-			return s3test.Fault{Status: 500}
-		case 1:
-			return s3test.Fault{Status: 503}
-		case 2:
-			return s3test.Fault{Truncate: 1 + rng.Int64N(60_000)}
-		case 3:
-			return s3test.Fault{Stall: 1 + rng.Int64N(60_000)}
-		case 4:
-			return s3test.Fault{Delay: 20 * time.Millisecond, Rate: 5_000_000}
-		default:
-			return s3test.Fault{}
-		}
-	})
+	p.Set(allFaults())
 	e.o = source.Options{Credentials: srv.Credentials(), Backoff: time.Millisecond, Stall: 200 * time.Millisecond, RangeSize: 100_000, Attempts: 20}
 	body := strings.Replace(simple("X", "csv", "items"), "{FILE: ['X']}", "{URL: ['s3://bucket/*'], ENDPOINT: '"+p.Endpoint+"'}", 1)
 	if _, err := Run(t.Context(), e.options(e.spec(body+"  PARALLEL: {COMMIT: 300kB, SPLIT: 64KiB}\n"))); err != nil {

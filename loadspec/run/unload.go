@@ -180,12 +180,12 @@ func (r *unload) statement(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	if _, err := conn.Exec(ctx, create, pgx.QueryExecModeSimpleProtocol); err != nil {
-		return explainWave(err, r.gp.addrs)
+		return r.explainWave(err)
 	}
 	r.state.phase(PhaseUnload)
 	tag, err := conn.Exec(ctx, "INSERT INTO "+table.SQLName()+" "+from, pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
-		return explainWave(err, r.gp.addrs)
+		return r.explainWave(err)
 	}
 	r.rows = tag.RowsAffected()
 	if _, err := conn.Exec(ctx, table.Drop(), pgx.QueryExecModeSimpleProtocol); err != nil {

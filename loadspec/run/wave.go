@@ -33,7 +33,7 @@ func (j *job) wave(ctx context.Context, conn *pgx.Conn, w suppliers, budget int6
 	// Outside of the transaction, so that the rejected rows can be read when
 	// it fails. The session's end drops it whatever happens.
 	if _, err := conn.Exec(ctx, create, pgx.QueryExecModeSimpleProtocol); err != nil {
-		return false, explainWave(err, j.gp.addrs)
+		return false, j.explainWave(err)
 	}
 	load := *j.gp.load
 	load.From = table.SQLName()
@@ -175,7 +175,7 @@ func (v *waveRun) failed(ctx context.Context, conn *pgx.Conn, err error) error {
 // message cannot.
 func (v *waveRun) explain(ctx context.Context, conn *pgx.Conn, err error) error {
 	if !errors.Is(err, errRefused) {
-		err = explainWave(err, v.j.gp.addrs)
+		err = v.j.explainWave(err)
 	}
 	v.rejected = nil
 	if conn.IsClosed() || ctx.Err() != nil {
