@@ -224,7 +224,7 @@ func TestGreenplum(t *testing.T) {
 		e.file("a.csv", parts[0])
 		e.file("b.csv.gz", gz(parts[1]))
 		e.file("c.csv", parts[2])
-		spec := e.spec(simple(e.dir+"/*.csv*", "csv", "items") + "  PARALLEL: {COMMIT: 200kB, SPLIT: 64KiB}\n")
+		spec := e.spec(simple(e.dir+"/*.csv*", "csv", "items") + "  PARALLEL: {COMMIT: 200kB, SPLIT: 64KiB}\n  SPEED: {LIMIT: 1500kB/s}\n")
 		rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 		runs := 0
 		for ; runs < 100; runs++ {
@@ -239,7 +239,7 @@ func TestGreenplum(t *testing.T) {
 				t.Fatalf("run %d: %v", runs, err)
 			}
 		}
-		if runs < 3 {
+		if runs < 2 { // the limit alone takes longer than the first two get
 			t.Errorf("done after %d runs: nothing was interrupted", runs)
 		}
 		e.same(all)
