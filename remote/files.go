@@ -262,7 +262,17 @@ const removeScript = `for i in 1 2 3 4 5 6; do rm -rf -- "$1" || exit; sleep 0.5
 func (h *Host) remove(ctx context.Context, dir string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	if _, err := h.Run(ctx, Cmd{Args: []string{"/bin/sh", "-c", removeScript, "cw-remove", dir}}); err != nil {
-		h.pool.log.Warn("temporary folder left behind", "host", h.t.Name, "folder", dir, "error", err)
+	var exit *ExitError
+	var err error
+	// The connection that broke may look alive for a moment more, and take
+	// the first try with it.
+	for range 3 {
+		if _, err = h.Run(ctx, Cmd{Args: []string{"/bin/sh", "-c", removeScript, "cw-remove", dir}}); err == nil {
+			return
+		}
+		if errors.As(err, &exit) || ctx.Err() != nil {
+			break
+		}
 	}
+	h.pool.log.Warn("temporary folder left behind", "host", h.t.Name, "folder", dir, "error", err)
 }
