@@ -15,6 +15,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pkg/sftp"
+	"golang.org/x/crypto/ssh"
+
 	"cw/fault"
 )
 
@@ -212,13 +215,15 @@ func (h *Host) pushSFTP(ctx context.Context, f *os.File, target, sum string, siz
 	if how, err := h.become(l, o.As); err != nil || how != becomeNobody || size < sftpWorth {
 		return err != nil, err
 	}
-	c, err := l.get(ctx)
-	if err != nil {
+	c, client, err := l.sftp(ctx)
+	var refused *ssh.OpenChannelError
+	switch {
+	case errors.Is(err, errNoSFTP) || errors.As(err, &refused):
+		return false, nil // exec does it, and reports what is really wrong
+	case err != nil && ctx.Err() == nil && c != nil:
+		return true, h.lost(l, err, false)
+	case err != nil:
 		return true, err
-	}
-	client, err := c.files(ctx)
-	if err != nil {
-		return false, nil //nolint:nilerr // no SFTP there: exec does it, and reports what is really wrong
 	}
 	// The file arrives in a folder of its own beside the target. Removing the
 	// folder also ends what a server whose connection broke is still to do.
@@ -242,6 +247,25 @@ func (h *Host) pushSFTP(ctx context.Context, f *os.File, target, sum string, siz
 	_, err = h.Run(ctx, Cmd{Args: []string{"/bin/sh", "-c", adoptScript, "cw-adopt", target, sum, modeWord(o.Mode), tmp}})
 	h.removeAfter(ctx, err, dir)
 	return true, h.fileError("write", target, err)
+}
+
+// sftp opens an SFTP session, dialling anew, once, when the connection turns
+// out to be lost: nothing has been written yet then. The conn is nil when none
+// could be had.
+func (l *link) sftp(ctx context.Context) (*conn, *sftp.Client, error) {
+	for try := 0; ; try++ {
+		c, err := l.get(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		client, err := c.files(ctx)
+		var refused *ssh.OpenChannelError
+		if err == nil || errors.Is(err, errNoSFTP) || errors.As(err, &refused) || ctx.Err() != nil || try > 0 {
+			return c, client, err
+		}
+		_ = c.client.Close()
+		<-c.dead
+	}
 }
 
 // removeAfter removes a temporary folder when a command ended without its
