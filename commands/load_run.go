@@ -29,6 +29,10 @@ table cw.load_ledger of the target database, so that a load that was interrupted
 goes on with cw load resume and ends with exactly the rows of the source. The
 speed can be changed while it runs: cw load limit JOB 50MB/s.
 
+Into Greenplum the segments read from this machine, or from PARALLEL: HOSTS, a
+statement for every PARALLEL: COMMIT bytes; with PRELOAD: TRUNCATE all of it is one
+transaction. Rejected rows (ERROR_LIMIT) are shown by cw load errors JOB.
+
 A question is asked only when the table is emptied first (PRELOAD: TRUNCATE).` + exitHelp(3, 4, 5, 7),
 		Example: `  cw load run orders.yaml
   cw load run orders.yaml --limit 200MB/s --detach

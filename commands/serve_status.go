@@ -33,7 +33,11 @@ func (a *App) serveStatus(ctx context.Context, server serverFlags) error {
 	}
 	t := table{cols: cols("SESSION", "KIND", "STATE", "PATH", "BYTES", "DONE", "RATE", "LIMIT", "SEGMENTS", "DATABASE", "USER", "+XID", "+STARTED", "+ERROR")}
 	for _, i := range s.Sessions {
-		t.add(fmt.Sprint(i.ID), i.Kind, i.State, i.Path, schema.FormatSize(i.Bytes), percent(i.Done, i.Total), schema.FormatRate(i.Rate),
+		rate := ""
+		if i.Rate > 0 {
+			rate = schema.FormatRate(i.Rate) // of 0 it would say that there is no limit
+		}
+		t.add(fmt.Sprint(i.ID), i.Kind, i.State, i.Path, schema.FormatSize(i.Bytes), percent(i.Done, i.Total), rate,
 			schema.FormatRate(i.Limit), fmt.Sprint(i.Attached), i.Database, i.User, i.XID, i.Started.Local().Format("2006-01-02T15:04:05Z07:00"), redact(i.Error))
 	}
 	if len(s.Sessions) == 0 {

@@ -104,3 +104,12 @@ func (c *Cluster) Certificates(t testing.TB) (valid, expired string) {
 	a.issue(t, expired, "server", time.Now().Add(-time.Hour))
 	return valid, expired
 }
+
+// ForeignCertificate is a folder with the certificate of a server that an
+// authority unknown to the segments has signed.
+func ForeignCertificate(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	newAuthority(t).issue(t, dir, "server", time.Now().Add(24*time.Hour))
+	return dir
+}
