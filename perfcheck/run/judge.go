@@ -60,7 +60,9 @@ func (r *runner) judge(t test, rounds [][]seat, results map[seat]*result) (tests
 			again[seats[i]] = true
 		}
 	}
-	outliers(t.Definition, tests)
+	for _, i := range compareOthers(t.Definition, tests) {
+		again[seats[i]] = true
+	}
 	return tests, again
 }
 
