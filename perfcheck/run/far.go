@@ -22,7 +22,7 @@ const (
 	opPrepare = "prepare"
 	opRelease = "release"
 	opListen  = "listen"
-	opCopy    = "copy"
+	opCopy    = "copy."    // and prepare, write, read or close
 	opMeasure = "measure." // and the area
 )
 
@@ -67,6 +67,7 @@ type farSide struct {
 	mu     sync.Mutex
 	set    *disk.Set
 	server *net.Server
+	copies *disk.CopySet
 }
 
 // handler makes a call of a function that takes one argument.
@@ -94,7 +95,8 @@ func measured[J job](fn func(context.Context, J, func(perfcheck.Second)) (perfch
 }
 
 func (f *farSide) hello(context.Context, json.RawMessage) (any, error) {
-	return Hello{Inventory: inventory(), Leftovers: agent.Leftovers()}, nil
+	things, nics := inventory()
+	return Hello{Inventory: things, NICs: nics, Leftovers: agent.Leftovers()}, nil
 }
 
 func (f *farSide) prepare(ctx context.Context, data json.RawMessage) (any, error) {
@@ -113,7 +115,7 @@ func (f *farSide) prepare(ctx context.Context, data json.RawMessage) (any, error
 			for _, l := range left {
 				if !a.Clean {
 					p.Leftovers = append(p.Leftovers, l)
-				} else if err := l.Remove(); err != nil {
+				} else if err := disk.Remove(l); err != nil {
 					return p, err
 				}
 			}
@@ -165,6 +167,41 @@ func (f *farSide) listen(_ context.Context, data json.RawMessage) (any, error) {
 	})(f.life, data)
 }
 
+func (f *farSide) copyPrepare(ctx context.Context, data json.RawMessage) (any, error) {
+	return handler(func(ctx context.Context, o disk.CopyOptions) (any, error) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		set, err := disk.PrepareCopy(ctx, o)
+		if err == nil {
+			f.copies = set
+		}
+		return nil, err
+	})(ctx, data)
+}
+
+func (f *farSide) copyDo(do func(*disk.CopySet, context.Context) (disk.CopyResult, error)) agent.Handler {
+	return func(ctx context.Context, _ json.RawMessage) (any, error) {
+		f.mu.Lock()
+		set := f.copies
+		f.mu.Unlock()
+		if set == nil {
+			return nil, fault.New(fault.Usage, "", "no directory is prepared")
+		}
+		return do(set, ctx)
+	}
+}
+
+func (f *farSide) copyClose(context.Context, json.RawMessage) (any, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.copies == nil {
+		return nil, nil //nolint:nilnil // there is nothing to say
+	}
+	err := f.copies.Close()
+	f.copies = nil
+	return nil, err
+}
+
 func (f *farSide) close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -174,6 +211,9 @@ func (f *farSide) close() error {
 	}
 	if f.set != nil {
 		errs = append(errs, f.set.Close())
+	}
+	if f.copies != nil {
+		errs = append(errs, f.copies.Close())
 	}
 	return errors.Join(errs...)
 }

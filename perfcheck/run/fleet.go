@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cw/perfcheck"
+	"cw/perfcheck/disk"
 	"cw/perfcheck/net"
 	"cw/remote"
 	"cw/remote/agent"
@@ -211,7 +212,22 @@ func (m *Member) Measure(ctx context.Context, area perfcheck.Area, job any, on f
 	return got, err
 }
 
-// Copy moves bytes the way gpcheckperf does.
-func (m *Member) Call(ctx context.Context, op string, args, result any) error {
-	return m.a.Call(ctx, op, args, result)
+// CopyPrepare makes ready for moving bytes the way gpcheckperf does.
+func (m *Member) CopyPrepare(ctx context.Context, o disk.CopyOptions) error {
+	return m.a.Call(ctx, opCopy+"prepare", o, nil)
+}
+
+// CopyWrite writes the files of CopyPrepare.
+func (m *Member) CopyWrite(ctx context.Context) (r disk.CopyResult, err error) {
+	return r, m.a.Call(ctx, opCopy+"write", nil, &r)
+}
+
+// CopyRead reads the files that CopyWrite wrote.
+func (m *Member) CopyRead(ctx context.Context) (r disk.CopyResult, err error) {
+	return r, m.a.Call(ctx, opCopy+"read", nil, &r)
+}
+
+// CopyClose removes the files of CopyPrepare.
+func (m *Member) CopyClose(ctx context.Context) error {
+	return m.a.Call(ctx, opCopy+"close", nil, nil)
 }
