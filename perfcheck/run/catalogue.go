@@ -51,11 +51,15 @@ func catalogue(areas []perfcheck.Area) []test {
 			}
 		case perfcheck.Disk:
 			for _, t := range disk.Tests() {
-				tests = append(tests, test{t.Definition, t.MinDuration, func(_ context.Context, r *runner, _ seat, timing perfcheck.Timing) (any, error) {
+				entry := test{t.Definition, t.MinDuration, func(_ context.Context, r *runner, _ seat, timing perfcheck.Timing) (any, error) {
 					j := t.Job
 					j.Timing, j.Engine = timing, r.o.Engine
 					return j, nil
-				}})
+				}}
+				tests = append(tests, entry)
+				if sharedBackend(t.ID) {
+					tests = append(tests, alone(entry))
+				}
 			}
 		case perfcheck.Net:
 			for _, t := range net.Tests() {

@@ -37,7 +37,6 @@ type PrepareArgs struct {
 type Prepared struct {
 	Facts     []disk.Facts
 	Leftovers []disk.Leftover // of earlier runs that were killed, unless Clean
-	Flags     []string
 }
 
 type prepareNote struct{ Done, Total int64 }
@@ -125,7 +124,7 @@ func (f *farSide) prepare(ctx context.Context, data json.RawMessage) (any, error
 		if err != nil {
 			return p, err
 		}
-		f.set, p.Facts, p.Flags = set, set.Facts(), set.Flags()
+		f.set, p.Facts = set, set.Facts()
 		return p, nil
 	})(ctx, data)
 }

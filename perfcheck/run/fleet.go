@@ -49,8 +49,7 @@ type Member struct {
 	ahead time.Duration // its clock before ours
 	trip  time.Duration // of a question and its answer
 
-	noDisk    error    // why its directories are not tested
-	diskFlags []string // what is to be known of every disk test there
+	noDisk error // why its directories are not tested
 
 	mu  sync.Mutex
 	err error

@@ -96,9 +96,6 @@ func (r *runner) barrier(ctx context.Context, t test, round []seat, into map[sea
 				last = began
 			}
 			got.Flags = append(got.Flags, healthFlags(t.Area, got.Health)...)
-			if t.Area == perfcheck.Disk {
-				got.Flags = append(got.Flags, s.from.diskFlags...)
-			}
 			res.reps = append(res.reps, got.Measurement)
 			res.health = worse(res.health, got.Health)
 		})

@@ -44,13 +44,12 @@ func (r *runner) prepare(ctx context.Context) error {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, l := range p.Leftovers {
-			r.leftover(m, l.Path, "an earlier run")
+			r.leftover(m, l.String(), "an earlier run")
 		}
 		if m.Hello.Inventory == nil {
 			m.Hello.Inventory = map[string]any{}
 		}
 		m.Hello.Inventory["test_dirs"] = p.Facts
-		m.diskFlags = p.Flags
 		return nil
 	})
 	if ctx.Err() != nil {
