@@ -112,8 +112,9 @@ func (s *Set) newRig(j Job) (*rig, error) {
 		}
 		// Each repetition begins elsewhere: what the last one read may be in
 		// a cache behind the disk.
-		start := random(seed)
-		l.cursor.Store(start.below(size / j.Block))
+		if start := random(seed); j.Kind != FirstWrite {
+			l.cursor.Store(start.below(size / j.Block))
+		}
 	}
 	return r, nil
 }
@@ -122,7 +123,7 @@ func (s *Set) newRig(j Job) (*rig, error) {
 func (t *target) place(j Job) (path string, size int64, flags int) {
 	switch {
 	case j.Kind == FirstWrite:
-		return t.fresh(), 0, os.O_RDWR | unix.O_DIRECT
+		return t.fresh(), t.freshSize, os.O_RDWR | unix.O_DIRECT
 	case j.Kind != Commit:
 		return t.data(), t.sizes.data, os.O_RDWR | unix.O_DIRECT
 	}

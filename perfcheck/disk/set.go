@@ -43,6 +43,8 @@ type target struct {
 	sizes  sizes
 	folder string
 	lock   *os.File
+
+	freshSize int64 // of the file of a first write
 }
 
 func (t *target) data() string  { return filepath.Join(t.folder, dataName) }

@@ -29,7 +29,7 @@ type worker struct {
 	offset int64 // of an open loop: when its first request is due
 }
 
-// nextBlock decides where the next request goes.
+// nextBlock decides where the next request goes; -1 is nowhere any more.
 func (w *worker) nextBlock() (off int64, isWrite bool) {
 	switch w.job.Kind {
 	case RandRead:
@@ -45,6 +45,9 @@ func (w *worker) nextBlock() (off int64, isWrite bool) {
 		return off, w.job.Kind == Commit
 	}
 	n := w.lane.cursor.Add(1) - 1
+	if w.job.Kind == FirstWrite && n >= w.blocks {
+		return -1, true
+	}
 	return w.from + n%w.blocks*w.job.Block, w.job.Kind == Write || w.job.Kind == FirstWrite
 }
 
@@ -81,7 +84,7 @@ func (w *worker) closed(p *phase) {
 			w.rand.stamp(w.buf)
 		}
 		issued := p.now()
-		if issued >= p.end || p.stop.Load() {
+		if issued >= p.end || off < 0 || p.stop.Load() {
 			return
 		}
 		if err := w.do(off, isWrite); err != nil {
