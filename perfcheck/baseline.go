@@ -17,6 +17,9 @@ import (
 const (
 	enoughRuns  = 5
 	enoughHosts = 3
+	// spreadTimes is how many times the variance that the repetitions' noise
+	// explains the results must have before machines count as different.
+	spreadTimes = 2.0
 )
 
 // Baseline is what machines of one type measured: the file that cw perf
@@ -127,8 +130,12 @@ func poolMetric(of []Metric) BaselineMetric {
 		Low: slices.Min(values), High: slices.Max(values), Noise: math.Sqrt(mean(noises)),
 	}
 	if b.Median > 0 && len(values) > 1 {
-		total := madToSigma * b.MAD / b.Median
-		b.Spread = math.Sqrt(max(0, total*total-mean(evened)))
+		// Both estimates vary much with some fifteen results. Only what is
+		// clearly more than the repetitions' noise is the machines'.
+		total := min(madToSigma*b.MAD, deviation(values)) / b.Median
+		if total *= total; total > spreadTimes*mean(evened) {
+			b.Spread = math.Sqrt(total - mean(evened))
+		}
 	}
 	return b
 }

@@ -14,10 +14,12 @@ const (
 	warnSigmas, failSigmas   = 2.0, 3.0
 	// clearSigmas is how far a value must be from the limit of failure to be
 	// believed without more repetitions.
-	clearSigmas = 1.6
+	clearSigmas = 2.0
 	// suspectTimes is from how many times the reference on a value is too
 	// good to be true.
 	suspectTimes = 2.5
+	// wonderTimes is from how many times it is measured again first.
+	wonderTimes = 1.75
 )
 
 // Judge compares a combined test with references and fills its Comparisons,
@@ -43,6 +45,9 @@ func Judge(t *Test, def Definition, refs []Reference) (suspicious bool) {
 			}
 			for _, b := range r.find(t.ID, d.Name) {
 				c, again := compare(t, d, m, r, b)
+				if c.Verdict == Pass && r.Engine != "" && r.Engine != EngineVersion {
+					c.Verdict, c.Reason = Warn, fmt.Sprintf("%s was measured by engines of version %s, this by %s: record it anew", r.ID, r.Engine, EngineVersion)
+				}
 				suspicious = suspicious || again
 				t.Comparisons = append(t.Comparisons, c)
 			}
@@ -109,17 +114,13 @@ func judgeRatio(t *Test, d MetricDef, m Metric, b Bound, c Comparison) (Comparis
 			good = b.Value / m.Value
 		}
 	}
-	warn, fail := warnRate, failRate
+	warn, firm := warnRate, failRate
 	if d.Unit == Seconds {
-		warn, fail = warnLatency, failLatency
+		warn, firm = warnLatency, failLatency
 	}
-	error1 := standardError(m, b, good)
-	warn = min(max(warn, warnSigmas*error1), 0.95)
-	fail = min(max(fail, failSigmas*error1), 0.95)
-	firm := failRate // the least at which a value would fail if nothing were noisy
-	if d.Unit == Seconds {
-		firm = failLatency
-	}
+	chance := standardError(m, b, good)
+	warn = min(max(warn, warnSigmas*chance), 0.95)
+	fail := min(max(firm, failSigmas*chance), 0.95) // firm is where it would fail if nothing were noisy
 	c.Warn, c.Fail = bound(d, b.Value, warn), bound(d, b.Value, fail)
 	says := fmt.Sprintf("%s of %s is %s of %s's %s", d.Name, FormatValue(m.Value, d.Unit), times(c.Ratio), c.ID, FormatValue(b.Value, d.Unit))
 	switch {
@@ -135,14 +136,14 @@ func judgeRatio(t *Test, d MetricDef, m Metric, b Bound, c Comparison) (Comparis
 		return c, true
 	case d.Gate == GateFail && good < 1-firm:
 		t.flag(FlagNoisy)
-		c.Verdict, c.Reason = Inconclusive, fmt.Sprintf("%s, and the noise of %.0f %% could be all of that: measure longer", says, 100*error1)
+		c.Verdict, c.Reason = Inconclusive, fmt.Sprintf("%s, and the noise of %.0f %% could be all of that: measure longer", says, 100*chance)
 		return c, true
 	case good < 1-warn:
 		c.Verdict, c.Reason = Warn, fmt.Sprintf("%s, beyond %s", says, FormatValue(c.Warn, d.Unit))
 	}
 	// A value that looks right, from so noisy repetitions that one which
 	// fails could look the same.
-	return c, d.Gate == GateFail && good-clearSigmas*error1 < 1-firm
+	return c, d.Gate == GateFail && (good-clearSigmas*chance < 1-firm || good > wonderTimes)
 }
 
 // standardError is how far the measured value may be from the reference by
