@@ -106,8 +106,18 @@ type Event struct {
 	Length float64 `json:"length,omitempty"`
 	Before float64 `json:"before,omitempty"` // level before it
 	After  float64 `json:"after,omitempty"`
+	// Credit is what was moved above the later level before a throttle, in
+	// the series' unit times seconds: bytes, or operations.
+	Credit float64 `json:"credit,omitempty"`
 	Text   string  `json:"text"`
 }
+
+// Kinds of events.
+const (
+	EventThrottle = "throttle" // the level fell at once and stayed there
+	EventRecovery = "recovery" // it rose again after a throttle
+	EventStall    = "stall"    // next to nothing for some seconds
+)
 
 // Flags that a measurement or a test can carry.
 const (
