@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cw/loadspec/run"
+	perf "cw/perfcheck/run"
 	"cw/remote/agent"
 )
 
@@ -16,10 +17,13 @@ func newAgent(a *App) *cobra.Command {
 		Example: "  cw agent load",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			defer func() { _ = agent.RemoveSelf() }()
-			if args[0] != run.AgentRole {
-				return usagef("", "agent %s is not known", args[0])
+			switch args[0] {
+			case run.AgentRole:
+				return run.ServeAgent(cmd.Context(), a.IO.In, a.IO.Out, a.Log)
+			case perf.AgentRole:
+				return perf.ServeAgent(cmd.Context(), a.IO.In, a.IO.Out)
 			}
-			return run.ServeAgent(cmd.Context(), a.IO.In, a.IO.Out, a.Log)
+			return usagef("", "agent %s is not known", args[0])
 		},
 	}
 	return c

@@ -151,3 +151,6 @@ type Timing struct {
 	// it: all hosts of a barrier are told the same moment. Zero is at once.
 	Start time.Time `json:"start"`
 }
+
+// Phases is the timing itself: jobs embed a Timing and have this method by it.
+func (t Timing) Phases() Timing { return t }

@@ -43,6 +43,7 @@ type Run struct {
 	ID       string    `json:"id"`
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`
+	Complete bool      `json:"complete"` // false when it was interrupted: cw perf resume goes on
 	Profile  string    `json:"profile"`
 	Argv     []string  `json:"argv"`
 	Seed     uint64    `json:"seed"` // of the random data and offsets
