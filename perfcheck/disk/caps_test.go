@@ -12,6 +12,29 @@ import (
 // within is how near to the kernel's cap an engine has to come.
 const within = 0.05
 
+// tries is how often a cap is measured until it shows: on a shared machine the
+// disk may be slower than the cap for a while. An engine that measures
+// wrongly does so each time.
+const tries = 3
+
+// capped runs a job until what it says is near the truth.
+func (p *process) capped(t *testing.T, j Job, metric string, want func(perfcheck.Measurement) float64) perfcheck.Measurement {
+	t.Helper()
+	var m perfcheck.Measurement
+	for i := range tries {
+		m = p.run(t, j, nil)
+		if truth := want(m); i == tries-1 || math.Abs(m.Values[metric]/truth-1) <= within {
+			near(t, string(j.Kind)+" "+j.Engine, m.Values[metric], truth, within)
+			break
+		}
+	}
+	return m
+}
+
+func always(v float64) func(perfcheck.Measurement) float64 {
+	return func(perfcheck.Measurement) float64 { return v }
+}
+
 func near(t *testing.T, what string, got, want, by float64) {
 	t.Helper()
 	if math.Abs(got/want-1) > by {
@@ -63,8 +86,7 @@ func TestCaps(t *testing.T) {
 			g.set(t, c.cap, c.value)
 			for _, j := range c.jobs {
 				j.Timing = timing(time.Second, 3*time.Second)
-				m := p.run(t, j, nil)
-				near(t, string(j.Kind), m.Values[c.metric], c.want, within)
+				m := p.capped(t, j, c.metric, always(c.want))
 				if v := m.Series[0].Values; j.Kind != FirstWrite && len(v) != 3 {
 					t.Errorf("%s: a series of %d seconds", j.Kind, len(v))
 				}
@@ -83,8 +105,7 @@ func TestFioCap(t *testing.T) {
 	g := newCaps(t, dir)
 	p := startChild(t, childSpec{Cgroup: g.path, Dirs: []string{dir}, Size: 256 * mib})
 	g.set(t, "rbps", 100*mib)
-	m := p.run(t, Job{Kind: Read, Block: mib, Depth: 4, Engine: EngineFio, Timing: timing(time.Second, 3*time.Second)}, nil)
-	near(t, "fio", m.Values["throughput"], 100*float64(mib), within)
+	m := p.capped(t, Job{Kind: Read, Block: mib, Depth: 4, Engine: EngineFio, Timing: timing(time.Second, 3*time.Second)}, "throughput", always(100*float64(mib)))
 	if len(m.Series) != 1 || len(m.Series[0].Values) != 3 {
 		t.Fatalf("fio's series: %+v", m.Series)
 	}
@@ -92,8 +113,7 @@ func TestFioCap(t *testing.T) {
 		near(t, "second of fio", v, 100*float64(mib), 0.2)
 	}
 	g.set(t, "riops", 500)
-	m = p.run(t, Job{Kind: Mixed, ReadShare: 1, Block: 8 * kib, Depth: 4, Engine: EngineFio, Timing: timing(time.Second, 2*time.Second)}, nil)
-	near(t, "fio", m.Values["iops"], 500, within)
+	m = p.capped(t, Job{Kind: Mixed, ReadShare: 1, Block: 8 * kib, Depth: 4, Engine: EngineFio, Timing: timing(time.Second, 2*time.Second)}, "iops", always(500))
 	if got, want := float64(m.Histograms["service"].Count()), 500*2.1; math.Abs(got/want-1) > 0.1 {
 		t.Errorf("fio's histogram counts %g requests of about %g", got, want)
 	}
@@ -102,19 +122,26 @@ func TestFioCap(t *testing.T) {
 	}
 }
 
-// TestCapOfCommits: each commit is a write and a flush, which the cap counts
-// both.
+// TestCapOfCommits: a commit is at least a write and a flush, and the kernel
+// counts both. How many it counted says what the rate has to be.
 func TestCapOfCommits(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	g := newCaps(t, dir)
-	p := startChild(t, childSpec{Cgroup: g.path, Dirs: []string{dir}, Size: 64 * mib})
-	if f, err := Inspect(t.Context(), dir); err != nil || f.Filesystem != "ext4" {
-		t.Skipf("how many writes a commit takes is known of ext4, not of %s (%v)", f.Filesystem, err)
+	if g.v2 {
+		t.Skip("the counter is that of cgroup v1")
 	}
+	p := startChild(t, childSpec{Cgroup: g.path, Dirs: []string{dir}, Size: 64 * mib})
 	g.set(t, "wiops", 300)
-	m := p.run(t, Job{Kind: Commit, Sync: Fdatasync, Block: 8 * kib, Depth: 1, Timing: timing(time.Second, 5*time.Second)}, nil)
-	near(t, "commits", m.Values["rate"], 150, 0.07)
+	before := g.writes(t)
+	p.capped(t, Job{Kind: Commit, Sync: Fdatasync, Block: 8 * kib, Depth: 1, Timing: timing(0, 4*time.Second)}, "rate", func(m perfcheck.Measurement) float64 {
+		now := g.writes(t)
+		each := float64(now-before) / float64(m.Histograms["service"].Count())
+		if before = now; each < 1.9 || each > 3 {
+			t.Errorf("%.2f writes for each commit", each)
+		}
+		return 300 / each
+	})
 }
 
 // TestCliff: a cap that falls has to fall in the series within a second, and

@@ -207,3 +207,16 @@ func (c *caps) set(t *testing.T, what string, value int64) {
 		t.Fatal(err)
 	}
 }
+
+// writes is how many the kernel has let through.
+func (c *caps) writes(t *testing.T) int64 {
+	t.Helper()
+	for line := range strings.Lines(firstOf(c.path, "blkio.throttle.io_serviced")) {
+		var dev, what string
+		var n int64
+		if _, err := fmt.Sscan(line, &dev, &what, &n); err == nil && dev == c.dev && what == "Write" {
+			return n
+		}
+	}
+	return 0
+}
