@@ -204,7 +204,7 @@ func saveOptions(dir string, o *perfOptions) error {
 func (a *App) perfRunOptions(ctx context.Context, o *perfOptions) (run.Options, error) {
 	ro := run.Options{
 		Version: version(), Argv: a.argv, Areas: o.Areas, Only: o.Only, Skip: o.Skip, Dirs: o.Dirs, Clean: o.Clean,
-		Engine: o.Engine, Topology: o.Topology, Seed: o.Seed, Log: a.Log,
+		Engine: o.Engine, Topology: net.Topology(o.Topology), Seed: o.Seed, Log: a.Log,
 		Agent: run.FleetOptions{Binary: o.AgentBinary, Log: a.Log},
 	}
 	var err error
@@ -221,7 +221,7 @@ func (a *App) perfRunOptions(ctx context.Context, o *perfOptions) (run.Options, 
 		ro.Profile.Reps, ro.Profile.RepsGiven = o.Reps, true
 	}
 	if o.Topology != "" {
-		if _, err := net.Rounds(o.Topology, []string{"a", "b"}); err != nil {
+		if _, err := net.Rounds(net.Topology(o.Topology), []string{"a", "b"}); err != nil {
 			return ro, err
 		}
 	}

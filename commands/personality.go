@@ -18,8 +18,12 @@ func personalities() map[string]*personality {
 }
 
 // MindsSignals tells whether these arguments (argv[0] first) call another
-// program that has its own ways with signals.
+// program that has its own ways with signals, or an agent, which a second
+// signal must not keep from tidying up.
 func MindsSignals(argv []string) bool {
+	if len(argv) > 1 && argv[1] == agentVerb {
+		return true
+	}
 	p, _ := findPersonality(argv)
 	return p != nil && p.signals
 }

@@ -56,7 +56,7 @@ func (s *Set) runFirstWrite(ctx context.Context, j Job, on func(perfcheck.Second
 		return m, err
 	}
 	for i, w := range second.workers {
-		l := first.lanes[i/j.Depth]
+		l := first.lanes[i/first.per]
 		w.blocks = min(l.cursor.Load(), first.workers[i].blocks)
 	}
 	// The overwrite takes the time that the same bytes need, which on a disk
@@ -100,7 +100,7 @@ func (t *target) makeFresh(all []*target) error {
 // speed is what a directory's workers wrote per second, from the first
 // request to the last or to the end of the phase.
 func (r *rig) speed(lane int) (rate float64, bytes int64) {
-	for _, w := range r.workers[lane*r.job.Depth : (lane+1)*r.job.Depth] {
+	for _, w := range r.workers[lane*r.per : (lane+1)*r.per] {
 		bytes += w.doneBytes
 	}
 	took := time.Duration(min(r.lanes[lane].last.Load(), r.phase.end) - r.phase.begin)

@@ -29,7 +29,7 @@ func (r *rig) measurement() perfcheck.Measurement {
 	for i := range r.lanes {
 		var ops, bytes, longest int64
 		var stalls []stall
-		for _, w := range r.workers[i*j.Depth : (i+1)*j.Depth] {
+		for _, w := range r.workers[i*r.per : (i+1)*r.per] {
 			ops += w.doneOps
 			bytes += w.doneBytes
 			longest = max(longest, w.stallMax)

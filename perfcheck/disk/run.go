@@ -55,11 +55,12 @@ func (s *Set) Run(ctx context.Context, j Job, on func(perfcheck.Second)) (perfch
 
 // runNative is Run with cw's own engine.
 func (s *Set) runNative(ctx context.Context, j Job, on func(perfcheck.Second)) (perfcheck.Measurement, error) {
-	if err := waitUntil(ctx, j.Start); err != nil {
-		return perfcheck.Measurement{}, err
-	}
 	r, err := s.newRig(j)
 	if err != nil {
+		return perfcheck.Measurement{}, err
+	}
+	if err := waitUntil(ctx, j.Start); err != nil {
+		r.release()
 		return perfcheck.Measurement{}, err
 	}
 	if err := r.drive(ctx, on); err != nil {
@@ -73,27 +74,51 @@ type rig struct {
 	job     Job
 	targets []*target
 	lanes   []*lane
-	workers []*worker // Depth of each directory, one directory after another
+	workers []*worker // per of each directory, one directory after another
+	per     int
 	phase   *phase
 	fds     []int
 	procs   int // to be restored; 0 when it was not raised
 }
 
-// newRig opens the files and makes the workers.
+// newRig opens the files and makes the workers. The kernel's queues are
+// counted for the whole machine, and databases take many: without one, each
+// request has a thread of its own.
 func (s *Set) newRig(j Job) (*rig, error) {
-	r := &rig{job: j, targets: s.targets}
+	queues := true
+	for _, t := range s.targets {
+		queues = queues && asynchronous(j, t.facts)
+	}
+	for {
+		r := &rig{job: j, targets: s.targets, per: j.Depth}
+		if queues {
+			r.per = min((j.Depth+aioDepth-1)/aioDepth, runtime.NumCPU())
+		}
+		err := s.fillRig(r, queues)
+		if err == nil {
+			return r, nil
+		}
+		r.release()
+		if !queues || !errors.Is(err, errNoQueue) {
+			return nil, err
+		}
+		queues = false
+	}
+}
+
+func (s *Set) fillRig(r *rig, queues bool) error {
+	j := r.job
 	for i, t := range s.targets {
 		path, size, flags := t.place(j)
 		fd, err := openFile(path, flags)
 		if err != nil {
-			r.release()
-			return nil, fmt.Errorf("open %s: %w", path, err)
+			return fmt.Errorf("open %s: %w", path, err)
 		}
 		r.fds = append(r.fds, fd)
 		l := &lane{}
 		r.lanes = append(r.lanes, l)
 		seed := mix(s.seed, s.runs, uint64(i))
-		for k := range j.Depth {
+		for k := range r.per {
 			w := &worker{tally: newTally(j), job: j, lane: l, fd: fd, blocks: size / j.Block, rand: random(mix(seed, uint64(k)))}
 			r.workers = append(r.workers, w)
 			if j.Kind == Commit || j.Kind == Scan {
@@ -101,14 +126,11 @@ func (s *Set) newRig(j Job) (*rig, error) {
 				w.from, w.blocks = int64(k)*region, region/j.Block
 			}
 			if w.blocks < 1 || j.Block%t.facts.sectorOf() != 0 {
-				r.release()
-				return nil, fault.New(fault.Usage, "larger test files: --size 1GiB", "%s: no room for %d requests of %d bytes in %d", t.facts.Dir, j.Depth, j.Block, size)
+				return fault.New(fault.Usage, "larger test files: --size 1GiB", "%s: no room for %d requests of %d bytes in %d", t.facts.Dir, j.Depth, j.Block, size)
 			}
-			if w.buf, err = newBuffer(j.Block); err != nil {
-				r.release()
-				return nil, err
+			if err := w.equip(queues, k, r.per); err != nil {
+				return err
 			}
-			w.rand.fill(w.buf)
 		}
 		// Each repetition begins elsewhere: what the last one read may be in
 		// a cache behind the disk.
@@ -116,7 +138,29 @@ func (s *Set) newRig(j Job) (*rig, error) {
 			l.cursor.Store(start.below(size / j.Block))
 		}
 	}
-	return r, nil
+	return nil
+}
+
+// equip gives the kth of a directory's workers its buffers: those of its
+// share of the queue, or one.
+func (w *worker) equip(queue bool, k, per int) (err error) {
+	if !queue {
+		if w.buf, err = newBuffer(w.job.Block); err == nil {
+			w.rand.fill(w.buf)
+		}
+		return err
+	}
+	mine := w.job.Depth / per
+	if k < w.job.Depth%per {
+		mine++
+	}
+	if w.aio, err = newAio(mine, w.job.Block); err != nil {
+		return err
+	}
+	for _, s := range w.aio.slots {
+		w.rand.fill(s.buf)
+	}
+	return nil
 }
 
 // place is the file that a job works on, how much of it, and how it is opened.
@@ -141,6 +185,9 @@ func (t *target) place(j Job) (path string, size int64, flags int) {
 func (r *rig) release() {
 	for _, w := range r.workers {
 		freeBuffer(w.buf)
+		if w.aio != nil {
+			w.aio.close()
+		}
 	}
 	for _, fd := range r.fds {
 		_ = unix.Close(fd)
@@ -160,9 +207,12 @@ func (r *rig) drive(ctx context.Context, on func(perfcheck.Second)) error {
 	var all sync.WaitGroup
 	for _, w := range r.workers {
 		all.Go(func() {
-			if r.job.Rate > 0 {
+			switch {
+			case r.job.Rate > 0:
 				w.open(p)
-			} else {
+			case w.aio != nil:
+				w.queue(p)
+			default:
 				w.closed(p)
 			}
 		})
@@ -176,7 +226,7 @@ func (r *rig) drive(ctx context.Context, on func(perfcheck.Second)) error {
 	}
 	for i, w := range r.workers {
 		if w.err != nil {
-			dir := r.targets[i/r.job.Depth].facts.Dir
+			dir := r.targets[i/r.per].facts.Dir
 			return ioFailed(dir, r.job.Kind, w.err)
 		}
 	}

@@ -22,6 +22,7 @@ type worker struct {
 	lane   *lane
 	fd     int
 	buf    []byte
+	aio    *aio // of several requests at once; nil for one at a time
 	rand   random
 	from   int64 // the region of the file that this worker works in
 	blocks int64

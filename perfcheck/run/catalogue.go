@@ -92,7 +92,7 @@ func (r *runner) rounds(t test) [][]seat {
 // everyPair are the tests whose results of one pair say nothing of another:
 // any link may be the bad one.
 func everyPair(id string) bool {
-	return strings.HasPrefix(id, "net.tcp.s") || id == "net.rr" || id == "net.mtu"
+	return strings.HasPrefix(id, "net.tcp.s") || id == "net.rr" || id == "net.pmtu"
 }
 
 // pairs are the rounds of a network test.

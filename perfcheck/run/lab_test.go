@@ -3,25 +3,32 @@ package run
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"cw/perfcheck"
 	"cw/playground/lab"
 	"cw/remote"
+	"cw/remote/agent"
 )
 
 // TestMain makes the test program an agent, or a whole run that a test can
 // kill, when it is started as one.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "agent" {
-		if err := ServeAgent(context.Background(), os.Stdin, os.Stdout); err != nil {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		err := errors.Join(ServeAgent(ctx, os.Stdin, os.Stdout), agent.RemoveSelf())
+		stop()
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -217,7 +224,7 @@ func TestAHostThatDiesMidRun(t *testing.T) {
 		dump(t, report)
 		t.Errorf("%d good, %d lost of %d", good, lost, len(report.Tests))
 	}
-	if err := report.Outcome(perfcheck.Fail); err == nil {
+	if err := report.Outcome(perfcheck.FailOnFail); err == nil {
 		t.Error("the run is called good")
 	}
 	dead := ""

@@ -122,7 +122,11 @@ func (r *runner) one(ctx context.Context, t test, s seat, start time.Time) (Meas
 	if err != nil {
 		return Measured{}, err
 	}
-	return s.from.Measure(ctx, t.Area, job, func(sec perfcheck.Second) { r.clock.second(s, sec) })
+	got, err := s.from.Measure(ctx, t.Area, job, func(sec perfcheck.Second) { r.clock.second(s, sec) })
+	if err != nil && s.to != nil {
+		err = fmt.Errorf("%s: %w", s, err) // either end may be at fault
+	}
+	return got, err
 }
 
 // timing is how long a measurement of a test takes in this run's profile.

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	gonet "net"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -57,10 +58,8 @@ func netJob(t net.Test) func(context.Context, *runner, seat, perfcheck.Timing) (
 		if j.Target, err = r.target(ctx, s); err != nil {
 			return nil, err
 		}
-		if j.Kind == net.UDP && j.Rate == 0 {
-			r.ratesMu.Lock()
-			j.Rate = j.Share * r.rates[perfcheck.PairOf{From: s.from.Name, To: s.to.Name}]
-			r.ratesMu.Unlock() // 0, and the engine finds it out
+		if t.RateFrom != "" { // what is not known yet the engine finds out
+			j.Rate = j.Share * r.known(s, t.RateFrom, t.RateMetric)
 		}
 		if j.Kind == net.NICs {
 			_, port, _ := gonet.SplitHostPort(j.Target)
@@ -70,13 +69,13 @@ func netJob(t net.Test) func(context.Context, *runner, seat, perfcheck.Timing) (
 	}
 }
 
-// links are the ways between two machines that have several interfaces: those
-// in the same network.
+// links are the ways between two machines that have several interfaces: each
+// of the one's with the first of the other's that is in its network.
 func links(s seat, port string) []net.Link {
 	var out []net.Link
 	for _, mine := range s.from.Hello.NICs {
 		for _, theirs := range s.to.Hello.NICs {
-			if src, dst, ok := net.SameNetwork(mine, theirs); ok {
+			if src, dst, ok := sameNetwork(mine, theirs); ok {
 				out = append(out, net.Link{Source: src, Device: mine.Name, Target: gonet.JoinHostPort(dst, port)})
 				break
 			}
@@ -85,16 +84,34 @@ func links(s seat, port string) []net.Link {
 	return out
 }
 
-// learnRates keeps the TCP throughput that a test has found.
-func (r *runner) learnRates(t test, tests []perfcheck.Test) {
-	if t.Area != perfcheck.Net || !strings.HasPrefix(t.ID, "net.tcp.s") {
-		return
+// sameNetwork finds addresses by which two interfaces reach each other
+// without a router.
+func sameNetwork(a, b net.NIC) (from, to string, ok bool) {
+	if !a.Up || !b.Up {
+		return "", "", false
 	}
-	r.ratesMu.Lock()
-	defer r.ratesMu.Unlock()
-	for _, got := range tests {
-		if m, ok := got.Metrics["throughput"]; ok && got.Pair != nil {
-			r.rates[*got.Pair] = max(r.rates[*got.Pair], m.Value)
+	for _, x := range a.Addresses {
+		mine, err := netip.ParsePrefix(x)
+		if err != nil || mine.Addr().IsLinkLocalUnicast() {
+			continue
+		}
+		for _, y := range b.Addresses {
+			theirs, err := netip.ParsePrefix(y)
+			if err == nil && mine.Masked() == theirs.Masked() && mine.Addr() != theirs.Addr() {
+				return mine.Addr().String(), theirs.Addr().String(), true
+			}
 		}
 	}
+	return "", "", false
+}
+
+// known is a metric that a test has measured at a seat; 0 when it has not.
+func (r *runner) known(s seat, id, metric string) float64 {
+	for i := range r.report.Tests {
+		t := &r.report.Tests[i]
+		if t.ID == id && t.Where() == s.String() {
+			return t.Metrics[metric].Value
+		}
+	}
+	return 0
 }

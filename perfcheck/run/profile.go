@@ -46,11 +46,18 @@ func ProfileOf(name string) (Profile, error) {
 }
 
 // choose keeps the tests of a profile that only and skip leave. A pattern is
-// an id, the beginning of one up to a dot, or has * in it; a test named in
+// an id, the beginning of some up to a dot, or has * in it; a test named in
 // full by only is run whatever its profile.
 func choose(tests []test, profile string, only, skip []string) ([]test, error) {
 	var chosen []test
 	used := map[string]bool{}
+	ids := map[string]bool{}
+	for _, t := range tests {
+		ids[t.ID] = true
+	}
+	matches := func(pattern, id string) bool {
+		return id == pattern || !ids[pattern] && matches(pattern, id)
+	}
 	for _, t := range tests {
 		in := slices.Contains(t.Profiles, profile)
 		if len(only) > 0 {

@@ -32,7 +32,7 @@ type Options struct {
 	Engine string // "" is cw's own; fio, iperf3
 	// Topology chooses the pairs of network tests; "" is every pair for
 	// throughput, latency and path MTU, and neighbours for the rest.
-	Topology string
+	Topology net.Topology
 	Sources  []Source // further network interfaces, see Source
 
 	References []perfcheck.Reference
@@ -82,15 +82,13 @@ type runner struct {
 
 	portsMu sync.Mutex
 	ports   map[*Member]int
-	ratesMu sync.Mutex
-	rates   map[perfcheck.PairOf]float64 // TCP throughput, which UDP is paced by
 }
 
 // Run measures and judges. The report holds what was measured even when an
 // error is returned: the context's, when it ends; that no machine could be
 // reached; a directory that must not be tested.
 func Run(ctx context.Context, o Options) (*perfcheck.Report, error) {
-	r := &runner{o: o, ports: map[*Member]int{}, rates: map[perfcheck.PairOf]float64{}, token: newToken()}
+	r := &runner{o: o, ports: map[*Member]int{}, token: newToken()}
 	r.report = &perfcheck.Report{
 		APIVersion: "cw/v1", Kind: "PerfReport",
 		Tool: perfcheck.Tool{Version: o.Version, Engine: perfcheck.EngineVersion},
@@ -106,7 +104,7 @@ func Run(ctx context.Context, o Options) (*perfcheck.Report, error) {
 	}
 	r.report.Run.Finished = time.Now()
 	r.report.Run.Complete = err == nil
-	r.report.Conclude()
+	r.report.Conclude(o.References)
 	return r.report, err
 }
 
@@ -141,7 +139,6 @@ func (r *runner) run(ctx context.Context) error {
 		r.clock.at(i, t)
 		if tests := done[t.ID]; len(tests) > 0 {
 			r.report.Tests = append(r.report.Tests, tests...)
-			r.learnRates(t, tests)
 			continue
 		}
 		if t.Area == perfcheck.Disk && !prepared {
@@ -162,7 +159,6 @@ func (r *runner) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx) // half a test is no test
 		}
-		r.learnRates(t, tests)
 		r.report.Tests = append(r.report.Tests, tests...)
 		if err := r.o.Journal.Add(t.ID, tests); err != nil {
 			return err

@@ -85,7 +85,7 @@ func VerifyEngine(ctx context.Context, o VerifyOptions) (*EngineCheck, error) {
 			return nil, err
 		}
 	}
-	r := &runner{o: o.Options, fleet: fleet, ports: map[*Member]int{}, rates: map[perfcheck.PairOf]float64{}, token: newToken()}
+	r := &runner{o: o.Options, fleet: fleet, ports: map[*Member]int{}, token: newToken(), report: &perfcheck.Report{}}
 	r.clock = newClock(r)
 	s := seat{from: fleet.Members()[0]}
 	peer := s.from // of network tests; the loopback when there is one machine

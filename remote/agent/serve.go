@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"cw/fault"
@@ -35,6 +37,9 @@ func Note(ctx context.Context, v any) {
 // closed is one without signs of life. Calls run at the same time; their
 // context ends with the input.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, handlers map[string]Handler) error {
+	// When the other side has gone, writing must fail and not end the process
+	// before it has tidied up.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s := &server{enc: json.NewEncoder(out), calls: map[int64]context.CancelFunc{}}

@@ -1,0 +1,127 @@
+package net_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"cw/perfcheck"
+	"cw/perfcheck/net"
+)
+
+// TestKinds measures everything once over loopback: every metric that the
+// catalogue promises is there, plausible by the catalogue's own bounds, and
+// travels as JSON.
+func TestKinds(t *testing.T) {
+	t.Parallel()
+	s := listen(t)
+	for _, test := range net.Tests() {
+		if test.Job.Share > 0 && test.Job.Share != 0.5 || test.Job.Kind == net.NICs || test.Job.Kind == net.HTTP && test.Job.Body > 1024 {
+			continue // the same with another number
+		}
+		t.Run(test.ID, func(t *testing.T) {
+			job := test.Job
+			job.Timing, job.Target, job.Token = short(), fmt.Sprint("127.0.0.1:", s.Port()), token
+			var seconds []perfcheck.Second
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			m, err := net.Run(ctx, job, func(s perfcheck.Second) { seconds = append(seconds, s) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, def := range test.Metrics {
+				v, ok := m.Values[def.Name]
+				if !ok {
+					t.Errorf("%s is not there: %v", def.Name, m.Values)
+				}
+				if v < def.Floor || def.Ceiling > 0 && v > def.Ceiling {
+					t.Errorf("%s is %g, not %g to %g", def.Name, v, def.Floor, def.Ceiling)
+				}
+			}
+			if m.Began.IsZero() {
+				t.Error("it does not say when it began")
+			}
+			if job.Kind != net.PMTU && (len(seconds) == 0 || seconds[0].Value <= 0) {
+				t.Errorf("the live series is %v", seconds)
+			}
+			if job.Kind != net.PMTU && job.Kind != net.PPS && (len(m.Series) == 0 || len(m.Series[0].Values) != 1) {
+				t.Errorf("series %v, want one second", m.Series)
+			}
+			if _, err := json.Marshal(m); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestReverseAndBidir(t *testing.T) {
+	t.Parallel()
+	s := listen(t)
+	for _, c := range []struct {
+		name string
+		job  net.Job
+		want []string
+	}{
+		{"tcp", net.Job{Kind: net.TCP, Streams: 3, Reverse: true}, []string{"throughput", "retransmits"}},
+		{"bidir", net.Job{Kind: net.TCP, Bidir: true}, []string{"throughput", "throughput_there", "throughput_back"}},
+		{"udp", net.Job{Kind: net.UDP, Reverse: true, Rate: 10e6}, []string{"throughput", "loss", "achieved"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			job := c.job
+			job.Timing, job.Target, job.Token = short(), fmt.Sprint("127.0.0.1:", s.Port()), token
+			m := run(t, job)
+			for _, name := range c.want {
+				if _, ok := m.Values[name]; !ok {
+					t.Errorf("%s is not there: %v", name, m.Values)
+				}
+			}
+			if len(m.Series) == 0 || m.Series[0].Values[0] <= 0 {
+				t.Errorf("series %v", m.Series)
+			}
+		})
+	}
+}
+
+// TestUDPRate: a rate that loopback carries easily is kept, arrives whole,
+// and is split over streams.
+func TestUDPRate(t *testing.T) {
+	t.Parallel()
+	s := listen(t)
+	job := net.Job{Timing: short(), Kind: net.UDP, Streams: 2, Packet: 1400, Rate: 5e6, Target: fmt.Sprint("127.0.0.1:", s.Port()), Token: token}
+	m := run(t, job)
+	if v := m.Values["throughput"]; v > 1.05*5e6 {
+		t.Errorf("throughput %g, more than was asked for", v)
+	}
+	if m.Values["duplicates"] != 0 || m.Values["network_loss"] > 0.01 {
+		t.Errorf("loopback lost or doubled: %v", m.Values)
+	}
+}
+
+func TestEndOfContext(t *testing.T) {
+	t.Parallel()
+	why := errors.New("enough")
+	s := listen(t)
+	for _, test := range net.Tests() {
+		if slices.Contains([]net.Kind{net.PMTU, net.NICs}, test.Job.Kind) || test.Job.Share > 0.5 {
+			continue
+		}
+		t.Run(test.ID, func(t *testing.T) {
+			t.Parallel()
+			job := test.Job
+			job.Timing, job.Target, job.Token = perfcheck.Timing{Duration: maxTime}, fmt.Sprint("127.0.0.1:", s.Port()), token
+			if job.Share > 0 {
+				job.Rate = 1000
+			}
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer time.AfterFunc(300*time.Millisecond, func() { cancel(why) }).Stop()
+			_, err := net.Run(ctx, job, nil)
+			if !errors.Is(err, why) {
+				t.Errorf("ended with %v", err)
+			}
+		})
+	}
+}
