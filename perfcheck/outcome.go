@@ -14,7 +14,7 @@ import (
 // Inconclusive, Warn, Pass, and Skipped when nothing ran. The references are
 // those that were asked for: a requirement whose test did not run at all makes
 // the run inconclusive.
-func (r *Report) Conclude(refs ...Reference) {
+func (r *Report) Conclude(refs []Reference) {
 	count := map[Verdict]int{}
 	for i := range r.Tests {
 		count[r.Tests[i].Verdict]++
