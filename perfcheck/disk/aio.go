@@ -154,7 +154,7 @@ func (w *worker) arm(i uint64) {
 	s.cb = iocb{data: i, opcode: iocbPread, fd: uint32(w.fd), buf: uint64(uintptr(unsafe.Pointer(&s.buf[0]))), nbytes: uint64(w.job.Block), offset: off}
 	if s.write = isWrite; isWrite {
 		s.cb.opcode = iocbPwrite
-		w.rand.stamp(s.buf)
+		w.rand.renew(s.buf)
 	}
 	w.aio.ready = append(w.aio.ready, &s.cb)
 }
