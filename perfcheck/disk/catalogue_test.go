@@ -29,7 +29,7 @@ func TestCatalogue(t *testing.T) {
 		if slices.Contains(test.Profiles, quick) {
 			inQuick += 3 * (max(3*time.Second, test.MinDuration) + time.Second)
 		}
-		test.Job.Timing = timing(0, 150*time.Millisecond)
+		test.Job.Timing = timing(0, 60*time.Millisecond)
 		m, err := s.Run(t.Context(), test.Job, nil)
 		if err != nil {
 			t.Errorf("%s: %v", test.ID, err)

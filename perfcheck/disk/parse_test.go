@@ -70,7 +70,11 @@ func TestAttached(t *testing.T) {
 		{"sdb", "pci0000:00/0000:00:14.0/usb2/2-1", "usb"},
 		{"sdc", "platform/host9/session1", "scsi"},
 		{"nvme0n1", "pci0000:00/0000:00:06.0/nvme/nvme0", "nvme"},
-		{"loop7", "", "loop"}, {"zram0", "", "zram"}, {"dm-0", "", "dm"}, {"xvda", "", "xen"}, {"rbd0", "", "other"},
+		{"loop7", "", "loop"},
+		{"zram0", "", "zram"},
+		{"dm-0", "", "dm"},
+		{"xvda", "", "xen"},
+		{"rbd0", "", "other"},
 	} {
 		if got := attached(c.name, c.bus); got != c.want {
 			t.Errorf("%s on %q is %s, not %s", c.name, c.bus, got, c.want)
