@@ -59,7 +59,7 @@ func Combine(def Definition, reps []Measurement) Test {
 	}
 	for _, e := range t.Events {
 		if e.Kind == EventThrottle {
-			t.worsen(Warn, e.Text)
+			t.Worsen(Warn, e.Text)
 			break
 		}
 	}
@@ -129,11 +129,11 @@ func (t *Test) flag(f string) {
 }
 
 // refuse makes the verdict Error for one more reason.
-func (t *Test) refuse(reason string) { t.worsen(Error, reason) }
+func (t *Test) refuse(reason string) { t.Worsen(Error, reason) }
 
-// worsen sets a worse verdict with its reason, and adds the reason to those of
+// Worsen sets a worse verdict with its reason, and adds the reason to those of
 // an equal one.
-func (t *Test) worsen(v Verdict, reason string) {
+func (t *Test) Worsen(v Verdict, reason string) {
 	switch {
 	case rank(v) > rank(t.Verdict):
 		t.Verdict, t.Reason = v, reason

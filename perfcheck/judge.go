@@ -64,7 +64,7 @@ func Judge(t *Test, def Definition, refs []Reference) (suspicious bool) {
 			t.Baseline = &t.Comparisons[i]
 		}
 		if c.Verdict != Pass {
-			t.worsen(c.Verdict, c.Reason)
+			t.Worsen(c.Verdict, c.Reason)
 		}
 	}
 	if t.Baseline != nil {

@@ -82,3 +82,6 @@ func newMetric(def MetricDef, reps []float64) Metric {
 	}
 	return m
 }
+
+// Median is the middle of some values; 0 of none.
+func Median(values []float64) float64 { return median(values) }
