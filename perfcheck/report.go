@@ -106,7 +106,7 @@ func (t *Test) Where() string {
 
 // Metric is one number of a test with how sure it is.
 type Metric struct {
-	Value  float64   `json:"value"` // the median of the repetitions
+	Value  float64   `json:"value"` // the median of the repetitions, or the worst where that is what counts
 	Unit   string    `json:"unit"`
 	Better Better    `json:"better"`
 	N      int       `json:"n"`

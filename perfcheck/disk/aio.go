@@ -22,18 +22,18 @@ const aioDepth = 32
 
 // From linux/aio_abi.h, on little-endian machines.
 type iocb struct {
-	data      uint64
-	key       uint32
-	rwFlags   int32
-	opcode    uint16
-	reqprio   int16
-	fd        uint32
-	buf       uint64
-	nbytes    uint64
-	offset    int64
-	reserved2 uint64
-	flags     uint32
-	resfd     uint32
+	data   uint64
+	_      uint32 // key
+	_      int32  // rw_flags
+	opcode uint16
+	_      int16 // priority
+	fd     uint32
+	buf    uint64
+	nbytes uint64
+	offset int64
+	_      uint64
+	_      uint32 // flags
+	_      uint32 // resfd
 }
 
 type ioEvent struct {
@@ -154,7 +154,7 @@ func (w *worker) arm(i uint64) {
 	s.cb = iocb{data: i, opcode: iocbPread, fd: uint32(w.fd), buf: uint64(uintptr(unsafe.Pointer(&s.buf[0]))), nbytes: uint64(w.job.Block), offset: off}
 	if s.write = isWrite; isWrite {
 		s.cb.opcode = iocbPwrite
-		w.rand.stamp(s.buf)
+		w.rand.renew(s.buf)
 	}
 	w.aio.ready = append(w.aio.ready, &s.cb)
 }
