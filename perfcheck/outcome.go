@@ -95,26 +95,16 @@ func (r *Report) has(b Bound) bool {
 	return false
 }
 
-// FailOn says from which verdict on a run counts as failed: FailOnWarn and
-// FailOnInconclusive include what is worse.
-type FailOn string
-
-// The values of --fail-on.
-const (
-	FailOnFail         FailOn = "fail"
-	FailOnInconclusive FailOn = "inconclusive"
-	FailOnWarn         FailOn = "warn"
-)
-
 // Outcome is the error that a command ends with, nil when all is well: kind
 // Check for failed tests, Partial when some could not be measured, Failed when
-// none could.
-func (r *Report) Outcome(on FailOn) error {
+// none could. The mildest verdict that counts as failed is Fail, or
+// Inconclusive or Warn when that is asked for.
+func (r *Report) Outcome(failOn Verdict) error {
 	look := "see the table, or -o json"
 	switch {
 	case r.Verdict == Fail,
-		r.Verdict == Inconclusive && (on == FailOnInconclusive || on == FailOnWarn),
-		r.Verdict == Warn && on == FailOnWarn:
+		r.Verdict == Inconclusive && (failOn == Inconclusive || failOn == Warn),
+		r.Verdict == Warn && failOn == Warn:
 		return fault.New(fault.Check, look, "performance: %s: %s", r.Verdict, r.Reason)
 	case r.Verdict != Error:
 		return nil
