@@ -171,7 +171,7 @@ func (a *App) perfRun(ctx context.Context, id string, o *perfOptions) error {
 	if err != nil {
 		return err
 	}
-	return report.Outcome(perfcheck.Verdict(o.FailOn))
+	return report.Outcome(perfcheck.FailOn(o.FailOn))
 }
 
 // withHint gives an error a hint unless it has one.
@@ -203,7 +203,7 @@ func saveOptions(dir string, o *perfOptions) error {
 // perfRunOptions turns the flags into a run.
 func (a *App) perfRunOptions(ctx context.Context, o *perfOptions) (run.Options, error) {
 	ro := run.Options{
-		Version: version(), Argv: a.argv, Areas: o.Areas, Only: o.Only, Skip: o.Skip, Dirs: o.Dirs, Clean: o.Clean,
+		Version: readVersion().Version, Argv: a.argv, Areas: o.Areas, Only: o.Only, Skip: o.Skip, Dirs: o.Dirs, Clean: o.Clean,
 		Engine: o.Engine, Topology: net.Topology(o.Topology), Seed: o.Seed, Log: a.Log,
 		Agent: run.FleetOptions{Binary: o.AgentBinary, Log: a.Log},
 	}
@@ -231,8 +231,8 @@ func (a *App) perfRunOptions(ctx context.Context, o *perfOptions) (run.Options, 
 			return ro, usagef("write it as 20GB or 20GiB", "--size: %w", err)
 		}
 	}
-	switch perfcheck.Verdict(o.FailOn) {
-	case perfcheck.Warn, perfcheck.Inconclusive, perfcheck.Fail:
+	switch perfcheck.FailOn(o.FailOn) {
+	case perfcheck.FailOnWarn, perfcheck.FailOnInconclusive, perfcheck.FailOnFail:
 	default:
 		return ro, usagef("one of: warn, inconclusive, fail", "--fail-on %q is not known", o.FailOn)
 	}

@@ -3,6 +3,7 @@ package commands
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -57,6 +58,10 @@ func (a *App) perfPlan(ro run.Options) error {
 	for _, p := range plan.Tests {
 		t.add(p.ID, fmt.Sprint(p.Rounds), fmt.Sprint(p.Reps), fmt.Sprintf("%.0f s", p.Seconds), p.Title)
 	}
-	a.infof("%d tests on %d hosts, about %s, and the time to fill the test files", len(plan.Tests), len(ro.Machines), (plan.Duration).Round(1e9))
+	more := ""
+	if len(ro.Dirs) > 0 {
+		more = ", and the time to fill the test files"
+	}
+	a.infof("%d tests on %d hosts, about %s%s", len(plan.Tests), len(ro.Machines), plan.Duration.Round(time.Second), more)
 	return a.print(object("PerfPlan", plan), t)
 }

@@ -33,6 +33,7 @@ func mainWith(ctx context.Context, streams *Streams, getenv func(string) string,
 		return 1
 	}
 	defer a.close()
+	a.argv = argv
 	root := newRoot(a)
 	root.SetArgs(argv[1:])
 	cmd, err := root.ExecuteContextC(ctx)

@@ -79,10 +79,7 @@ func PrepareCopy(ctx context.Context, o CopyOptions) (*CopySet, error) {
 		}
 		keep := o.KeepFree
 		if keep == 0 {
-			keep = max(f.Size/20, gib)
-			if f.InMemory {
-				keep = f.Size / 20
-			}
+			keep = f.margin()
 		}
 		sharers := int64(0)
 		for _, g := range facts {

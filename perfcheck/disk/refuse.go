@@ -47,7 +47,7 @@ func (f Facts) refuse(allowRoot bool) error {
 func (f Facts) fit(size, keep int64, sharers int64) (sizes, error) {
 	s := sizes{data: size, keep: keep}
 	if s.keep == 0 {
-		s.keep = max(f.Size/20, gib)
+		s.keep = f.margin()
 	}
 	room := (f.Free - s.keep) / sharers
 	if size == 0 {
@@ -68,6 +68,10 @@ func (f Facts) fit(size, keep int64, sharers int64) (sizes, error) {
 	s.small = s.data < min(32*gib, f.Size/10)
 	return s, nil
 }
+
+// margin is what stays free when nobody says: 5 %, and at least 1 GiB, which
+// on a small filesystem is too much to ask.
+func (f Facts) margin() int64 { return max(f.Size/20, min(gib, f.Size/10)) }
 
 // backedByMemory says whether a loop device's file is in memory.
 func (f Facts) backedByMemory(ctx context.Context) bool {

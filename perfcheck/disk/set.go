@@ -20,7 +20,7 @@ type PrepareOptions struct {
 	Size          int64  `json:"size"` // bytes per directory; 0 is 2 GiB, or less where less fits
 	Seed          uint64 `json:"seed"` // of the random data and offsets
 	AllowRootDisk bool   `json:"allow_root_disk"`
-	KeepFree      int64  `json:"keep_free"` // bytes that stay free on each filesystem; 0 is the greater of 5 % and 1 GiB
+	KeepFree      int64  `json:"keep_free"` // bytes that stay free on each filesystem; 0 is 5 %, and at least 1 GiB or a tenth
 	// On is told, a few times a second, how many bytes of all are written.
 	On func(done, total int64) `json:"-"`
 }
@@ -110,8 +110,8 @@ func Prepare(ctx context.Context, dirs []string, o PrepareOptions) (*Set, error)
 		return nil, err
 	}
 	s.judge(ctx)
-	if err := s.make(ctx, o.On); err != nil {
-		return nil, join([]error{err, s.Close()})
+	if err := s.makeOrRemove(ctx, o.On); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -152,6 +152,13 @@ func (s *Set) judge(ctx context.Context) {
 			flag(FlagSameDevice, shareDisk(t.facts, u.facts))
 		}
 	}
+}
+
+func (s *Set) makeOrRemove(ctx context.Context, on func(done, total int64)) error {
+	if err := s.make(ctx, on); err != nil {
+		return join([]error{err, s.Close()})
+	}
+	return nil
 }
 
 // make makes and fills the folders.

@@ -186,7 +186,7 @@ func (c *client) ppsTry(ctx context.Context, udp []*gonet.UDPConn, number int, r
 	began := time.Now()
 	end := began.Add(c.job.ppsStep())
 	for i, u := range udp {
-		all.Go(func() { counts[i], errs[i] = c.blast(u, i, number, rate/float64(len(udp)), began, end) })
+		all.Go(func() { counts[i], errs[i] = c.blast(ctx, u, i, number, rate/float64(len(udp)), began, end) })
 	}
 	all.Wait()
 	took := time.Since(began).Seconds()
@@ -213,7 +213,7 @@ func (c *client) ppsTry(ctx context.Context, udp []*gonet.UDPConn, number int, r
 	}, nil
 }
 
-func (c *client) blast(u *gonet.UDPConn, stream, number int, rate float64, began, end time.Time) (int64, error) {
+func (c *client) blast(ctx context.Context, u *gonet.UDPConn, stream, number int, rate float64, began, end time.Time) (int64, error) {
 	b, err := newBatch(u, c.job.Packet, false)
 	if err != nil {
 		return 0, err
@@ -228,6 +228,9 @@ func (c *client) blast(u *gonet.UDPConn, stream, number int, rate float64, began
 	for now := time.Now(); now.Before(end); now = time.Now() {
 		n := p.due(now, batchSize)
 		if n == 0 {
+			if ctx.Err() != nil {
+				return total, context.Cause(ctx)
+			}
 			nap(p.wait(now))
 			continue
 		}

@@ -53,6 +53,9 @@ func (u *udpSend) run(ctx context.Context, origin time.Time, t perfcheck.Timing)
 		}
 		n := p.due(now, batchSize)
 		if n == 0 {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
 			nap(p.wait(now))
 			continue
 		}

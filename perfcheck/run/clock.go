@@ -45,7 +45,7 @@ func (c *clock) at(i int, t test) {
 		c.should += c.planned[i-1]
 	}
 	c.cur, c.begun = i, time.Now()
-	c.p.Test, c.p.Done, c.p.Value, c.p.Where, c.p.Unit = t.ID, i, 0, "", t.Metrics[0].Unit
+	c.p.Test, c.p.Done, c.p.Value, c.p.Where, c.p.Unit = t.ID, i, 0, "", liveUnit(t.Definition)
 	c.tell()
 }
 
@@ -82,4 +82,15 @@ func (c *clock) tell() {
 	left = time.Duration(float64(left)*stretch) - time.Since(c.begun)
 	c.p.ETASeconds = max(left, 0).Round(time.Second).Seconds()
 	c.r.o.Reporter.Progress(c.p)
+}
+
+// liveUnit is the unit of what is seen while a test runs: its first metric,
+// or of one that is about latency the rate at which it goes.
+func liveUnit(d perfcheck.Definition) string {
+	for _, m := range d.Metrics {
+		if m.Unit == perfcheck.BytesPerSecond || m.Unit == perfcheck.PerSecond {
+			return m.Unit
+		}
+	}
+	return d.Metrics[0].Unit
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"sync"
 
 	"cw/fault"
@@ -19,6 +20,7 @@ import (
 // The calls that an agent answers.
 const (
 	opHello   = "hello"
+	opClean   = "clean"
 	opPrepare = "prepare"
 	opRelease = "release"
 	opListen  = "listen"
@@ -47,6 +49,7 @@ func ServeAgent(ctx context.Context, in io.Reader, out io.Writer) error {
 	f := &farSide{life: ctx}
 	err := agent.Serve(ctx, in, out, map[string]agent.Handler{
 		opHello:                              f.hello,
+		opClean:                              f.clean,
 		opPrepare:                            f.prepare,
 		opRelease:                            f.release,
 		opListen:                             f.listen,
@@ -99,6 +102,15 @@ func measured[J job](fn func(context.Context, J, func(perfcheck.Second)) (perfch
 func (f *farSide) hello(context.Context, json.RawMessage) (any, error) {
 	things, nics := inventory()
 	return Hello{Inventory: things, NICs: nics, Leftovers: agent.Leftovers()}, nil
+}
+
+// clean removes the folders of agents that were killed.
+func (f *farSide) clean(context.Context, json.RawMessage) (any, error) {
+	var errs []error
+	for _, dir := range agent.Leftovers() {
+		errs = append(errs, os.RemoveAll(dir))
+	}
+	return nil, errors.Join(errs...)
 }
 
 func (f *farSide) prepare(ctx context.Context, data json.RawMessage) (any, error) {

@@ -26,7 +26,7 @@ type PlannedTest struct {
 
 // MakePlan tells what Run would do, and connects nowhere.
 func MakePlan(o Options) (*Plan, error) {
-	tests, err := choose(catalogue(o.Areas), o.Profile.Name, o.Only, o.Skip)
+	tests, err := o.tests()
 	if err != nil {
 		return nil, err
 	}

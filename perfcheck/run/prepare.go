@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 
-	"cw/fault"
 	"cw/perfcheck"
 	"cw/schema"
 )
@@ -15,9 +14,6 @@ import (
 // directories must not be tested is an error of the run when it is the only
 // one, and of that machine's tests otherwise.
 func (r *runner) prepare(ctx context.Context) error {
-	if len(r.o.Dirs) == 0 {
-		return fault.New(fault.Usage, "add --dir DIR, a directory on the disk to test; repeat it for each disk", "which disk to test was not said")
-	}
 	var mu sync.Mutex
 	done, total := map[string]int64{}, map[string]int64{}
 	show := func() {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -95,7 +96,7 @@ func Run(ctx context.Context, o Options) (*perfcheck.Report, error) {
 		Run:  perfcheck.Run{ID: o.ID, Started: time.Now(), Profile: o.Profile.Name, Argv: o.Argv, Seed: o.Seed},
 	}
 	var err error
-	if r.tests, err = choose(catalogue(o.Areas), o.Profile.Name, o.Only, o.Skip); err != nil {
+	if r.tests, err = o.tests(); err != nil {
 		return r.report, err
 	}
 	err = r.run(ctx)
@@ -121,9 +122,7 @@ func (r *runner) run(ctx context.Context) error {
 		if err := m.Err(); err != nil {
 			r.o.Reporter.Warn(err.Error())
 		}
-		for _, dir := range m.Hello.Leftovers {
-			r.leftover(m, dir, "an agent that was killed")
-		}
+		r.cleanAgents(ctx, m)
 	}
 	if len(fleet.Up()) == 0 {
 		first := fleet.Members()[0].Err()
@@ -150,9 +149,6 @@ func (r *runner) run(ctx context.Context) error {
 		if t.Area != perfcheck.Disk && prepared && !anyDisk(r.tests[i:]) {
 			prepared = false
 			r.release(ctx)
-		}
-		if isAlone(t.ID) && len(fleet.Members()) == 1 {
-			continue // it would be the same again
 		}
 		tests := r.test(ctx, t)
 		contend(tests, r.report.Tests)
@@ -184,6 +180,34 @@ func (r *runner) leftover(m *Member, dir, of string) {
 	if !r.o.Clean {
 		r.o.Reporter.Warn(m.Name + ": " + dir + " is left of " + of + "; --clean removes it")
 	}
+}
+
+// cleanAgents names the folders of earlier agents, or removes them.
+func (r *runner) cleanAgents(ctx context.Context, m *Member) {
+	if len(m.Hello.Leftovers) == 0 {
+		return
+	}
+	for _, dir := range m.Hello.Leftovers {
+		r.leftover(m, dir, "an agent that was killed")
+	}
+	if r.o.Clean {
+		if err := m.a.Call(ctx, opClean, nil, nil); err != nil {
+			r.o.Reporter.Warn(err.Error())
+		}
+	}
+}
+
+// tests are those that the options choose.
+func (o Options) tests() ([]test, error) {
+	all := catalogue(o.Areas)
+	if len(o.Machines) < 2 { // alone and together are the same
+		all = slices.DeleteFunc(all, func(t test) bool { return isAlone(t.ID) })
+	}
+	tests, err := choose(all, o.Profile.Name, o.Only, o.Skip)
+	if err == nil && anyDisk(tests) && len(o.Dirs) == 0 {
+		err = fault.New(fault.Usage, "add --dir DIR, a directory on the disk to test; repeat it for each disk", "which disk to test was not said")
+	}
+	return tests, err
 }
 
 // hosts fills in the report's machines.

@@ -1,0 +1,42 @@
+package net_test
+
+import (
+	"os/exec"
+	"slices"
+	"testing"
+
+	"cw/perfcheck"
+	"cw/perfcheck/net"
+)
+
+func haveIperf3() bool {
+	_, err := exec.LookPath("iperf3")
+	return err == nil
+}
+
+func TestIperf3(t *testing.T) {
+	t.Parallel()
+	if !haveIperf3() {
+		t.Skip("iperf3 is not installed")
+	}
+	a, b, base := pair(t)
+	a.sh(bucket)
+	b.sh(bucket)
+	for _, c := range []struct {
+		name string
+		job  net.Job
+		want float64
+	}{
+		{"tcp", net.Job{Kind: net.TCP, Streams: 2}, goodput},
+		{"reversed", net.Job{Kind: net.TCP, Reverse: true}, goodput},
+		{"udp", net.Job{Kind: net.UDP, Rate: 10e6, Source: addrA}, 10e6},
+	} {
+		j := c.job
+		j.Target, j.Token, j.Timing, j.Engine = base.Target, base.Token, base.Timing, net.EngineIperf3
+		m := a.measure(j)
+		near(t, c.name, m.Values["throughput"], c.want, 0.15)
+		if !slices.Contains(m.Flags, perfcheck.FlagExternal) || len(m.Series[0].Values) < 2 {
+			t.Errorf("%s: %v %v", c.name, m.Flags, m.Series)
+		}
+	}
+}
