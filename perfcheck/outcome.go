@@ -95,16 +95,26 @@ func (r *Report) has(b Bound) bool {
 	return false
 }
 
+// FailOn is the mildest verdict with which a run counts as failed; it includes
+// what is worse.
+type FailOn Verdict
+
+// The values of --fail-on.
+const (
+	FailOnFail         = FailOn(Fail)
+	FailOnInconclusive = FailOn(Inconclusive)
+	FailOnWarn         = FailOn(Warn)
+)
+
 // Outcome is the error that a command ends with, nil when all is well: kind
 // Check for failed tests, Partial when some could not be measured, Failed when
-// none could. The mildest verdict that counts as failed is Fail, or
-// Inconclusive or Warn when that is asked for.
-func (r *Report) Outcome(failOn Verdict) error {
+// none could.
+func (r *Report) Outcome(on FailOn) error {
 	look := "see the table, or -o json"
 	switch {
 	case r.Verdict == Fail,
-		r.Verdict == Inconclusive && (failOn == Inconclusive || failOn == Warn),
-		r.Verdict == Warn && failOn == Warn:
+		r.Verdict == Inconclusive && (on == FailOnInconclusive || on == FailOnWarn),
+		r.Verdict == Warn && on == FailOnWarn:
 		return fault.New(fault.Check, look, "performance: %s: %s", r.Verdict, r.Reason)
 	case r.Verdict != Error:
 		return nil
