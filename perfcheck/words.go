@@ -1,6 +1,9 @@
 package perfcheck
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // explain says in one sentence what a flag means for whoever reads a number;
 // flags of other packages explain themselves by their name.
@@ -61,4 +64,22 @@ func (t *Test) main() (value, spread string) {
 		return "-", "-"
 	}
 	return FormatValue(m.Value, m.Unit), m.spread()
+}
+
+// Line is the result in one line, for progress.
+func (t *Test) Line() string {
+	value, spread := t.main()
+	text := strings.TrimSpace(t.ID+" "+t.Where()) + ": "
+	if value != "-" {
+		text += fmt.Sprintf("%s %s", t.Main, value)
+		if spread != "-" {
+			text += " (" + spread + ")"
+		}
+		text += ", "
+	}
+	text += string(t.Verdict)
+	if t.Reason != "" {
+		text += ": " + t.Reason
+	}
+	return text
 }
