@@ -18,7 +18,7 @@ const noisyCV = 0.25
 // dropped in silence. Else the verdict is Pass, or Warn after a throttle, and
 // Judge may worsen it.
 func Combine(def Definition, reps []Measurement) Test {
-	t := Test{ID: def.ID, Area: def.Area, Title: def.Title, Params: def.Params, Metrics: map[string]Metric{}, Verdict: Pass}
+	t := Test{ID: def.ID, Area: def.Area, Title: def.Title, Params: def.Params, Metrics: map[string]Metric{}, Main: firstMetric(def), Verdict: Pass}
 	if len(reps) == 0 {
 		t.refuse("was not measured")
 		return t

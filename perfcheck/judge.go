@@ -11,7 +11,10 @@ import (
 const (
 	warnRate, failRate       = 0.10, 0.17
 	warnLatency, failLatency = 0.15, 0.25
-	warnSigmas, failSigmas   = 2.0, 3.0
+	// Tails and the like, which may only warn, easily double.
+	warnTail = 0.50
+
+	warnSigmas, failSigmas = 2.0, 3.0
 	// clearSigmas is how far a value must be from the limit of failure to be
 	// believed without more repetitions.
 	clearSigmas = 2.0
@@ -94,7 +97,11 @@ func compare(t *Test, d MetricDef, m Metric, r *Reference, b Bound) (c Compariso
 	case d.Gate == GateNone || d.Better == Neither:
 		return c, false
 	case b.Value <= 0:
-		// A count or a stall of zero has no ratio; it is told, not judged.
+		// Nothing has no ratio. Where there was none of something bad, some of
+		// it is worth a word.
+		if d.Unit == Count && d.Better == Lower && m.Value >= 1 {
+			c.Verdict, c.Reason = Warn, fmt.Sprintf("%s is %s, and was none in %s", d.Name, FormatValue(m.Value, d.Unit), c.ID)
+		}
 		return c, false
 	}
 	if why := unlike(t, b); why != "" {
@@ -117,6 +124,9 @@ func judgeRatio(t *Test, d MetricDef, m Metric, b Bound, c Comparison) (Comparis
 	warn, firm := warnRate, failRate
 	if d.Unit == Seconds {
 		warn, firm = warnLatency, failLatency
+	}
+	if d.Gate == GateWarn {
+		warn = warnTail
 	}
 	chance := standardError(m, b, good)
 	warn = min(max(warn, warnSigmas*chance), 0.95)

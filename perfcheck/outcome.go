@@ -95,15 +95,15 @@ func (r *Report) has(b Bound) bool {
 	return false
 }
 
-// FailOn says from which verdict on a run counts as failed: FailOnWarn and
-// FailOnInconclusive include what is worse.
-type FailOn string
+// FailOn is the mildest verdict with which a run counts as failed; it includes
+// what is worse.
+type FailOn Verdict
 
 // The values of --fail-on.
 const (
-	FailOnFail         FailOn = "fail"
-	FailOnInconclusive FailOn = "inconclusive"
-	FailOnWarn         FailOn = "warn"
+	FailOnFail         = FailOn(Fail)
+	FailOnInconclusive = FailOn(Inconclusive)
+	FailOnWarn         = FailOn(Warn)
 )
 
 // Outcome is the error that a command ends with, nil when all is well: kind

@@ -1,6 +1,9 @@
 package perfcheck
 
-import "path"
+import (
+	"path"
+	"slices"
+)
 
 // Kinds of references.
 const (
@@ -55,6 +58,16 @@ func (r *Reference) find(id, metric string) []Bound {
 		}
 	}
 	return out
+}
+
+// KeepTests drops the bounds of tests that are not among the definitions.
+func (r *Reference) KeepTests(defs []Definition) {
+	r.Bounds = slices.DeleteFunc(slices.Clone(r.Bounds), func(b Bound) bool {
+		return !slices.ContainsFunc(defs, func(d Definition) bool {
+			ok, err := path.Match(b.Test, d.ID)
+			return b.Test == d.ID || ok && err == nil
+		})
+	})
 }
 
 // knows says whether the reference says anything of a test.

@@ -1,6 +1,10 @@
 package perfcheck
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // Verdict is the outcome of a test or of a run.
 type Verdict string
@@ -82,6 +86,8 @@ type Test struct {
 	Pair    *PairOf           `json:"pair,omitempty"`
 	Params  map[string]any    `json:"params,omitempty"`
 	Metrics map[string]Metric `json:"metrics,omitempty"`
+	// Main names the metric that tables show.
+	Main string `json:"main,omitempty"`
 	// Histograms are merged over the repetitions.
 	Histograms map[string]*Histogram `json:"histograms,omitempty"`
 	Series     []Series              `json:"series,omitempty"` // of the last repetition
@@ -102,6 +108,16 @@ func (t *Test) Where() string {
 		return t.Pair.From + " -> " + t.Pair.To
 	}
 	return t.Host
+}
+
+// MetricNames lists the metrics, the main one first.
+func (t *Test) MetricNames() []string {
+	names := slices.Sorted(maps.Keys(t.Metrics))
+	if i := slices.Index(names, t.Main); i > 0 {
+		copy(names[1:i+1], names[:i])
+		names[0] = t.Main
+	}
+	return names
 }
 
 // Metric is one number of a test with how sure it is.
