@@ -29,8 +29,10 @@ func TestPeerDies(t *testing.T) {
 				t.Parallel()
 				a, b, base := pair(t)
 				job.Target, job.Token, job.Duration = base.Target, base.Token, time.Hour
+				idle := a.do(order{State: true}).Goroutines
 				_, answer := a.ask(order{Run: &job})
-				waitFor(t, func() bool { return a.do(order{State: true}).Goroutines > 8 })
+				// The run, both sides of its conversation, and at least one that measures.
+				waitFor(t, func() bool { return a.do(order{State: true}).Goroutines > idle+3 })
 				if how == "kill" {
 					b.off()
 				} else {
@@ -171,7 +173,9 @@ func TestCrowd(t *testing.T) {
 func TestPortsRunOut(t *testing.T) {
 	t.Parallel()
 	a, _, job := pair(t)
-	a.sh("sysctl -qw net.ipv4.ip_local_port_range=40000\t40001")
+	if r := a.do(order{Exec: []string{"sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40001"}}); r.Error != "" {
+		t.Fatal(r.Error)
+	}
 	job.Kind, job.Streams = net.CRR, 8
 	r := a.do(order{Run: &job})
 	if !strings.Contains(r.Error, "no local ports are left") || !strings.Contains(r.Error, "40000 to 40001") || !strings.Contains(r.Hint, "ip_local_port_range") {
