@@ -14,7 +14,7 @@ type personality struct {
 }
 
 func personalities() map[string]*personality {
-	return map[string]*personality{"gpload": {gploadMain, true}, "gpfdist": {gpfdistMain, false}}
+	return map[string]*personality{"gpload": {gploadMain, true}, "gpfdist": {gpfdistMain, false}, "gpcheckperf": {gpcheckperfMain, false}}
 }
 
 // MindsSignals tells whether these arguments (argv[0] first) call another

@@ -137,7 +137,7 @@ speed you choose and change while it runs.` + exitHelp(3, 4, 5, 6, 7, 8),
 	}
 	root.AddCommand(newConfig(a), newExplain(a), newVersion(a), newAgent(a))
 	root.AddGroup(&cobra.Group{ID: "as", Title: "Other programs that cw is"})
-	for _, c := range []*cobra.Command{newGpload(), newGpfdist()} {
+	for _, c := range []*cobra.Command{newGpload(), newGpfdist(), newGpcheckperf()} {
 		c.GroupID = "as"
 		root.AddCommand(c)
 	}

@@ -149,6 +149,17 @@ func (t *team) passes(ctx context.Context, run func(a, b, c []float64), d time.D
 	}
 }
 
+// warmUp makes passes until a time is over, and breaks the last one off.
+func (t *team) warmUp(ctx context.Context, run func(a, b, c []float64), d time.Duration) error {
+	over := time.AfterFunc(d, func() { t.stop.Store(true) })
+	defer over.Stop()
+	_, err := t.passes(ctx, run, d, nil)
+	if ctx.Err() == nil {
+		t.stop.Store(false)
+	}
+	return err
+}
+
 // verify checks a few elements of each array: a kernel that computed nothing
 // has measured nothing.
 func (t *team) verify(kernel string) error {

@@ -101,7 +101,8 @@ func measured[J job](fn func(context.Context, J, func(perfcheck.Second)) (perfch
 
 func (f *farSide) hello(context.Context, json.RawMessage) (any, error) {
 	things, nics := inventory()
-	return Hello{Inventory: things, NICs: nics, Leftovers: agent.Leftovers()}, nil
+	name, _ := os.Hostname()
+	return Hello{Hostname: name, Inventory: things, NICs: nics, Leftovers: agent.Leftovers()}, nil
 }
 
 // clean removes the folders of agents that were killed.

@@ -57,6 +57,7 @@ type Member struct {
 
 // Hello is what a machine says first.
 type Hello struct {
+	Hostname  string // its own name, whatever it was called by
 	Inventory map[string]any
 	NICs      []net.NIC
 	Leftovers []string // folders of earlier agents that were killed
