@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -30,6 +31,11 @@ const envPeer = "CW_NET_PEER"
 func TestMain(m *testing.M) {
 	if os.Getenv(envPeer) != "" {
 		os.Exit(peerMain())
+	}
+	// Most tests wait more than they compute.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	os.Exit(lab.Main(m))
 }
