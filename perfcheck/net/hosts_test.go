@@ -59,6 +59,7 @@ type outcome struct {
 	Text        string                 `json:"text,omitempty"`
 	Port        int                    `json:"port,omitempty"`
 	Measurement *perfcheck.Measurement `json:"measurement,omitempty"`
+	Seconds     []perfcheck.Second     `json:"seconds,omitempty"`
 	Goroutines  int                    `json:"goroutines,omitempty"`
 	Files       int                    `json:"files,omitempty"`
 	Children    int                    `json:"children,omitempty"`
@@ -118,7 +119,7 @@ func (o *order) do(ctx context.Context) outcome {
 		}
 	case o.Run != nil:
 		var m perfcheck.Measurement
-		m, err = net.Run(ctx, *o.Run, nil)
+		m, err = net.Run(ctx, *o.Run, func(s perfcheck.Second) { r.Seconds = append(r.Seconds, s) })
 		r.Measurement = &m
 	case o.NICs:
 		r.NICs, err = net.Interfaces()
