@@ -188,6 +188,7 @@ func TestReportRoundTrip(t *testing.T) {
 		}
 	}
 }
+
 // TestWorst: a stall in one of three repetitions is what the value says.
 func TestWorst(t *testing.T) {
 	t.Parallel()
