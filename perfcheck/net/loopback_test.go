@@ -18,7 +18,7 @@ func TestKinds(t *testing.T) {
 	t.Parallel()
 	for _, test := range net.Tests() {
 		switch test.ID {
-		case "net.pmtu", "net.tcp.s4", "net.tcp.s4.bidir", "net.udp.8192.p50", "net.rr", "net.rr.rate1000", "net.crr", "net.pps",
+		case "net.pmtu", "net.tcp.s4", "net.tcp.s4.bidir", "net.udp.8192.p50", "net.rr", "net.rr.rate1000", "net.crr", "net.pps", "net.pps.p80",
 			"net.http.keepalive.1k", "net.http.keepalive.1k.p50", "net.http.close.64k":
 		default:
 			continue // the same with another number
@@ -31,6 +31,9 @@ func TestKinds(t *testing.T) {
 			}
 			job := test.Job
 			job.Timing, job.Target, job.Token = short(), base.Target, base.Token
+			if test.ID == "net.pps.p80" {
+				job.Rate = 2000
+			}
 			r := a.do(order{Run: &job})
 			if r.Error != "" {
 				t.Fatal(r.Error)
@@ -136,5 +139,25 @@ func TestEndOfContext(t *testing.T) {
 				t.Errorf("ended with %v", err)
 			}
 		})
+	}
+}
+
+func TestIPv6(t *testing.T) {
+	t.Parallel()
+	s, err := net.Listen(t.Context(), net.ListenOptions{Address: "::1", Token: token})
+	if err != nil {
+		t.Skip("no IPv6: ", err)
+	}
+	defer func() { _ = s.Close() }()
+	for _, job := range []net.Job{{Kind: net.RR}, {Kind: net.UDP, Rate: 1e6}, {Kind: net.PMTU}} {
+		job.Timing, job.Target, job.Token = short(), joinPort("::1", s.Port()), token
+		job.Duration = 300 * time.Millisecond
+		m := run(t, job)
+		if job.Kind == net.PMTU && (m.Values["mtu"] != m.Values["mtu_interface"] || len(m.Flags) != 0) {
+			t.Errorf("%v %v", m.Values, m.Flags)
+		}
+		if job.Kind == net.UDP && m.Values["network_loss"] > 0.01 {
+			t.Errorf("%v", m.Values)
+		}
 	}
 }
