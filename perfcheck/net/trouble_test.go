@@ -195,9 +195,20 @@ func TestUDPFiltered(t *testing.T) {
 func TestBadJobs(t *testing.T) {
 	t.Parallel()
 	for _, job := range []net.Job{
-		{}, {Kind: "x"}, {Kind: net.TCP, Streams: -1}, {Kind: net.TCP, Streams: 1000}, {Kind: net.UDP, Packet: 1}, {Kind: net.UDP, Packet: 70000},
-		{Kind: net.HTTP, Body: 1 << 30}, {Kind: net.RR, Reverse: true}, {Kind: net.UDP, Bidir: true}, {Kind: net.TCP, Engine: "netperf"}, {Kind: net.RR, Engine: net.EngineIperf3},
-		{Kind: net.NICs}, {Kind: net.UDP, Rate: -1}, {Kind: net.UDP, ReceiveBuffer: -1},
+		{},
+		{Kind: "x"},
+		{Kind: net.TCP, Streams: -1},
+		{Kind: net.TCP, Streams: 1000},
+		{Kind: net.UDP, Packet: 1},
+		{Kind: net.UDP, Packet: 70000},
+		{Kind: net.HTTP, Body: 1 << 30},
+		{Kind: net.RR, Reverse: true},
+		{Kind: net.UDP, Bidir: true},
+		{Kind: net.TCP, Engine: "netperf"},
+		{Kind: net.RR, Engine: net.EngineIperf3},
+		{Kind: net.NICs},
+		{Kind: net.UDP, Rate: -1},
+		{Kind: net.UDP, ReceiveBuffer: -1},
 	} {
 		job.Target, job.Token, job.Timing = "127.0.0.1:1", token, short()
 		if _, err := net.Run(t.Context(), job, nil); fault.KindOf(err) != fault.Usage {
