@@ -77,7 +77,6 @@ func (o *perfOptions) addHostFlags(c *cobra.Command) {
 	f.StringVar(&o.IdentityFile, "identity-file", "", "SSH key (default: as ssh itself finds it)")
 	f.StringVar(&o.AgentBinary, "agent-binary", "", "cw for hosts of another architecture: a binary or a release archive")
 	f.BoolVar(&o.Clean, "clean", false, "remove what earlier runs that were killed left on the hosts")
-	c.MarkFlagsMutuallyExclusive("host", "hosts-file", "cluster")
 }
 
 func (o *perfOptions) addFlags(c *cobra.Command) {
@@ -127,8 +126,20 @@ func (a *App) perf(ctx context.Context, o *perfOptions) error {
 		}
 		*path = abs
 	}
-	id := state.NewID("p")
-	return a.perfRun(ctx, id, o)
+	for i, d := range o.Dirs {
+		if filepath.IsAbs(d) {
+			continue
+		}
+		if len(o.Hosts) > 0 || o.HostFile != "" || o.Cluster != "" {
+			return usagef("write the whole path, as /data1", "--dir %s is relative: it has to be the same directory on every host", d)
+		}
+		abs, err := filepath.Abs(d)
+		if err != nil {
+			return err
+		}
+		o.Dirs[i] = abs
+	}
+	return a.perfRun(ctx, state.NewID("p"), o)
 }
 
 // perfRun runs or goes on with a run.

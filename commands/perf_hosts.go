@@ -19,6 +19,15 @@ const perfMachines = "_perf"
 
 // machines are what the flags say is to be measured: this machine by default.
 func (a *App) machines(ctx context.Context, o *perfOptions) ([]run.Machine, error) {
+	ways := 0
+	for _, given := range []bool{len(o.Hosts) > 0, o.HostFile != "", o.Cluster != ""} {
+		if given {
+			ways++
+		}
+	}
+	if ways > 1 {
+		return nil, usagef("give one of them", "--host, --hosts-file and --cluster exclude each other")
+	}
 	yaml := strings.HasSuffix(o.HostFile, ".yaml") || strings.HasSuffix(o.HostFile, ".yml")
 	if o.Cluster != "" || yaml {
 		return a.clusterMachines(ctx, o, yaml)

@@ -118,7 +118,7 @@ func poolMetric(of []Metric) BaselineMetric {
 	values := make([]float64, len(of))
 	var noises, evened []float64
 	for i, m := range of {
-		values[i] = m.Median
+		values[i] = m.Value // the median, or of a stall the worst
 		if m.N > 1 && m.Median > 0 {
 			noise := sigma(m.Reps) / m.Median
 			noises = append(noises, noise*noise)

@@ -11,6 +11,9 @@ import (
 func FormatValue(v float64, unit string) string {
 	switch unit {
 	case BytesPerSecond, Bytes:
+		if unit == Bytes && math.Abs(v) < 1e5 && v == math.Trunc(v) {
+			return strconv.FormatFloat(v, 'f', -1, 64) + " B" // as an MTU is spoken of
+		}
 		n, prefix := scale(v)
 		if prefix == "" {
 			return n + " " + unit

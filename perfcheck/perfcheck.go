@@ -68,6 +68,9 @@ type MetricDef struct {
 	// means that something else was measured (a cache, or nothing), whatever
 	// the baseline. 0 is none.
 	Floor, Ceiling float64
+	// Worst makes the value the worst of the repetitions, not their median:
+	// of what happens seldom, as a stall, the median would hide it.
+	Worst bool
 }
 
 // Definition is one test. The engine's own package lists its tests together

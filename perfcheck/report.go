@@ -21,14 +21,38 @@ const (
 
 // Report is the document of a run (design, section 6).
 type Report struct {
-	APIVersion string  `json:"apiVersion"` // cw/v1
-	Kind       string  `json:"kind"`       // PerfReport
-	Tool       Tool    `json:"tool"`
-	Run        Run     `json:"run"`
-	Hosts      []Host  `json:"hosts"`
-	Tests      []Test  `json:"tests"`
-	Verdict    Verdict `json:"verdict"`
-	Reason     string  `json:"reason,omitempty"`
+	APIVersion string `json:"apiVersion"` // cw/v1
+	Kind       string `json:"kind"`       // PerfReport
+	Tool       Tool   `json:"tool"`
+	Run        Run    `json:"run"`
+	Hosts      []Host `json:"hosts"`
+	Tests      []Test `json:"tests"`
+	// Network is what the network seems to be, when it was measured.
+	Network *Network `json:"network,omitempty"`
+	Verdict Verdict  `json:"verdict"`
+	Reason  string   `json:"reason,omitempty"`
+}
+
+// Network is what throughput and round trips say of all pairs.
+type Network struct {
+	Lines []Line `json:"lines,omitempty"`
+	Tiers []Tier `json:"tiers,omitempty"` // nearest first
+}
+
+// Line is the class of Ethernet that a pair's throughput speaks for.
+type Line struct {
+	Pair       PairOf  `json:"pair"`
+	Class      string  `json:"class"`      // 10G; "below 1G" and "above 100G" outside of the classes
+	Throughput float64 `json:"throughput"` // B/s, the best of its TCP tests
+	Expected   float64 `json:"expected"`   // B/s of TCP payload that such a line carries
+	MTU        int     `json:"mtu,omitempty"`
+}
+
+// Tier is a group of pairs that are equally far from each other.
+type Tier struct {
+	Name  string   `json:"name"` // same host, rack, far
+	RTT   float64  `json:"rtt"`  // median of the group, seconds
+	Pairs []PairOf `json:"pairs"`
 }
 
 // Tool says what measured.
@@ -122,7 +146,7 @@ func (t *Test) MetricNames() []string {
 
 // Metric is one number of a test with how sure it is.
 type Metric struct {
-	Value  float64   `json:"value"` // the median of the repetitions
+	Value  float64   `json:"value"` // the median of the repetitions, or the worst where that is what counts
 	Unit   string    `json:"unit"`
 	Better Better    `json:"better"`
 	N      int       `json:"n"`

@@ -77,6 +77,11 @@ func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 func newMetric(def MetricDef, reps []float64) Metric {
 	m := Metric{Unit: def.Unit, Better: def.Better, N: len(reps), Median: median(reps), MAD: mad(reps), Reps: reps}
 	m.Value = m.Median
+	if def.Worst && len(reps) > 0 {
+		if m.Value = slices.Max(reps); def.Better == Higher {
+			m.Value = slices.Min(reps)
+		}
+	}
 	if avg := mean(reps); avg != 0 {
 		m.CV = deviation(reps) / math.Abs(avg)
 	}

@@ -39,7 +39,7 @@ func WriteTable(w io.Writer, r *Report) error {
 		align(&b, rows)
 		b.WriteString("\n")
 	}
-	if words := remarks(r); len(words) > 0 {
+	if words := append(r.Network.words(), remarks(r)...); len(words) > 0 {
 		b.WriteString("NOTES\n")
 		for _, line := range words {
 			b.WriteString("  " + oneLine(line) + "\n")

@@ -114,8 +114,15 @@ func describe(dir string) Block {
 // its bus.
 func attached(name, bus string) string {
 	for _, p := range []struct{ prefix, is string }{
-		{"vd", "virtio"}, {"nvme", "nvme"}, {"xvd", "xen"}, {"mmcblk", "mmc"}, {"loop", "loop"},
-		{"zram", "zram"}, {"ram", "ram"}, {"dm-", "dm"}, {"md", "md"},
+		{"vd", "virtio"},
+		{"nvme", "nvme"},
+		{"xvd", "xen"},
+		{"mmcblk", "mmc"},
+		{"loop", "loop"},
+		{"zram", "zram"},
+		{"ram", "ram"},
+		{"dm-", "dm"},
+		{"md", "md"},
 	} {
 		if strings.HasPrefix(name, p.prefix) {
 			return p.is

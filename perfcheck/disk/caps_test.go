@@ -85,9 +85,9 @@ func TestCaps(t *testing.T) {
 			p := startChild(t, childSpec{Cgroup: g.path, Dirs: []string{dir}, Size: 256 * mib})
 			g.set(t, c.cap, c.value)
 			for _, j := range c.jobs {
-				j.Timing = timing(time.Second, 3*time.Second)
+				j.Timing = timing(time.Second/2, 2*time.Second)
 				m := p.capped(t, j, c.metric, always(c.want))
-				if v := m.Series[0].Values; j.Kind != FirstWrite && len(v) != 3 {
+				if v := m.Series[0].Values; j.Kind != FirstWrite && len(v) != 2 {
 					t.Errorf("%s: a series of %d seconds", j.Kind, len(v))
 				}
 			}
@@ -105,7 +105,7 @@ func TestFioCap(t *testing.T) {
 	g := newCaps(t, dir)
 	p := startChild(t, childSpec{Cgroup: g.path, Dirs: []string{dir}, Size: 256 * mib})
 	g.set(t, "rbps", 100*mib)
-	m := p.capped(t, Job{Kind: Read, Block: mib, Depth: 4, Engine: EngineFio, Timing: timing(time.Second, 3*time.Second)}, "throughput", always(100*float64(mib)))
+	m := p.capped(t, Job{Kind: Read, Block: mib, Depth: 4, Engine: EngineFio, Timing: timing(time.Second/2, 3*time.Second)}, "throughput", always(100*float64(mib)))
 	if len(m.Series) != 1 || len(m.Series[0].Values) != 3 {
 		t.Fatalf("fio's series: %+v", m.Series)
 	}
@@ -113,7 +113,7 @@ func TestFioCap(t *testing.T) {
 		near(t, "second of fio", v, 100*float64(mib), 0.2)
 	}
 	g.set(t, "riops", 500)
-	m = p.capped(t, Job{Kind: Mixed, ReadShare: 1, Block: 8 * kib, Depth: 4, Engine: EngineFio, Timing: timing(time.Second, 2*time.Second)}, "iops", always(500))
+	m = p.capped(t, Job{Kind: Mixed, ReadShare: 1, Block: 8 * kib, Depth: 4, Engine: EngineFio, Timing: timing(time.Second/2, 2*time.Second)}, "iops", always(500))
 	if got, want := float64(m.Histograms["service"].Count()), 500*2.1; math.Abs(got/want-1) > 0.1 {
 		t.Errorf("fio's histogram counts %g requests of about %g", got, want)
 	}
@@ -134,7 +134,7 @@ func TestCapOfCommits(t *testing.T) {
 	p := startChild(t, childSpec{Cgroup: g.path, Dirs: []string{dir}, Size: 64 * mib})
 	g.set(t, "wiops", 300)
 	before := g.writes(t)
-	p.capped(t, Job{Kind: Commit, Sync: Fdatasync, Block: 8 * kib, Depth: 1, Timing: timing(0, 4*time.Second)}, "rate", func(m perfcheck.Measurement) float64 {
+	p.capped(t, Job{Kind: Commit, Sync: Fdatasync, Block: 8 * kib, Depth: 1, Timing: timing(0, 3*time.Second)}, "rate", func(m perfcheck.Measurement) float64 {
 		now := g.writes(t)
 		each := float64(now-before) / float64(m.Histograms["service"].Count())
 		if before = now; each < 1.9 || each > 3 {
@@ -153,19 +153,19 @@ func TestCliff(t *testing.T) {
 	p := startChild(t, childSpec{Cgroup: g.path, Dirs: []string{dir}, Size: 256 * mib})
 	g.set(t, "rbps", 200*mib)
 	var told []perfcheck.Second
-	m := p.run(t, Job{Kind: Read, Block: mib, Depth: 4, Timing: timing(time.Second, 7*time.Second)}, func(s perfcheck.Second) {
-		if told = append(told, s); len(told) == 3 {
+	m := p.run(t, Job{Kind: Read, Block: mib, Depth: 4, Timing: timing(time.Second/2, 6*time.Second)}, func(s perfcheck.Second) {
+		if told = append(told, s); len(told) == 2 {
 			g.set(t, "rbps", 50*mib)
 		}
 	})
 	v := m.Series[0].Values
-	if len(v) != 7 || len(told) != 7 {
+	if len(v) != 6 || len(told) != 6 {
 		t.Fatalf("%d seconds, %d told", len(v), len(told))
 	}
-	for _, i := range []int{0, 1, 2} {
+	for _, i := range []int{0, 1} {
 		near(t, "before", v[i], 200*float64(mib), 0.1)
 	}
-	for _, i := range []int{5, 6} { // in 3 the cap falls, in 4 what was under way is let through
+	for _, i := range []int{4, 5} { // in 2 the cap falls, in 3 what was under way is let through
 		near(t, "after", v[i], 50*float64(mib), 0.15)
 	}
 	for i, s := range told {

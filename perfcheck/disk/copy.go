@@ -123,7 +123,7 @@ func (c *CopySet) Write(ctx context.Context) (CopyResult, error) {
 				return done, context.Cause(ctx)
 			}
 			part := b[:min(int64(len(b)), c.o.Bytes-done)]
-			r.stamp(part)
+			r.renew(part)
 			if err := writeAt(fd, part, done); err != nil {
 				return done, err
 			}

@@ -73,7 +73,7 @@ func (s *Set) runFio(ctx context.Context, j Job, on func(perfcheck.Second)) (per
 	}
 	report, parsed := parseFio(stdout)
 	if err != nil || parsed != nil || report.failed() {
-		return m, fault.New(fault.Failed, "run it without --engine fio", "fio: %s", fioError(report, stdout, stderr, errors.Join(err, parsed)))
+		return m, fault.New(fault.Failed, "run it without --engine fio", "fio in %s: %s", strings.Join(s.dirs(), ", "), fioError(report, stdout, stderr, errors.Join(err, parsed)))
 	}
 	if err := report.measure(j, len(s.targets), &m); err != nil {
 		return m, fault.Wrap(fault.Failed, "run it without --engine fio", err)

@@ -30,11 +30,27 @@ func (r *random) fill(b []byte) {
 	}
 }
 
-// stamp changes each sector of b, so that no two writes are alike while the
-// processor hardly notices.
-func (r *random) stamp(b []byte) {
-	for ; len(b) >= 512; b = b[512:] {
-		binary.LittleEndian.PutUint64(b, r.next())
+// windowOf is how far compression behind a disk looks back for the same
+// bytes, generously.
+const windowOf = 128 << 10
+
+// renew changes b, so that no two writes are alike while the processor hardly
+// notices. Small blocks are changed in each byte: next to each other on the
+// disk, changed here and there, they would compress. Of large ones each
+// sector is changed.
+func (r *random) renew(b []byte) {
+	if len(b) > windowOf {
+		for ; len(b) >= 512; b = b[512:] {
+			binary.LittleEndian.PutUint64(b, r.next())
+		}
+		return
+	}
+	k := r.next() | 0x0101010101010101 // no byte of it is zero
+	for ; len(b) >= 32; b = b[32:] {
+		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)^k)
+		binary.LittleEndian.PutUint64(b[8:], binary.LittleEndian.Uint64(b[8:])^k)
+		binary.LittleEndian.PutUint64(b[16:], binary.LittleEndian.Uint64(b[16:])^k)
+		binary.LittleEndian.PutUint64(b[24:], binary.LittleEndian.Uint64(b[24:])^k)
 	}
 }
 

@@ -81,6 +81,15 @@ func (s *Set) Folders() []string {
 	return out
 }
 
+// dirs are the directories as they were given.
+func (s *Set) dirs() []string {
+	out := make([]string, 0, len(s.targets))
+	for _, t := range s.targets {
+		out = append(out, t.facts.Dir)
+	}
+	return out
+}
+
 // Prepare checks the directories and fills a file in each. It refuses, before
 // it writes anything, what would be measured wrongly. When it fails, or the
 // context ends, it leaves nothing behind.

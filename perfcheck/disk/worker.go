@@ -82,7 +82,7 @@ func (w *worker) closed(p *phase) {
 	for {
 		off, isWrite := w.nextBlock()
 		if isWrite {
-			w.rand.stamp(w.buf)
+			w.rand.renew(w.buf)
 		}
 		issued := p.now()
 		if issued >= p.end || off < 0 || p.stop.Load() {
@@ -122,7 +122,7 @@ func (w *worker) open(p *phase) {
 		}
 		off, isWrite := w.nextBlock()
 		if isWrite {
-			w.rand.stamp(w.buf)
+			w.rand.renew(w.buf)
 		}
 		slept := w.sleepUntil(p, due)
 		issued := p.now()

@@ -58,6 +58,9 @@ func (c *clock) rep(n, of int) {
 
 // second is a value as it is measured.
 func (c *clock) second(s seat, v perfcheck.Second) {
+	if c == nil {
+		return // an engine check, which tells by pairs
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if time.Since(c.told) < 900*time.Millisecond {

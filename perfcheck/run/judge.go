@@ -18,6 +18,7 @@ func (r *runner) test(ctx context.Context, t test) []perfcheck.Test {
 	if t.Area == perfcheck.Net {
 		r.listenAll(ctx, rounds)
 	}
+	rounds, omitted := withLinks(t, rounds)
 	results := map[seat]*result{}
 	r.repeat(ctx, t, rounds, r.reps(t), results)
 	tests, again := r.judge(t, rounds, results)
@@ -33,7 +34,7 @@ func (r *runner) test(ctx context.Context, t test) []perfcheck.Test {
 	if r.o.Profile.Idle > 0 {
 		r.recovery(ctx, t, tests)
 	}
-	return tests
+	return append(tests, omitted...)
 }
 
 // judge makes the test's results of what was measured, one per seat in the
@@ -78,12 +79,18 @@ func (r *runner) combine(t test, s seat, res *result) perfcheck.Test {
 		got = perfcheck.Combine(t.Definition, res.reps)
 		health := res.health
 		got.Health = &health
-		if r.o.Profile.BurstUnsafe {
+		if r.o.Profile.BurstUnsafe && mayBurst(t.Definition) {
 			got.Flags = append(got.Flags, perfcheck.FlagBurstUnsafe)
 		}
 	}
 	s.place(&got)
 	return got
+}
+
+// mayBurst tells whether a test's result may rest on credits that run out.
+func mayBurst(d perfcheck.Definition) bool {
+	unit := d.Metrics[0].Unit
+	return (d.Area == perfcheck.Disk || d.Area == perfcheck.Net) && (unit == perfcheck.BytesPerSecond || unit == perfcheck.PerSecond)
 }
 
 // only keeps the seats that are to be measured again.

@@ -105,6 +105,75 @@ func sameNetwork(a, b net.NIC) (from, to string, ok bool) {
 	return "", "", false
 }
 
+// withLinks leaves out of a test of several interfaces the pairs that have
+// only one in common.
+func withLinks(t test, rounds [][]seat) (fit [][]seat, omitted []perfcheck.Test) {
+	if t.ID != nicsTest {
+		return rounds, nil
+	}
+	for _, round := range rounds {
+		var seats []seat
+		for _, s := range round {
+			if s.lost() != nil || len(links(s, "0")) > 1 {
+				seats = append(seats, s)
+				continue
+			}
+			o := perfcheck.Omitted(t.Definition, "it takes two network interfaces, each in a network with one of the other's")
+			s.place(&o)
+			omitted = append(omitted, o)
+		}
+		if len(seats) > 0 {
+			fit = append(fit, seats)
+		}
+	}
+	return fit, omitted
+}
+
+// nicsTest measures several interfaces alone and together.
+const nicsTest = "net.nics"
+
+// summary says what the network seems to be: the class of each line and the
+// tiers of distance.
+func (r *runner) summary() *perfcheck.Network {
+	n := &perfcheck.Network{}
+	rtts := map[perfcheck.PairOf]float64{}
+	best := map[perfcheck.PairOf]float64{}
+	mtus := map[perfcheck.PairOf]int{}
+	var order []perfcheck.PairOf
+	for i := range r.report.Tests {
+		t := &r.report.Tests[i]
+		if t.Pair == nil {
+			continue
+		}
+		switch {
+		case t.ID == "net.rr":
+			if m, ok := t.Metrics["service_p50"]; ok {
+				rtts[*t.Pair] = m.Value
+			}
+		case t.ID == "net.pmtu":
+			mtus[*t.Pair] = int(t.Metrics["mtu"].Value)
+		case strings.HasPrefix(t.ID, "net.tcp.s") && !strings.HasSuffix(t.ID, ".bidir"):
+			if m, ok := t.Metrics["throughput"]; ok {
+				if _, seen := best[*t.Pair]; !seen {
+					order = append(order, *t.Pair)
+				}
+				best[*t.Pair] = max(best[*t.Pair], m.Value)
+			}
+		}
+	}
+	for _, p := range order {
+		class := net.LineClass(best[p], mtus[p])
+		n.Lines = append(n.Lines, perfcheck.Line{Pair: p, Class: class.Name, Throughput: best[p], Expected: class.Expected, MTU: mtus[p]})
+	}
+	for _, t := range net.Tiers(rtts) {
+		n.Tiers = append(n.Tiers, perfcheck.Tier{Name: t.Name, RTT: t.RTT, Pairs: t.Pairs})
+	}
+	if len(n.Lines) == 0 && len(n.Tiers) == 0 {
+		return nil
+	}
+	return n
+}
+
 // known is a metric that a test has measured at a seat; 0 when it has not.
 func (r *runner) known(s seat, id, metric string) float64 {
 	for i := range r.report.Tests {

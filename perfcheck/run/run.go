@@ -105,6 +105,7 @@ func Run(ctx context.Context, o Options) (*perfcheck.Report, error) {
 	}
 	r.report.Run.Finished = time.Now()
 	r.report.Run.Complete = err == nil
+	r.report.Network = r.summary()
 	r.report.Conclude(o.References)
 	return r.report, err
 }

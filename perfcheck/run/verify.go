@@ -86,7 +86,6 @@ func VerifyEngine(ctx context.Context, o VerifyOptions) (*EngineCheck, error) {
 		}
 	}
 	r := &runner{o: o.Options, fleet: fleet, ports: map[*Member]int{}, token: newToken(), report: &perfcheck.Report{}}
-	r.clock = newClock(r)
 	s := seat{from: fleet.Members()[0]}
 	peer := s.from // of network tests; the loopback when there is one machine
 	if len(fleet.Members()) > 1 {

@@ -147,6 +147,7 @@ func StartHere(ctx context.Context, name string, o Options) (*Agent, error) {
 	a := newAgent(name, func(context.Context) { _ = os.RemoveAll(dir) })
 	a.run(ctx, func(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 		cmd := exec.CommandContext(ctx, program, append([]string{"agent"}, o.Role...)...)
+		cmd.Args[0] = "cw" // not the name of a personality
 		cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+dir+"/home", "XDG_CONFIG_HOME="+dir+"/home")
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, &lines{on: o.OnLog}
 		// A Ctrl-C at the terminal is for the one that asked; a group of its
