@@ -128,9 +128,22 @@ func TestFormatValue(t *testing.T) {
 		v          float64
 		unit, want string
 	}{
-		{1.234e9, BytesPerSecond, "1.23 GB/s"}, {999, BytesPerSecond, "999 B/s"}, {0, BytesPerSecond, "0 B/s"}, {12345, PerSecond, "12.3k/s"}, {7.25, PerSecond, "7.25/s"},
-		{0.00152, Seconds, "1.52 ms"}, {3, Seconds, "3 s"}, {25e-6, Seconds, "25 µs"}, {80e-9, Seconds, "80 ns"}, {0, Seconds, "0 s"}, {0.9999, Seconds, "1 s"},
-		{2.5e12, Bytes, "2.5 TB"}, {17, Count, "17"}, {0.93, Ratio, "0.93"}, {0.0004, Ratio, "0.0004"}, {999999, PerSecond, "1M/s"},
+		{1.234e9, BytesPerSecond, "1.23 GB/s"},
+		{999, BytesPerSecond, "999 B/s"},
+		{0, BytesPerSecond, "0 B/s"},
+		{12345, PerSecond, "12.3k/s"},
+		{7.25, PerSecond, "7.25/s"},
+		{0.00152, Seconds, "1.52 ms"},
+		{3, Seconds, "3 s"},
+		{25e-6, Seconds, "25 µs"},
+		{80e-9, Seconds, "80 ns"},
+		{0, Seconds, "0 s"},
+		{0.9999, Seconds, "1 s"},
+		{2.5e12, Bytes, "2.5 TB"},
+		{17, Count, "17"},
+		{0.93, Ratio, "0.93"},
+		{0.0004, Ratio, "0.0004"},
+		{999999, PerSecond, "1M/s"},
 	} {
 		if got := FormatValue(c.v, c.unit); got != c.want {
 			t.Errorf("%v %s is %q, want %q", c.v, c.unit, got, c.want)

@@ -111,10 +111,15 @@ func TestBuiltinVendor(t *testing.T) {
 		gb                   int64
 		bytes, iops, seconds float64
 	}{
-		{"general-ssd", 100, 178e6, 7000, 0.0003}, {"general-ssd", 500, 350e6, 27000, 0.0003}, {"general-ssd", 2000, 350e6, 50000, 0.0003},
-		{"capacity", 100, 115e6, 2600, 0.0005}, {"capacity", 1000, 150e6, 5500, 0.0005},
-		{"enhanced-ssd", 1000, 628e6, 52000, 0.00005}, {"enhanced-ssd", 4000, 750e6, 100000, 0.00005},
-		{"local-enterprise-ssd", 200, 228e6, 8000, 0.0002}, {"local-enterprise-ssd", 1000, 320e6, 30000, 0.0002},
+		{"general-ssd", 100, 178e6, 7000, 0.0003},
+		{"general-ssd", 500, 350e6, 27000, 0.0003},
+		{"general-ssd", 2000, 350e6, 50000, 0.0003},
+		{"capacity", 100, 115e6, 2600, 0.0005},
+		{"capacity", 1000, 150e6, 5500, 0.0005},
+		{"enhanced-ssd", 1000, 628e6, 52000, 0.00005},
+		{"enhanced-ssd", 4000, 750e6, 100000, 0.00005},
+		{"local-enterprise-ssd", 200, 228e6, 8000, 0.0002},
+		{"local-enterprise-ssd", 1000, 320e6, 30000, 0.0002},
 	} {
 		r, err := v.Reference(c.disk, c.gb*1e9)
 		if err != nil {

@@ -26,7 +26,6 @@ type team struct {
 type part struct {
 	memory  []byte
 	a, b, c []float64
-	touched int
 	begin   chan func(a, b, c []float64)
 	passed  chan struct{}
 }
