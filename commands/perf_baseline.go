@@ -28,7 +28,7 @@ func newPerfBaseline(a *App) *cobra.Command {
 // baselineDir is where baselines are kept by name.
 func (a *App) baselineDir() string { return filepath.Join(a.Paths.Config, "baselines") }
 
-var baselineName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`) //nolint:gochecknoglobals // constant
+var baselineName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // baselineFile is a baseline's file: what is a path, or ends in .yaml, is
 // taken as one, everything else as a name.

@@ -1,56 +1,82 @@
 package perfcheck
 
-import (
-	"container/heap"
-	"math"
-)
+import "math"
 
 // medianCosts gives for every length n of a beginning of x the sum of the
 // absolute deviations from that beginning's median, in one pass with two
 // heaps.
 func medianCosts(x []float64) []float64 {
 	costs := make([]float64, len(x)+1)
-	low, high := &floats{}, &floats{} // low holds negated values: its top is the largest
+	room := len(x)/2 + 2
+	low, high := make(heap, 0, room), make(heap, 0, room) // low holds negated values: its top is the largest
 	var lowSum, highSum float64
 	for i, v := range x {
-		if low.Len() > 0 && v > -(*low)[0] {
-			heap.Push(high, v)
+		if len(low) > 0 && v > -low[0] {
+			high.push(v)
 			highSum += v
 		} else {
-			heap.Push(low, -v)
+			low.push(-v)
 			lowSum += v
 		}
-		for low.Len() > high.Len()+1 {
-			m := -heap.Pop(low).(float64) //nolint:errcheck // floats holds nothing else
-			heap.Push(high, m)
+		if len(low) > len(high)+1 {
+			m := -low.pop()
+			high.push(m)
 			lowSum, highSum = lowSum-m, highSum+m
 		}
-		for high.Len() > low.Len() {
-			m := heap.Pop(high).(float64) //nolint:errcheck // floats holds nothing else
-			heap.Push(low, -m)
+		if len(high) > len(low) {
+			m := high.pop()
+			low.push(-m)
 			lowSum, highSum = lowSum+m, highSum-m
 		}
-		m := -(*low)[0]
-		costs[i+1] = m*float64(low.Len()) - lowSum + highSum - m*float64(high.Len())
+		m := -low[0]
+		costs[i+1] = m*float64(len(low)) - lowSum + highSum - m*float64(len(high))
 	}
 	return costs
 }
 
-// floats is a heap with the smallest on top.
-type floats []float64
+// heap has the smallest value on top. (The library's would box every value,
+// and this is most of the work of Detect.)
+type heap []float64
 
-func (f *floats) Len() int           { return len(*f) }
-func (f *floats) Less(i, j int) bool { return (*f)[i] < (*f)[j] }
-func (f *floats) Swap(i, j int)      { (*f)[i], (*f)[j] = (*f)[j], (*f)[i] }
+func (h *heap) push(v float64) {
+	s := append(*h, v)
+	i := len(s) - 1
+	for i > 0 {
+		up := (i - 1) / 2
+		if s[up] <= v {
+			break
+		}
+		s[i] = s[up]
+		i = up
+	}
+	s[i] = v
+	*h = s
+}
 
-// Push is heap.Interface's.
-func (f *floats) Push(v any) { *f = append(*f, v.(float64)) } //nolint:errcheck // floats holds nothing else
-
-// Pop is heap.Interface's.
-func (f *floats) Pop() any {
-	last := (*f)[len(*f)-1]
-	*f = (*f)[:len(*f)-1]
-	return last
+func (h *heap) pop() float64 {
+	s := *h
+	top, v := s[0], s[len(s)-1]
+	s = s[:len(s)-1]
+	*h = s
+	i := 0
+	for {
+		down := 2*i + 1
+		if down >= len(s) {
+			break
+		}
+		if down+1 < len(s) && s[down+1] < s[down] {
+			down++
+		}
+		if v <= s[down] {
+			break
+		}
+		s[i] = s[down]
+		i = down
+	}
+	if len(s) > 0 {
+		s[i] = v
+	}
+	return top
 }
 
 // cubic fits a polynomial of third degree by least squares. Legendre's

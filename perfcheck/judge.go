@@ -21,6 +21,9 @@ const (
 	// suspectTimes is from how many times the reference on a value is too
 	// good to be true.
 	suspectTimes = 2.5
+	// wildNoise is the standard deviation of repetitions, as a share of their
+	// median, above which no value fails by comparison.
+	wildNoise = 0.5
 	// wonderTimes is from how many times it is measured again first.
 	wonderTimes = 1.75
 )
@@ -140,8 +143,12 @@ func judgeRatio(t *Test, d MetricDef, m Metric, b Bound, c Comparison) (Comparis
 		return c, true
 	case d.Gate == GateFail && good < 1-fail:
 		c.Verdict, c.Reason = Fail, fmt.Sprintf("%s, beyond the limit of %s", says, FormatValue(c.Fail, d.Unit))
-		if slices.Contains(t.Flags, FlagClientLimited) {
+		switch {
+		case slices.Contains(t.Flags, FlagClientLimited):
 			c.Verdict, c.Reason = Inconclusive, says+", but the measuring machine itself was the limit"
+		case wild(m):
+			t.flag(FlagNoisy)
+			c.Verdict, c.Reason = Inconclusive, says+", but the repetitions differ by more than a verdict can stand: something else was using the machine, or it is not steady"
 		}
 		return c, true
 	case d.Gate == GateFail && good < 1-firm:
@@ -154,6 +161,11 @@ func judgeRatio(t *Test, d MetricDef, m Metric, b Bound, c Comparison) (Comparis
 	// A value that looks right, from so noisy repetitions that one which
 	// fails could look the same.
 	return c, d.Gate == GateFail && (good-clearSigmas*chance < 1-firm || good > wonderTimes)
+}
+
+// wild says that repetitions differ so much that their median says little.
+func wild(m Metric) bool {
+	return m.N >= 3 && m.Value > 0 && sigma(m.Reps)/m.Value > wildNoise
 }
 
 // standardError is how far the measured value may be from the reference by

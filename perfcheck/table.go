@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -41,17 +42,28 @@ func WriteTable(w io.Writer, r *Report) error {
 	if words := append(r.Network.words(), remarks(r)...); len(words) > 0 {
 		b.WriteString("NOTES\n")
 		for _, line := range words {
-			b.WriteString("  " + line + "\n")
+			b.WriteString("  " + oneLine(line) + "\n")
 		}
 		b.WriteString("\n")
 	}
 	fmt.Fprintf(&b, "verdict: %s", r.Verdict)
 	if r.Reason != "" {
-		b.WriteString(": " + r.Reason)
+		b.WriteString(": " + oneLine(r.Reason))
 	}
 	b.WriteString("\n")
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// oneLine keeps what came from a host from breaking lines or writing control
+// characters to the terminal.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 // align writes rows in columns.
@@ -59,6 +71,8 @@ func align(b *strings.Builder, rows [][]string) {
 	width := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
+			cell = oneLine(cell)
+			row[i] = cell
 			width[i] = max(width[i], utf8.RuneCountInString(cell))
 		}
 	}

@@ -15,7 +15,7 @@ import (
 const kindVendor = "PerfVendor"
 
 //go:embed vendor.yaml
-var vendorData []byte //nolint:gochecknoglobals // the embedded file
+var vendorData []byte
 
 // Vendor is a file of what a vendor promises of its disks.
 type Vendor struct {

@@ -169,28 +169,32 @@ func outcome(res, block int64) error {
 	return nil
 }
 
-// submit hands over what is ready. What the kernel has no room for stays
-// ready as long as something is under way.
+// submit hands over what is ready, one request at a time as fio does. In
+// batches small reads are up to twice as fast where the processor is the
+// limit, since the hypervisor is woken less often, but of large ones and of
+// writes the disk waits for the whole batch and stands idle in between. What
+// the kernel has no room for stays ready as long as something is under way.
 func (a *aio) submit(p *phase) error {
-	rest := a.ready
-	for len(rest) > 0 {
-		now := p.now()
-		for _, cb := range rest {
-			a.slots[cb.data].issued = now
-		}
-		n, _, errno := unix.Syscall(unix.SYS_IO_SUBMIT, a.ctx, uintptr(len(rest)), uintptr(unsafe.Pointer(&rest[0])))
-		runtime.KeepAlive(a)
-		if errors.Is(errno, unix.EINTR) || errors.Is(errno, unix.EAGAIN) && a.busy > 0 {
-			break
-		}
+	done := 0
+	for done < len(a.ready) {
+		cb := a.ready[done]
+		a.slots[cb.data].issued = p.now()
+		n, _, errno := unix.Syscall(unix.SYS_IO_SUBMIT, a.ctx, 1, uintptr(unsafe.Pointer(&a.ready[done])))
+		runtime.KeepAlive(cb)
 		if errno != 0 {
+			if errors.Is(errno, unix.EINTR) {
+				continue
+			}
+			if errors.Is(errno, unix.EAGAIN) && a.busy > 0 {
+				break
+			}
 			a.ready = a.ready[:0]
 			return fmt.Errorf("io_submit: %w", errno)
 		}
 		a.busy += int(n)
-		rest = rest[n:]
+		done += int(n)
 	}
-	a.ready = a.ready[:copy(a.ready, rest)]
+	a.ready = a.ready[:copy(a.ready, a.ready[done:])]
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"math"
 	"os"
 	"os/exec"
 	"slices"
@@ -76,4 +77,51 @@ func value(t *testing.T, s *Set, j Job, name string) float64 {
 		t.Fatal(err)
 	}
 	return m.Values[name]
+}
+
+// TestBenchCapped compares the engines where the answer is known: under caps
+// of the kernel they have to agree.
+func TestBenchCapped(t *testing.T) {
+	if os.Getenv("CW_BENCH") != "1" {
+		t.Skip("set CW_BENCH=1 to measure")
+	}
+	if _, err := exec.LookPath("fio"); err != nil {
+		t.Skip("fio is not installed")
+	}
+	for _, c := range []struct {
+		name, cap string
+		value     int64
+		job       Job
+		within    float64
+	}{
+		{"read 100 MiB/s", "rbps", 100 * mib, Job{Kind: Read, Block: mib, Depth: 4}, 0.03},
+		{"write 100 MiB/s", "wbps", 100 * mib, Job{Kind: Write, Block: mib, Depth: 16}, 0.03},
+		{"2000 reads/s", "riops", 2000, Job{Kind: RandRead, Block: 4 * kib, Depth: 16}, 0.03},
+		// One commit at a time waits for each of the kernel's time slices: fio
+		// differs from itself by more.
+		{"300 writes/s", "wiops", 300, Job{Kind: Commit, Sync: Fdatasync, Block: 8 * kib, Depth: 1}, 0.05},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			g := newCaps(t, dir)
+			p := startChild(t, childSpec{Cgroup: g.path, Dirs: []string{dir}, Size: 256 * mib})
+			g.set(t, c.cap, c.value)
+			c.job.Timing = timing(time.Second, 4*time.Second)
+			name, _ := c.job.primary()
+			var own, fio []float64
+			for range 5 {
+				c.job.Engine = EngineNative
+				own = append(own, p.run(t, c.job, nil).Values[name])
+				c.job.Engine = EngineFio
+				fio = append(fio, p.run(t, c.job, nil).Values[name])
+			}
+			slices.Sort(own)
+			slices.Sort(fio)
+			ratio := own[2] / fio[2]
+			t.Logf("cw %.4g, fio %.4g: %.3f", own, fio, ratio)
+			if math.Abs(ratio-1) > c.within {
+				t.Errorf("cw ÷ fio is %.3f", ratio)
+			}
+		})
+	}
 }

@@ -98,7 +98,7 @@ func getopt(args []string) (pairs [][2]string, err error) {
 			rest = rest[1:]
 			i := strings.Index(letters, letter)
 			if i < 0 || letter == ":" {
-				return nil, refuse("Error: option -%s not recognized", letter)
+				return nil, refuse("Error: option -%s is unknown", letter)
 			}
 			value := ""
 			if strings.HasPrefix(letters[i+1:], ":") {
@@ -128,7 +128,7 @@ func longOption(name string) (string, error) {
 	}
 	switch len(like) {
 	case 0:
-		return "", refuse("Error: option --%s not recognized", name)
+		return "", refuse("Error: option --%s is unknown", name)
 	case 1:
 		return like[0], nil
 	}

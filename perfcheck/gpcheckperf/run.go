@@ -25,6 +25,9 @@ type Env struct {
 	// is this one has no way there.
 	Machine func(host string) (run.Machine, error)
 	Agent   run.FleetOptions
+	// Hostname is a machine's own name, by which several names of one are
+	// found out; nil asks the machine.
+	Hostname func(*run.Member) string
 	// Memory is the memory of this machine in bytes: twice it is the default
 	// size of the disk test, as in gpcheckperf.
 	Memory int64
@@ -216,7 +219,11 @@ func (b *bench) machines() []*run.Member {
 // hostname is the machine's own name behind a host of the list.
 func (b *bench) hostname(name string) string {
 	for _, m := range b.fleet.Members() {
-		if m.Name == name && m.Hello.Hostname != "" {
+		switch {
+		case m.Name != name:
+		case b.env.Hostname != nil:
+			return b.env.Hostname(m)
+		case m.Hello.Hostname != "":
 			return m.Hello.Hostname
 		}
 	}

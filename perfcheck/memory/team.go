@@ -26,14 +26,18 @@ type team struct {
 type part struct {
 	memory  []byte
 	a, b, c []float64
-	touched int
-	go_     chan func(a, b, c []float64)
+	begin   chan func(a, b, c []float64)
 	passed  chan struct{}
 }
 
 // touchStep is how many elements are touched before a look at how much memory
 // is left: 16 MiB of each array.
 const touchStep = 2 << 20
+
+// skew is by how many bytes the arrays' beginnings differ within pages: equal
+// ones share lines of the caches, and a load that follows a store to the same
+// place in another page waits for it.
+const skew = 4096 + 512
 
 // Initial values of the arrays, as STREAM has them: after any number of
 // passes of one kernel the results are known.
@@ -50,7 +54,7 @@ func newTeam(ctx context.Context, threads int, elements int64) (*team, error) {
 	each := int(elements / int64(threads))
 	errs := make([]error, threads)
 	for i := range threads {
-		p := &part{go_: make(chan func(a, b, c []float64)), passed: make(chan struct{})}
+		p := &part{begin: make(chan func(a, b, c []float64)), passed: make(chan struct{})}
 		t.parts = append(t.parts, p)
 		all.Add(1)
 		go p.work(t, func() {
@@ -73,7 +77,7 @@ func newTeam(ctx context.Context, threads int, elements int64) (*team, error) {
 func (p *part) allocate(ctx context.Context, elements int, keep int64, short *atomic.Bool) error {
 	bytes := (elements*8 + hugePage - 1) / hugePage * hugePage
 	var err error
-	p.memory, err = unix.Mmap(-1, 0, 3*bytes+hugePage, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	p.memory, err = unix.Mmap(-1, 0, 3*bytes+2*hugePage, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err != nil {
 		return fmt.Errorf("get %d bytes: %w", 3*bytes, err)
 	}
@@ -82,7 +86,7 @@ func (p *part) allocate(ctx context.Context, elements int, keep int64, short *at
 	_ = unix.Madvise(p.memory, unix.MADV_HUGEPAGE)
 	base := (hugePage - int(uintptr(unsafe.Pointer(&p.memory[0]))%hugePage)) % hugePage
 	array := func(i int) []float64 {
-		return unsafe.Slice((*float64)(unsafe.Pointer(&p.memory[base+i*bytes])), elements)
+		return unsafe.Slice((*float64)(unsafe.Pointer(&p.memory[base+i*(bytes+skew)])), elements)
 	}
 	a, b, c := array(0), array(1), array(2)
 	n := 0
@@ -110,7 +114,7 @@ func (p *part) allocate(ctx context.Context, elements int, keep int64, short *at
 func (p *part) work(t *team, allocate func(), index int) {
 	bind(index, len(t.parts)) // the thread ends with its goroutine
 	allocate()
-	for run := range p.go_ {
+	for run := range p.begin {
 		for i := 0; i < len(p.a) && !t.stop.Load(); i += chunk {
 			to := min(i+chunk, len(p.a))
 			run(p.a[i:to:to], p.b[i:to:to], p.c[i:to:to])
@@ -130,7 +134,7 @@ func (t *team) passes(ctx context.Context, run func(a, b, c []float64), d time.D
 	for began := time.Now(); ; {
 		pass := time.Now()
 		for _, p := range t.parts {
-			p.go_ <- run
+			p.begin <- run
 		}
 		for _, p := range t.parts {
 			<-p.passed
@@ -151,9 +155,15 @@ func (t *team) passes(ctx context.Context, run func(a, b, c []float64), d time.D
 
 // warmUp makes passes until a time is over, and breaks the last one off.
 func (t *team) warmUp(ctx context.Context, run func(a, b, c []float64), d time.Duration) error {
-	over := time.AfterFunc(d, func() { t.stop.Store(true) })
-	defer over.Stop()
+	fired := make(chan struct{})
+	over := time.AfterFunc(d, func() {
+		t.stop.Store(true)
+		close(fired)
+	})
 	_, err := t.passes(ctx, run, d, nil)
+	if !over.Stop() {
+		<-fired // else it might stop the measured phase
+	}
 	if ctx.Err() == nil {
 		t.stop.Store(false)
 	}
@@ -187,7 +197,7 @@ func (t *team) verify(kernel string) error {
 // close ends the threads and gives the memory back.
 func (t *team) close() {
 	for _, p := range t.parts {
-		close(p.go_)
+		close(p.begin)
 		if p.memory != nil {
 			_ = unix.Munmap(p.memory)
 			p.memory, p.a, p.b, p.c = nil, nil, nil, nil

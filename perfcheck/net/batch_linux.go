@@ -1,6 +1,7 @@
 package net
 
 import (
+	"encoding/binary"
 	gonet "net"
 	"runtime"
 	"syscall"
@@ -24,17 +25,17 @@ type batch struct {
 	buffers [batchSize][]byte
 	vectors [batchSize]unix.Iovec
 	headers [batchSize]mmsghdr
-	space   [batchSize][64]byte // for time stamps
-	stamps  bool
+	space   [batchSize][64]byte // for notes
+	noted   bool
 }
 
 // newBatch makes one with buffers of size bytes each.
-func newBatch(conn *gonet.UDPConn, size int, stamps bool) (*batch, error) {
+func newBatch(conn *gonet.UDPConn, size int, noted bool) (*batch, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	b := &batch{raw: raw, stamps: stamps}
+	b := &batch{raw: raw, noted: noted}
 	all := make([]byte, batchSize*size)
 	for i := range batchSize {
 		b.buffers[i] = all[i*size : (i+1)*size : (i+1)*size]
@@ -58,7 +59,7 @@ func (b *batch) send(from, to, size int) (int, error) {
 func (b *batch) receive() (int, error) {
 	for i := range batchSize {
 		b.vectors[i].SetLen(len(b.buffers[i]))
-		if b.stamps {
+		if b.noted {
 			b.headers[i].hdr.Control = &b.space[i][0]
 			b.headers[i].hdr.SetControllen(len(b.space[i]))
 		}
@@ -92,25 +93,31 @@ func (b *batch) call(number uintptr, from, to int, ready func(func(fd uintptr) b
 	return moved, failed
 }
 
-// packet is the i-th datagram received; whole is false when it was longer
-// than the buffer.
+// packet is the i-th datagram received, cut off where it was longer than the
+// buffer.
 func (b *batch) packet(i int) []byte { return b.buffers[i][:b.headers[i].size] }
 
-// arrived is when the kernel saw the i-th datagram, in ns; now where it did
-// not note it.
-func (b *batch) arrived(i int, now time.Time) int64 {
+// notes are what the kernel wrote on the i-th datagram: when it arrived, in
+// ns (now, where that is missing), and how many the socket had dropped by then.
+func (b *batch) notes(i int, now time.Time) (arrived, dropped int64) {
+	arrived = now.UnixNano()
 	h := &b.headers[i].hdr
 	rest := b.space[i][:min(int(h.Controllen), len(b.space[i]))]
 	for len(rest) >= unix.SizeofCmsghdr {
 		c := (*unix.Cmsghdr)(unsafe.Pointer(&rest[0]))
-		if int(c.Len) < unix.SizeofCmsghdr || int(c.Len) > len(rest) {
+		size := int(c.Len)
+		if size < unix.SizeofCmsghdr || size > len(rest) {
 			break
 		}
-		if c.Level == unix.SOL_SOCKET && c.Type == unix.SCM_TIMESTAMPNS && int(c.Len) >= unix.CmsgLen(int(unsafe.Sizeof(unix.Timespec{}))) {
-			t := (*unix.Timespec)(unsafe.Pointer(&rest[unix.CmsgLen(0)]))
-			return t.Nano()
+		data := rest[unix.CmsgLen(0):size]
+		switch {
+		case c.Level != unix.SOL_SOCKET:
+		case c.Type == unix.SCM_TIMESTAMPNS && len(data) >= int(unsafe.Sizeof(unix.Timespec{})):
+			arrived = (*unix.Timespec)(unsafe.Pointer(&data[0])).Nano()
+		case c.Type == unix.SO_RXQ_OVFL && len(data) >= 4:
+			dropped = int64(binary.NativeEndian.Uint32(data))
 		}
-		rest = rest[min(len(rest), unix.CmsgSpace(int(c.Len)-unix.CmsgLen(0))):]
+		rest = rest[min(len(rest), unix.CmsgSpace(len(data))):]
 	}
-	return now.UnixNano()
+	return arrived, dropped
 }

@@ -47,7 +47,7 @@ func Tests() []Test {
 	tests = append(tests, nicsTest())
 	tests = append(tests, udpTests()...)
 	tests = append(tests, rrTests()...)
-	tests = append(tests, ppsTest())
+	tests = append(tests, ppsTest(), ppsHoldTest())
 	tests = append(tests, httpTests()...)
 	for i := range tests {
 		t := &tests[i]
@@ -219,7 +219,7 @@ func rrTests() []Test {
 func ppsTest() Test {
 	return Test{
 		Definition: perfcheck.Definition{
-			ID: "net.pps", Title: "64-byte datagrams per second with less than 0.1 % loss", Profiles: []string{standard, soak},
+			ID: "net.pps", Title: "64-byte datagrams per second with less than 0.1 % loss", Profiles: []string{standard},
 			Metrics: []perfcheck.MetricDef{
 				{Name: "rate", Unit: perfcheck.PerSecond, Better: perfcheck.Higher, Gate: perfcheck.GateFail, Floor: 10, Ceiling: mostPackets},
 				said("tx_target", perfcheck.PerSecond), said("tx_achieved", perfcheck.PerSecond), said("loss", perfcheck.Ratio), said("sender_max", perfcheck.PerSecond),
@@ -227,6 +227,20 @@ func ppsTest() Test {
 			Params: map[string]any{"packet": 64, "streams": 4},
 		},
 		Job: Job{Kind: PPS, Packet: 64, Streams: 4}, MinDuration: ppsSteps * time.Second,
+	}
+}
+
+func ppsHoldTest() Test {
+	return Test{
+		Definition: perfcheck.Definition{
+			ID: "net.pps.p80", Title: "64-byte datagrams, held at 80 % of the highest rate", Profiles: []string{soak},
+			Metrics: []perfcheck.MetricDef{
+				{Name: "rate", Unit: perfcheck.PerSecond, Better: perfcheck.Higher, Gate: perfcheck.GateFail, Floor: 10, Ceiling: mostPackets},
+				lower("loss", perfcheck.Ratio), said("network_loss", perfcheck.Ratio), said("receiver_drops", perfcheck.Count), said("achieved", perfcheck.Ratio), said("target", perfcheck.PerSecond),
+			},
+			Params: map[string]any{"packet": 64, "streams": 4, "share": 0.8},
+		},
+		Job: Job{Kind: PPS, Packet: 64, Streams: 4, Share: 0.8}, RateFrom: "net.pps", RateMetric: "rate",
 	}
 }
 

@@ -31,6 +31,7 @@ type control struct {
 	mu      sync.Mutex
 	enc     *json.Encoder
 	closing bool
+	met     bool // the peer has said something that makes sense
 	seconds func(at, value float64)
 	all     sync.WaitGroup
 }
@@ -82,6 +83,9 @@ func (c *control) read(r *bufio.Reader) {
 			c.fail(err)
 			return
 		}
+		c.mu.Lock()
+		c.met = true
+		c.mu.Unlock()
 		switch m.Type {
 		case msgBeat:
 		case msgSecond:
@@ -108,13 +112,15 @@ func (c *control) read(r *bufio.Reader) {
 
 func (c *control) fail(err error) {
 	c.mu.Lock()
-	closing := c.closing
+	closing, met := c.closing, c.met
 	c.mu.Unlock()
 	if closing {
 		return
 	}
 	hint := "is the host up, and does a firewall let TCP and UDP through between the hosts?"
 	switch {
+	case !met && !errors.Is(err, os.ErrDeadlineExceeded):
+		err = fault.New(fault.Unreachable, "is another program at that port, or another run's cw?", "%s does not answer as this run's listening side would: %w", c.peer, err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = fault.New(fault.Unreachable, hint, "no word from %s for %s", c.peer, quiet)
 	case errors.Is(err, io.EOF):

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -31,6 +32,11 @@ func TestMain(m *testing.M) {
 	if os.Getenv(envPeer) != "" {
 		os.Exit(peerMain())
 	}
+	// Most tests wait more than they compute.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	os.Exit(lab.Main(m))
 }
 
@@ -53,6 +59,7 @@ type outcome struct {
 	Text        string                 `json:"text,omitempty"`
 	Port        int                    `json:"port,omitempty"`
 	Measurement *perfcheck.Measurement `json:"measurement,omitempty"`
+	Seconds     []perfcheck.Second     `json:"seconds,omitempty"`
 	Goroutines  int                    `json:"goroutines,omitempty"`
 	Files       int                    `json:"files,omitempty"`
 	Children    int                    `json:"children,omitempty"`
@@ -112,7 +119,7 @@ func (o *order) do(ctx context.Context) outcome {
 		}
 	case o.Run != nil:
 		var m perfcheck.Measurement
-		m, err = net.Run(ctx, *o.Run, nil)
+		m, err = net.Run(ctx, *o.Run, func(s perfcheck.Second) { r.Seconds = append(r.Seconds, s) })
 		r.Measurement = &m
 	case o.NICs:
 		r.NICs, err = net.Interfaces()

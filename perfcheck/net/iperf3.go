@@ -77,7 +77,7 @@ func (sess *session) serveIperf3(ctx context.Context, s *Server) error {
 }
 
 // errTaken says that somebody else was faster to take the port.
-var errTaken = errors.New("the port is taken") //nolint:gochecknoglobals // constant
+var errTaken = errors.New("the port is taken")
 
 func freePort(ctx context.Context, address string) (int, error) {
 	var config gonet.ListenConfig
@@ -122,17 +122,17 @@ func (sess *session) iperf3Once(ctx context.Context, program, address, device st
 		}
 		return fmt.Errorf("start iperf3: %w", errors.Join(err, errors.New("it has ended at once")))
 	case <-ctx.Done():
-		<-ended
+		<-ended //nolint:errcheck // it was told to end
 		return context.Cause(ctx)
 	}
 	if err := sess.ctl.sendOr(message{Type: msgReady, Session: sess.id, Port: port}); err != nil {
 		cancel(err)
-		<-ended
+		<-ended //nolint:errcheck // it was told to end
 		return err
 	}
 	_, err := sess.ctl.wait(ctx, msgStop)
 	cancel(errors.New("the test is over"))
-	<-ended
+	<-ended //nolint:errcheck // it was told to end
 	return err
 }
 
@@ -169,8 +169,10 @@ func (c *client) runIperf3(ctx context.Context) (perfcheck.Measurement, error) {
 // iperf3Args are the client's arguments. It knows only whole seconds.
 func (j *Job) iperf3Args(host string, port int) []string {
 	seconds := func(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
-	args := []string{"-c", host, "-p", strconv.Itoa(port), "-J", "-t", seconds(j.Duration), "-P", strconv.Itoa(j.Streams),
-		"--connect-timeout", strconv.FormatInt(dialTime.Milliseconds(), 10)}
+	args := []string{
+		"-c", host, "-p", strconv.Itoa(port), "-J", "-t", seconds(j.Duration), "-P", strconv.Itoa(j.Streams),
+		"--connect-timeout", strconv.FormatInt(dialTime.Milliseconds(), 10),
+	}
 	if j.Warmup > 0 {
 		args = append(args, "-O", seconds(j.Warmup))
 	}

@@ -50,10 +50,13 @@ type Job struct {
 	Bidir   bool `json:"bidir,omitempty"`   // both send, on Streams connections each (tcp)
 	Packet  int  `json:"packet,omitempty"`  // bytes of payload per datagram (udp, pps)
 	// Rate makes an open loop: payload bytes per second of all streams (udp),
-	// operations per second (rr, http). 0 is as fast as it goes.
+	// operations per second (rr, http), packets per second that are held
+	// instead of searched for (pps). 0 is as fast as it goes.
 	Rate float64 `json:"rate,omitempty"`
 	// Share is used when Rate is 0: this share of a maximum that is measured
-	// first, of TCP for udp, of the closed loop for http and rr.
+	// first, of TCP for udp, of the closed loop for http and rr, of the search
+	// for pps. That takes time before Start matters: tests of a barrier are
+	// better given their Rate.
 	Share     float64 `json:"share,omitempty"`
 	Source    string  `json:"source,omitempty"` // local address
 	Device    string  `json:"device,omitempty"` // local interface, bound by SO_BINDTODEVICE

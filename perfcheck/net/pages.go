@@ -102,6 +102,9 @@ func (s *Server) serveHTTP(ctx context.Context, conn *gonet.TCPConn) {
 		if !known {
 			known = true
 			s.lobby.leave(conn)
+			// Who has gone without a word is forgotten sooner than who is slow.
+			_ = conn.SetKeepAliveConfig(gonet.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: time.Second, Count: 3})
+			_ = giveUpAfter(conn, quiet)
 		}
 		_ = conn.SetDeadline(time.Now().Add(idleTime))
 		n = copy(space[:], space[end+4:n])

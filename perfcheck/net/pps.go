@@ -178,6 +178,30 @@ func (c *client) runPPS(ctx context.Context) (perfcheck.Measurement, error) {
 	return m, nil
 }
 
+// holdPPS sends small datagrams at a rate for the whole time, as a series: a
+// search would not see credits run out.
+func holdPPS(ctx context.Context, job Job, on func(perfcheck.Second)) (perfcheck.Measurement, error) {
+	size := float64(job.Packet)
+	job.Kind = UDP
+	job.Rate *= size
+	m, err := runOne(ctx, job, func(s perfcheck.Second) {
+		if on != nil {
+			on(perfcheck.Second{At: s.At, Value: s.Value / size})
+		}
+	})
+	if err != nil {
+		return m, err
+	}
+	m.Values["rate"] = m.Values["throughput"] / size
+	m.Values["target"] /= size
+	delete(m.Values, "throughput")
+	m.Series[0].Name, m.Series[0].Unit = "rate", perfcheck.PerSecond
+	for i := range m.Series[0].Values {
+		m.Series[0].Values[i] /= size
+	}
+	return m, nil
+}
+
 // ppsTry sends one step from all sockets and asks what has arrived.
 func (c *client) ppsTry(ctx context.Context, udp []*gonet.UDPConn, number int, rate float64) (step, error) {
 	errs := make([]error, len(udp))

@@ -32,6 +32,9 @@ func Run(ctx context.Context, job Job, on func(perfcheck.Second)) (perfcheck.Mea
 		}
 		job.Rate = job.Share * most
 	}
+	if job.Kind == PPS && job.Rate > 0 {
+		return holdPPS(ctx, job, on)
+	}
 	return runOne(ctx, job, on)
 }
 
@@ -135,9 +138,6 @@ func (c *client) open(ctx context.Context) error {
 	}
 	m, err := c.ctl.wait(ctx, msgReady)
 	if err != nil {
-		if ctx.Err() != nil && fault.HintOf(err) == "" {
-			err = fault.Wrap(fault.Unreachable, "", err)
-		}
 		return err
 	}
 	c.session = m.Session

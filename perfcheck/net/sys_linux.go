@@ -63,6 +63,13 @@ func sent(conn *gonet.TCPConn) (again, segments int64, err error) {
 	return again, segments, err
 }
 
+// giveUpAfter ends a connection whose data nobody has acknowledged for so long.
+func giveUpAfter(conn *gonet.TCPConn, d time.Duration) error {
+	return withFD(conn, func(fd int) error {
+		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
+	})
+}
+
 // receiveBuffer sets the size of a socket's buffer, beyond the system's limit
 // where that is allowed.
 func receiveBuffer(conn syscall.Conn, bytes int) error {
@@ -93,11 +100,15 @@ func socketDrops(conn syscall.Conn) (int64, bool) {
 	return int64(info[memInfoDrops]), err == nil && size >= uint32(unsafe.Sizeof(info))
 }
 
-// kernelStamps has the kernel note when a datagram arrived: a batch is read at
-// one moment, it did not arrive at one.
-func kernelStamps(conn syscall.Conn) error {
+// kernelNotes has the kernel note on every datagram when it arrived (a batch
+// is read at one moment, it did not arrive at one) and how many were dropped
+// before it.
+func kernelNotes(conn syscall.Conn) error {
 	return withFD(conn, func(fd int) error {
-		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+		return errors.Join(
+			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
+			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1),
+		)
 	})
 }
 

@@ -1,6 +1,8 @@
 package net_test
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -20,14 +22,37 @@ const (
 
 func near(t *testing.T, what string, got, want, share float64) {
 	t.Helper()
-	if math.Abs(got/want-1) > share {
-		t.Errorf("%s is %.4g, want %.4g (%+.1f %%)", what, got, want, 100*(got/want-1))
+	if err := off(what, got, want, share); err != nil {
+		t.Error(err)
 	}
 }
 
+// off is an error when a number is not within a share of what it should be.
+func off(what string, got, want, share float64) error {
+	if math.Abs(got/want-1) > share {
+		return fmt.Errorf("%s is %.4g, want %.4g (%+.1f %%)", what, got, want, 100*(got/want-1))
+	}
+	return nil
+}
+
+// tries repeats what a starved machine can spoil. An engine that is wrong is
+// wrong every time.
+func tries(t *testing.T, once func() error) {
+	t.Helper()
+	var errs []error
+	for range 3 {
+		err := once()
+		if err == nil {
+			return
+		}
+		errs = append(errs, err)
+	}
+	t.Error(errors.Join(errs...))
+}
+
+// TestCap and TestCliff run before the parallel tests: they want CPUs.
 func TestCap(t *testing.T) {
-	t.Parallel()
-	a, b, job := pair(t)
+	a, b, base := pair(t)
 	a.sh(bucket)
 	b.sh(bucket)
 	for _, c := range []struct {
@@ -38,55 +63,59 @@ func TestCap(t *testing.T) {
 		{"four streams", net.Job{Kind: net.TCP, Streams: 4}},
 		{"reversed", net.Job{Kind: net.TCP, Reverse: true}},
 		{"interface", net.Job{Kind: net.TCP, Device: "eth0", Source: addrA}},
+		{"both ways", net.Job{Kind: net.TCP, Bidir: true}},
 	} {
 		j := c.job
-		j.Target, j.Token, j.Timing = job.Target, job.Token, job.Timing
-		m := a.measure(j)
-		near(t, c.name, m.Values["throughput"], goodput, 0.05)
-		if len(m.Series[0].Values) != 2 || len(m.Flags) != 0 {
-			t.Errorf("%s: series %v flags %v", c.name, m.Series, m.Flags)
-		}
-	}
-	j := job
-	j.Kind, j.Bidir = net.TCP, true
-	m := a.measure(j)
-	// Acknowledgements wait in the same bucket: iperf3, too, sometimes gets only
-	// two thirds.
-	for _, way := range []string{"throughput_there", "throughput_back"} {
-		if v := m.Values[way]; v < 0.5*goodput || v > 1.05*goodput {
-			t.Errorf("both ways: %s %v", way, m.Values)
-		}
+		j.Target, j.Token, j.Timing = base.Target, base.Token, base.Timing
+		j.Duration = 1200 * time.Millisecond
+		tries(t, func() error {
+			m := a.measure(j)
+			if len(m.Series[0].Values) != 1 || len(m.Flags) != 0 {
+				return fmt.Errorf("%s: series %v flags %v", c.name, m.Series, m.Flags)
+			}
+			if !j.Bidir {
+				return off(c.name, m.Values["throughput"], goodput, 0.05)
+			}
+			// Acknowledgements wait in the same bucket: iperf3, too, gets only
+			// two thirds now and then.
+			return errors.Join(off("there", m.Values["throughput_there"], 0.75*goodput, 0.4), off("back", m.Values["throughput_back"], 0.75*goodput, 0.4))
+		})
 	}
 }
 
 // TestCliff: the credits of a bucket run out after 150 MB ÷ (125 - 25) MB/s = 1.5 s.
 func TestCliff(t *testing.T) {
-	t.Parallel()
-	a, _, job := pair(t)
-	a.sh("tc qdisc add dev eth0 root tbf rate 200mbit burst 150mb peakrate 1gbit minburst 64kb latency 50ms")
-	job.Kind, job.Warmup, job.Duration = net.TCP, 0, 5*time.Second
-	m := a.measure(job)
-	v := m.Series[0].Values
-	if len(v) != 5 || v[0] < 0.7*1e9/8 {
-		t.Fatalf("series %v: the burst is not seen", v)
-	}
-	for _, late := range v[3:] {
-		near(t, "a second after the cliff", late, 200e6/8*1448/1514, 0.08)
-	}
+	tries(t, func() error {
+		a, _, job := pair(t)
+		a.sh("tc qdisc add dev eth0 root tbf rate 200mbit burst 150mb peakrate 1gbit minburst 64kb latency 50ms")
+		job.Kind, job.Warmup, job.Duration = net.TCP, 0, 4*time.Second
+		v := a.measure(job).Series[0].Values
+		if len(v) != 4 || v[0] < 0.7*1e9/8 {
+			return fmt.Errorf("series %v: the burst is not seen", v)
+		}
+		const later = 200e6 / 8 * 1448 / 1514
+		return errors.Join(off("the third second", v[2], later, 0.1), off("the fourth second", v[3], later, 0.1))
+	})
 }
 
 func TestRateMissed(t *testing.T) {
 	t.Parallel()
 	a, _, job := pair(t)
 	a.sh(bucket)
-	job.Kind, job.Packet = net.UDP, 1400
+	job.Kind, job.Packet, job.Duration = net.UDP, 1400, 1200*time.Millisecond
 	job.Rate = 1e9 / 8
-	if m := a.measure(job); !slices.Contains(m.Flags, perfcheck.FlagRateMissed) || m.Values["achieved"] > 0.6 && m.Values["network_loss"] < 0.4 {
+	m := a.measure(job)
+	if v := m.Values["throughput"]; !slices.Contains(m.Flags, perfcheck.FlagRateMissed) || v > 1.05*500e6/8 {
 		t.Errorf("asked for 1 Gbit of 500 Mbit: %v %v", m.Flags, m.Values)
 	}
 	job.Rate = 50e6 / 8
-	m := a.measure(job)
-	near(t, "50 Mbit of 500", m.Values["throughput"], job.Rate, 0.05)
+	tries(t, func() error {
+		m := a.measure(job)
+		if len(m.Flags) != 0 {
+			return fmt.Errorf("flags %v", m.Flags)
+		}
+		return off("50 Mbit of 500", m.Values["throughput"], job.Rate, 0.03)
+	})
 }
 
 func TestReceiverDrops(t *testing.T) {
@@ -105,7 +134,7 @@ func TestLossInTheNetwork(t *testing.T) {
 	b.sh(`nft add table ip lossy
 		nft add chain ip lossy in { type filter hook input priority 0 ; }
 		nft add rule ip lossy in ip protocol udp numgen random mod 100 < 5 drop`)
-	job.Kind, job.Rate, job.Packet, job.Duration = net.UDP, 14e6, 1400, 2*time.Second
+	job.Kind, job.Rate, job.Packet, job.Duration = net.UDP, 14e6, 1400, 1200*time.Millisecond
 	for _, reverse := range []bool{false, true} {
 		if reverse { // what b sends is what a filters
 			a.sh(`nft add table ip lossy
@@ -145,11 +174,8 @@ func TestPacketRateLimit(t *testing.T) {
 		nft add chain netdev slow in { type filter hook ingress device eth0 priority 0 ; }
 		nft add rule netdev slow in ip protocol udp limit rate over 10000/second burst 200 packets drop`)
 	job.Kind, job.Duration = net.PPS, 4*time.Second
-	m := a.measure(job)
 	// The burst passes on top of the rate: 200 of some 4400 packets of a step.
-	if r := m.Values["rate"]; r < 8500 || r > 10900 {
-		t.Errorf("10000 packets per second pass, found %v", m.Values)
-	}
+	tries(t, func() error { return off("packets per second", a.measure(job).Values["rate"], 9800, 0.12) })
 }
 
 func TestMTU(t *testing.T) {
@@ -202,24 +228,27 @@ func TestTwoNICs(t *testing.T) {
 		a.sh("tc qdisc add dev " + nic + " root tbf rate 200mbit burst 64kb latency 50ms")
 	}
 	port := strings.TrimPrefix(job.Target, addrB+":")
-	job.Kind, job.Duration = net.NICs, 1500*time.Millisecond
+	job.Kind, job.Duration = net.NICs, 1100*time.Millisecond
 	job.Links = []net.Link{{Source: addrA, Device: "eth0", Target: job.Target}, {Source: "10.78.2.1", Device: "eth1", Target: "10.78.2.2:" + port}}
-	m := a.measure(job)
-	near(t, "independence", m.Values["independence"], 1, 0.08)
-	near(t, "together", m.Values["throughput"], 2*200e6/8*1448/1514, 0.08)
-	if len(m.Flags) != 0 || len(m.Series[0].Values) != 1 {
-		t.Errorf("%v %v", m.Flags, m.Series)
-	}
+	tries(t, func() error {
+		m := a.measure(job)
+		if len(m.Flags) != 0 || len(m.Series[0].Values) != 1 {
+			return fmt.Errorf("%v %v", m.Flags, m.Series)
+		}
+		return errors.Join(off("independence", m.Values["independence"], 1, 0.08), off("together", m.Values["throughput"], 2*200e6/8*1448/1514, 0.08))
+	})
 	// The second way goes out by the first interface after all.
 	job.Links[1] = net.Link{Source: "10.78.2.1", Target: job.Target}
 	a.sh("sysctl -qw net.ipv4.conf.all.rp_filter=0")
 	b.sh("sysctl -qw net.ipv4.conf.all.rp_filter=0")
 	b.sh("sysctl -qw net.ipv4.conf.eth0.rp_filter=0")
-	m = a.measure(job)
-	near(t, "independence of one interface", m.Values["independence"], 0.5, 0.1)
-	if !slices.Contains(m.Flags, net.FlagWrongNIC) {
-		t.Errorf("flags %v", m.Flags)
-	}
+	tries(t, func() error {
+		m := a.measure(job)
+		if !slices.Contains(m.Flags, net.FlagWrongNIC) {
+			return fmt.Errorf("flags %v", m.Flags)
+		}
+		return off("independence of one interface", m.Values["independence"], 0.5, 0.1)
+	})
 	nics := a.do(order{NICs: true}).NICs
 	if len(nics) != 2 || nics[0].MTU != 1500 || nics[0].Queues < 1 || len(nics[0].Addresses) == 0 || !nics[0].Up {
 		t.Errorf("interfaces %+v", nics)

@@ -104,7 +104,7 @@ type udpReceive struct {
 
 // run receives until the socket's read deadline or its end.
 func (u *udpReceive) run() error {
-	if err := kernelStamps(u.conn); err != nil {
+	if err := kernelNotes(u.conn); err != nil {
 		return err
 	}
 	b, err := newBatch(u.conn, u.packet+1, true) // one more would be cut off unseen
@@ -125,13 +125,15 @@ func (u *udpReceive) run() error {
 			}
 			u.arrived.Add(int64(len(p)))
 			u.counted.Add(1)
+			at, dropped := b.notes(i, now)
 			if h.phase == 0 {
+				if u.first == 0 {
+					u.dropped = dropped // up to the last packet of the warm-up
+				}
 				continue
 			}
-			at := b.arrived(i, now)
 			if u.first == 0 {
 				u.first = at
-				u.dropped, u.hasDrops = socketDrops(u.conn)
 				u.onPhase()
 			}
 			u.last = max(u.last, at)
@@ -203,7 +205,7 @@ func (e *udpEnd) settle(ctx context.Context, duration time.Duration) (half, erro
 		}
 	}
 	for _, u := range e.streams {
-		u.drops, _ = socketDrops(u.conn)
+		u.drops, u.hasDrops = socketDrops(u.conn)
 		_ = u.conn.SetReadDeadline(time.Unix(1, 0))
 	}
 	e.all.Wait()

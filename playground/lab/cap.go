@@ -13,7 +13,7 @@ func (l *Lab) Cap(i, j int, rate string) {
 	must := func(words string, ok ...string) {
 		if out, err := h.run(strings.Fields(words)...); err != nil {
 			for _, o := range ok {
-				if strings.Contains(string(out), o) {
+				if strings.Contains(out, o) {
 					return
 				}
 			}

@@ -1,3 +1,5 @@
+//go:build !amd64
+
 package memory
 
 func scale(b, c []float64, s float64)    { scaleGo(b, c, s) }
