@@ -36,6 +36,7 @@ type list interface {
 	sortName() string
 	click(line int)
 	rebuild(c *scene)
+	refresh(c *scene)
 }
 
 // str is a cell that is a field.

@@ -251,6 +251,7 @@ func (a *App) interrupt() tea.Cmd {
 func (a *App) goTo(view int) {
 	a.view, a.pages = view, nil
 	a.help = false
+	a.list().refresh(&a.c)
 }
 
 // back closes the page, or else clears the filter; false when there was
