@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,12 +33,18 @@ func (a *App) loadCancel(ctx context.Context, id string) error {
 		if err := st.FinishJob(ctx, id, state.Cancelled, j.Error); err != nil {
 			return err
 		}
+		a.asked(ctx, st, id, state.WantCancel)
+		a.event(ctx, state.Event{
+			Kind: j.Kind + "-" + state.Cancelled, Job: id, Message: fmt.Sprintf("%s %s: cancelled while nobody worked on it", j.Kind, id),
+			Data: map[string]any{"state": state.Cancelled, "by": st.Who()},
+		})
 		a.infof("load %s is cancelled", id)
 		return nil
 	}
 	if err := st.SetJobWant(ctx, id, state.WantCancel); err != nil {
 		return err
 	}
+	a.asked(ctx, st, id, state.WantCancel)
 	for deadline := time.Now().Add(30 * time.Second); j.Active(); {
 		if time.Now().After(deadline) {
 			return fault.New(fault.Unreachable, "see it with: cw load show "+id, "load %s was asked to end and has not yet (%s)", id, j.Owner)
