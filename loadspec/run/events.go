@@ -35,6 +35,9 @@ type jobEvents struct {
 
 // started is the event of a job that begins or goes on.
 func (r *recorder) started(j state.Job) {
+	if j.State == state.Interrupted && j.FinishedAt.IsZero() { // killed: nobody could write it then
+		r.event(eventNames[r.kind].ended[state.Interrupted], "", "interrupted: its process "+j.Owner+" was gone", map[string]any{"state": state.Interrupted})
+	}
 	message := "started"
 	if j.Bytes > 0 || j.Rows > 0 {
 		message = fmt.Sprintf("goes on: %d rows, %s were done before", j.Rows, schema.FormatSize(j.Bytes))
@@ -79,7 +82,7 @@ func (r *recorder) ended(end, severity, text string, res *Result) {
 			message += fmt.Sprintf(": %d rows, %s in %s", res.Rows, schema.FormatSize(res.Bytes), res.ThisRun.Round(100*time.Millisecond))
 		}
 	}
-	if text != "" {
+	if text != "" && text != message {
 		message += ": " + text
 	}
 	r.event(eventNames[r.kind].ended[end], severity, message, data)
