@@ -163,4 +163,3 @@ func (p *eventPrinter) line(e state.Event) error {
 	_, err := fmt.Fprintln(p.a.IO.Out, strings.TrimRight(b.String(), " "))
 	return err
 }
-

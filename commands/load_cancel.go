@@ -2,12 +2,12 @@ package commands
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"cw/fault"
+	"cw/loadspec/run"
 	"cw/state"
 )
 
@@ -22,29 +22,19 @@ load the rest after all.` + exitHelp(5),
 }
 
 func (a *App) loadCancel(ctx context.Context, id string) error {
-	st, j, err := a.job(ctx, id)
+	st, err := a.openStore(ctx)
 	if err != nil {
 		return err
 	}
-	if j.State == state.Done || j.State == state.Cancelled {
-		return usagef("", "job %s is %s", id, j.State)
-	}
-	if !j.Active() { // nobody there to ask
-		if err := st.FinishJob(ctx, id, state.Cancelled, j.Error); err != nil {
-			return err
-		}
-		a.asked(ctx, st, id, state.WantCancel)
-		a.event(ctx, state.Event{
-			Kind: j.Kind + "-" + state.Cancelled, Job: id, Message: fmt.Sprintf("%s %s: cancelled while nobody worked on it", j.Kind, id),
-			Data: map[string]any{"state": state.Cancelled, "by": st.Who()},
-		})
-		a.infof("load %s is cancelled", id)
-		return nil
-	}
-	if err := st.SetJobWant(ctx, id, state.WantCancel); err != nil {
+	j, err := run.Cancel(ctx, st, id)
+	if err != nil {
 		return err
 	}
 	a.asked(ctx, st, id, state.WantCancel)
+	if !j.Active() { // nobody was there to ask
+		a.infof("load %s is cancelled", id)
+		return nil
+	}
 	for deadline := time.Now().Add(30 * time.Second); j.Active(); {
 		if time.Now().After(deadline) {
 			return fault.New(fault.Unreachable, "see it with: cw load show "+id, "load %s was asked to end and has not yet (%s)", id, j.Owner)

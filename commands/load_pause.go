@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cw/loadspec/run"
 	"cw/state"
 )
 
@@ -32,11 +33,15 @@ func newLoadContinue(a *App) *cobra.Command {
 }
 
 func (a *App) loadWant(ctx context.Context, id, want, what string) error {
-	st, err := a.activeJob(ctx, id)
+	st, err := a.openStore(ctx)
 	if err != nil {
 		return err
 	}
-	if err := st.SetJobWant(ctx, id, want); err != nil {
+	ask := run.Pause
+	if want == state.WantRun {
+		ask = run.Continue
+	}
+	if err := ask(ctx, st, id); err != nil {
 		return err
 	}
 	a.asked(ctx, st, id, want)

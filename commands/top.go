@@ -11,7 +11,6 @@ import (
 
 	"cw/fault"
 	"cw/tui"
-	"cw/tui/source"
 )
 
 type topOptions struct {
@@ -174,29 +173,4 @@ func (a *App) utf8Locale() bool {
 		}
 	}
 	return false
-}
-
-// topCluster is the cluster that is meant: the one that is named, the only
-// one there is, or none.
-func (a *App) topCluster(ctx context.Context, name string) (string, error) {
-	st, err := a.openStore(ctx)
-	if err != nil {
-		return "", err
-	}
-	if name != "" {
-		_, err := st.Cluster(ctx, name)
-		return name, err
-	}
-	all, err := st.Clusters(ctx)
-	if err != nil || len(all) == 0 {
-		return "", err
-	}
-	if len(all) > 1 {
-		names := make([]string, 0, len(all))
-		for _, c := range all {
-			names = append(names, c.Name)
-		}
-		return "", usagef("name one: cw top "+names[0], "there are %d clusters: %s", len(all), strings.Join(names, ", "))
-	}
-	return all[0].Name, nil
 }

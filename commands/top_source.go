@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -102,35 +101,40 @@ func recordSource(src source.Source, path string) (source.Source, func() error, 
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the recording: %w", err)
 	}
-	w := bufio.NewWriterSize(f, 1<<16)
 	failed := make(chan error, 1)
-	rec := source.Record(src, flusher{w}, func(err error) {
-		select {
-		case failed <- err:
-		default:
-		}
-	})
+	rec := source.Record(redacting{src}, f, func(err error) { failed <- err }) // which is told once
 	return rec, func() error {
-		err := errors.Join(w.Flush(), f.Close())
+		err := f.Close()
 		select {
 		case first := <-failed:
 			return fmt.Errorf("record into %s: %w", path, first)
 		default:
+			return err
 		}
-		return err
 	}, nil
 }
 
-// flusher writes each line at once: a recording that is cut off ends with a
-// whole one.
-type flusher struct{ w *bufio.Writer }
+// redacting is a source whose snapshots may be kept: without the passwords
+// that people write into their queries.
+type redacting struct{ source.Source }
 
-func (f flusher) Write(p []byte) (int, error) {
-	n, err := f.w.Write(p)
-	if err == nil {
-		err = f.w.Flush()
+// Start implements source.Source.
+func (r redacting) Start(ctx context.Context) (<-chan *source.Snapshot, error) {
+	in, err := r.Source.Start(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return n, err
+	out := make(chan *source.Snapshot)
+	go func() {
+		defer close(out)
+		for s := range in {
+			select {
+			case out <- shownSnapshot(s):
+			case <-ctx.Done(): // and on until the source has ended
+			}
+		}
+	}()
+	return out, nil
 }
 
 // parseSpeed reads 4x, 0.5x or 4.
