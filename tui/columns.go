@@ -16,28 +16,34 @@ func fit(cols []colSize, widths []int, w int) {
 	for i := range widths {
 		widths[i] = 0
 	}
-	// The important ones first, each with its least width.
+	// The important ones first. A column comes in when those before it have
+	// all they want: a name cut in the middle is worth less than a column
+	// left out. The first ones are there in any case.
+	want := 0
 	for prio := 0; prio < 10; prio++ {
 		for i, c := range cols {
 			if c.hidden || c.prio != prio {
 				continue
 			}
-			need := c.min
-			if shown > 0 {
-				need++
+			gap := min(1, shown)
+			full := c.min
+			if c.flex == 0 {
+				full = max(c.min, min(c.natural, c.max))
 			}
-			if prio > 0 && used+need > w {
+			if prio > 0 && want+gap+full > w && used+gap+c.min > w || prio > 1 && want+gap+full > w {
 				continue
 			}
 			widths[i] = c.min
-			used += need
+			used += gap + c.min
+			want += gap + full
 			shown++
 		}
 	}
-	// Then what their contents want, up to their most.
-	for prio := 0; prio < 10; prio++ {
+	// Then what their contents want, up to their most; those that can use any
+	// width are served last.
+	for step := range 20 {
 		for i, c := range cols {
-			if widths[i] == 0 || c.prio != prio {
+			if widths[i] == 0 || c.prio != step%10 || (c.flex > 0) != (step >= 10) {
 				continue
 			}
 			more := min(min(c.natural, c.max)-widths[i], w-used)

@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -130,7 +131,7 @@ func (a *App) paintHeader(p *painter) {
 	if a.opts.ReadOnly {
 		right = append([]byte("read-only  "), right...)
 	}
-	room := a.w - cells(right, a.g.ascii) - 1
+	room := a.w - cells(right, a.g.ascii) - 3
 	p.text(stTitle, "cw ")
 	a.stateWord(p)
 	m, c := a.sum, &a.snap.Cluster
@@ -147,6 +148,9 @@ func (a *App) paintHeader(p *painter) {
 	if m.unknown > 0 {
 		part(stWarn, "?"+strconv.Itoa(m.unknown)+" unknown")
 	}
+	if m.waiting > 0 {
+		part(stBad, strconv.Itoa(m.waiting)+" waiting")
+	}
 	if m.all > 0 {
 		word := "nodes "
 		if m.pairs {
@@ -157,9 +161,6 @@ func (a *App) paintHeader(p *painter) {
 	if m.running+m.paused > 0 {
 		part(stPlain, "loads "+strconv.Itoa(m.running+m.paused))
 		part(stAccent, string(appendRate(nil, m.rate)))
-	}
-	if m.waiting > 0 {
-		part(stBad, strconv.Itoa(m.waiting)+" waiting")
 	}
 	if m.resync > 0 {
 		part(stWarn, "resync "+strconv.Itoa(m.resync))
@@ -197,7 +198,7 @@ func (a *App) paintTabs(p *painter) {
 		p.text(stPlain, " ")
 		a.tabs[i] = p.x
 		name := viewNames[i][short]
-		if a.w < 60 && i != a.view {
+		if a.w < 80 && i != a.view {
 			name = "" // the number alone
 		}
 		label := strconv.Itoa(i+1) + " " + name
@@ -211,10 +212,15 @@ func (a *App) paintTabs(p *painter) {
 		}
 	}
 	a.tabs[viewCount] = p.x
-	right := a.tabNote()
-	if need := cells([]byte(right), a.g.ascii); p.x+1+need < a.w {
-		p.to(a.w - need - 1)
-		p.text(stDim, right)
+	note, help := a.tabNote(), "? help"
+	room := a.w - p.x - 2
+	if n := cells([]byte(note), a.g.ascii); n+2+len(help) > room {
+		note = string(a.cut(note, room-2-len(help)))
+	}
+	if room >= len(help) {
+		p.to(a.w - 1 - len(help) - cells([]byte(note), a.g.ascii) - 2)
+		p.text(stKey, note)
+		p.text(stDim, "  "+help)
 	}
 	p.nl()
 }
@@ -223,31 +229,44 @@ func (a *App) paintTabs(p *painter) {
 func (a *App) tabNote() string {
 	l := a.list()
 	shown, all, marks := l.counts()
-	note := ""
-	if a.page() == nil && a.view > 0 {
-		if f := l.filterText(); f != "" {
-			note += "/" + f + "  "
-		}
-		if l.onlyProblems() {
-			note += "problems only  "
-		}
-		if a.view == 4 && a.set != sessionsAll {
-			note += a.set.String() + "  "
-		}
-		if a.view == 5 && a.evts.follow {
-			note += "following  "
-		}
-		if marks > 0 {
-			note += strconv.Itoa(marks) + " marked  "
-		}
-		if shown != all {
-			note += strconv.Itoa(shown) + " of "
-		}
-		if a.w >= 60 {
-			note += strconv.Itoa(all) + " rows  "
-		}
+	if a.page() != nil || a.view == 0 {
+		return ""
 	}
-	return note + "? help"
+	var parts []string
+	if marks > 0 {
+		parts = append(parts, strconv.Itoa(marks)+" marked")
+	}
+	if l.onlyProblems() {
+		parts = append(parts, "problems only")
+	}
+	if a.view == 4 && a.set != sessionsAll {
+		parts = append(parts, a.set.String())
+	}
+	if a.view == 5 && a.evts.follow {
+		parts = append(parts, "following")
+	}
+	if shown != all {
+		parts = append(parts, strconv.Itoa(shown)+" of "+strconv.Itoa(all))
+	} else {
+		parts = append(parts, strconv.Itoa(all)+" rows")
+	}
+	if f := l.filterText(); f != "" {
+		parts = append(parts, "/"+f)
+	}
+	return strings.Join(parts, "  ")
+}
+
+// cut is text in at most n cells, with an ellipsis where something is missing.
+func (a *App) cut(text string, n int) []byte {
+	if n < 1 {
+		return nil
+	}
+	out, _, cut := appendSafe(nil, []byte(text), n, a.g.ascii)
+	if cut {
+		out, _, _ = appendSafe(out[:0], []byte(text), n-1, a.g.ascii)
+		out = append(out, a.g.ellipsis...)
+	}
+	return out
 }
 
 // notice is the most important thing that is wrong with what is shown.
@@ -296,7 +315,7 @@ func (a *App) paintFooter(p *painter) {
 	}
 	left := 0
 	if note != "" {
-		left = min(cells([]byte(note), a.g.ascii), max(a.w/2, a.w-40))
+		left = min(cells([]byte(note), a.g.ascii), max(a.w/2, a.w-28))
 		p.text(stPlain, " ")
 		p.cell(st, []byte(note), left, false)
 		left += 3

@@ -32,7 +32,7 @@ func (a *App) helpKey(key string) tea.Cmd {
 }
 
 // paintHelp lists the key table in as many columns as fit: what works here
-// first, the rest dim, with the reason where there is one.
+// plain, the rest dim, with the reason where there is one.
 func (a *App) paintHelp(p *painter, h int) {
 	type line struct {
 		st         style
@@ -49,9 +49,9 @@ func (a *App) paintHelp(p *painter, h int) {
 			}
 			l := line{stKey, b.names(), b.help}
 			if b.where&at == 0 {
-				l.st, l.text = stDim, l.text+" (elsewhere)"
+				l.st = stDim
 			} else if why := a.disabled(b); why != "" {
-				l.st, l.text = stDim, l.text+" ("+why+")"
+				l.st, l.text = stDim, "("+why+") "+l.text
 			}
 			lines = append(lines, l)
 		}
@@ -65,7 +65,7 @@ func (a *App) paintHelp(p *painter, h int) {
 			lines = append(lines, line{stKey, l, ""})
 		}
 	}
-	cols := max(1, min(3, p.w/64))
+	cols := max(1, min(3, p.w/60))
 	w := p.w / cols
 	per := (len(lines) + cols - 1) / cols
 	a.helpAt = max(0, min(a.helpAt, per-h))

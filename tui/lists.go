@@ -70,6 +70,14 @@ func roleLetter(role string) byte {
 	return role[0]
 }
 
+// roleRank puts the node that writes before the one that follows.
+func roleRank(role string) int {
+	if role == "coordinator" || role == "primary" {
+		return 0
+	}
+	return 1
+}
+
 func newNodeTable() *table[source.Node] {
 	type N = source.Node
 	health := func(b []byte, c *scene, n *N) []byte {
@@ -82,9 +90,9 @@ func newNodeTable() *table[source.Node] {
 		empty:   "no nodes known yet", sortBy: 0,
 		cols: []column[N]{
 			{
-				name: "CONTENT", prio: 2, min: 7, max: 7, right: true, cell: num(func(n *N) int { return n.Content }),
+				name: "CONTENT", prio: 2, min: 7, max: 9, right: true, cell: num(func(n *N) int { return n.Content }),
 				cmp: func(a, b *N) int {
-					return cmp.Or(cmp.Compare(a.Content, b.Content), -cmp.Compare(a.Role, b.Role), strings.Compare(a.ID, b.ID))
+					return cmp.Or(cmp.Compare(a.Content, b.Content), cmp.Compare(roleRank(a.Role), roleRank(b.Role)), strings.Compare(a.ID, b.ID))
 				},
 			},
 			{name: "DBID", wide: true, prio: 6, min: 4, max: 6, right: true, cell: num(func(n *N) int { return n.DBID }), cmp: by(func(n *N) int { return n.DBID })},

@@ -174,7 +174,7 @@ func newSessionTable() *table[source.Session] {
 			{name: "WAIT", prio: 3, min: 6, max: 20, style: waitStyle, cell: str(func(s *S) string { return s.Wait }), cmp: by(func(s *S) string { return s.Wait })},
 			{name: "TIME", prio: 0, min: 6, max: 6, right: true, cell: func(b []byte, c *scene, s *S) []byte { return appendAgo(b, c, sessionStart(s)) }, cmp: bySessionAge},
 			{name: "BLOCKED-BY", prio: 2, min: 6, max: 14, style: waitStyle, cell: func(b []byte, _ *scene, s *S) []byte { return appendPIDs(b, s.BlockedBy) }, cmp: by(func(s *S) int { return len(s.BlockedBy) })},
-			{name: "QUERY", prio: 0, min: 12, max: 60, flex: 1, cell: func(b []byte, _ *scene, s *S) []byte { return oneLine(b, s.Query) }, cmp: by(func(s *S) string { return s.Query })},
+			{name: "QUERY", prio: 0, min: 18, max: 60, flex: 1, cell: func(b []byte, _ *scene, s *S) []byte { return oneLine(b, s.Query) }, cmp: by(func(s *S) string { return s.Query })},
 		},
 	}
 }

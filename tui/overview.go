@@ -66,8 +66,11 @@ func (a *App) paintStrip(p *painter) {
 // happened last. From 160×45 on in two halves.
 func (a *App) paintOverview(p *painter, h int) {
 	if a.w < 160 || a.h < 45 {
-		a.overviewLeft(p, h-a.loadLines(h)-a.eventLines(h))
-		a.overviewRight(p, h, a.loadLines(h), a.eventLines(h))
+		// What the upper part does not need goes to the events.
+		loads := a.loadLines(h)
+		upper := min(a.leftLines(p.w), h-loads-a.eventLines(h))
+		a.overviewLeft(p, upper)
+		a.overviewRight(p, loads, h-upper-loads)
 		return
 	}
 	l, r := &a.over2, &a.side
@@ -76,7 +79,8 @@ func (a *App) paintOverview(p *painter, h int) {
 	r.reset(a.th, a.g, a.w-half-3)
 	a.overviewLeft(l, h)
 	l.height(h)
-	a.overviewRight(r, h, h/2, h-h/2)
+	loads := min(a.loadLines(h*2), h/2)
+	a.overviewRight(r, loads, h-loads)
 	top := p.lines()
 	for i := range h {
 		p.inset(l, i)
@@ -91,6 +95,12 @@ func (a *App) paintOverview(p *painter, h int) {
 func (a *App) loadLines(h int) int {
 	shown, _, _ := a.runs.counts()
 	return min(max(shown, 1)+2, max(3, h/4))
+}
+
+// leftLines is what problems, hosts and segments would like to have.
+func (a *App) leftLines(w int) int {
+	cols := max(1, w/hostCellWidth)
+	return len(a.snap.Cluster.Problems) + 1 + max(1, (len(a.snap.Hosts.Items)+cols-1)/cols) + 1 + a.matrixLines(w)
 }
 
 func (a *App) eventLines(h int) int {
@@ -109,14 +119,15 @@ func (a *App) heading(p *painter, title string, note string) {
 func (a *App) overviewLeft(p *painter, h int) {
 	end := p.lines() + h
 	if problems := a.snap.Cluster.Problems; len(problems) > 0 {
-		most := max(1, min(len(problems), h/4))
+		most := min(len(problems), max(1, h-6, h/3))
 		for i := range most {
+			more := ""
 			if i == most-1 && len(problems) > most {
-				p.text(stBad, "  and "+strconv.Itoa(len(problems)-i)+" more problems")
-			} else {
-				p.text(stBad, a.g.down+" ")
-				p.cell(stPlain, []byte(problems[i]), p.w-2, false)
+				more = "  and " + strconv.Itoa(len(problems)-most) + " more"
 			}
+			p.text(stBad, a.g.down+" ")
+			p.cell(stPlain, []byte(problems[i]), min(cells([]byte(problems[i]), a.g.ascii), p.w-2-len(more)), false)
+			p.text(stBad, more)
 			p.nl()
 		}
 	}
@@ -130,6 +141,9 @@ func (a *App) overviewLeft(p *painter, h int) {
 	p.height(end)
 }
 
+// hostCellWidth is what a host needs in the overview.
+const hostCellWidth = 38
+
 // paintHosts shows a host in a cell or two of each line, as many as fit; with
 // the worst first when they do not.
 func (a *App) paintHosts(p *painter, h int) {
@@ -137,8 +151,7 @@ func (a *App) paintHosts(p *painter, h int) {
 	if h < 1 {
 		return
 	}
-	const least = 38
-	cols := max(1, p.w/least)
+	cols := max(1, p.w/hostCellWidth)
 	w := p.w / cols
 	room := max(0, h-1) * cols
 	note := ""
@@ -266,7 +279,7 @@ func (a *App) paintMatrix(p *painter, h int) {
 }
 
 // overviewRight is the running loads and the last events.
-func (a *App) overviewRight(p *painter, _, loads, events int) {
+func (a *App) overviewRight(p *painter, loads, events int) {
 	a.heading(p, "Loads", "")
 	a.tableY = p.lines()
 	a.runs.paint(p, &a.c, loads-1, true)

@@ -117,6 +117,11 @@ func (p *painter) nl() {
 	if p.sel {
 		p.spaces(p.w - p.x)
 		p.sel = false
+	} else if p.st != stSel { // blanks at the end are only bytes
+		for p.x > 0 && p.buf[len(p.buf)-1] == ' ' {
+			p.buf = p.buf[:len(p.buf)-1]
+			p.x--
+		}
 	}
 	p.use(stPlain)
 	p.ends = append(p.ends, len(p.buf))
