@@ -44,7 +44,7 @@ func (l *Live) Do(ctx context.Context, a Action) (string, error) {
 	}
 	began := time.Now()
 	text, err := l.act(ctx, a)
-	l.record(ctx, a, text, err, time.Since(began))
+	l.record(ctx, a, err, time.Since(began))
 	return text, err
 }
 
@@ -95,6 +95,9 @@ func (l *Live) signal(ctx context.Context, a Action) (string, error) {
 	}
 	who := ""
 	err := l.db.do(ctx, func(ctx context.Context, c *pgx.Conn, can *abilities) error {
+		if a.BackendStart.IsZero() { // it could be any session that has the pid by now
+			return fault.New(fault.Auth, grantHint(can), "role %s may not see when session %d began, and cannot signal it", can.user, a.PID)
+		}
 		var sent bool
 		err := c.QueryRow(ctx, "select coalesce(usename::text, ''), "+function+"(pid) from pg_stat_activity where pid = $1 and backend_start = $2 and pid <> pg_backend_pid()", a.PID, a.BackendStart).Scan(&who, &sent)
 		var refused *pgconn.PgError
@@ -184,7 +187,7 @@ func (l *Live) operate(ctx context.Context, a Action) (string, error) {
 
 // record writes an action into the audit and the events, whatever it came to
 // and even when the dashboard is being left.
-func (l *Live) record(ctx context.Context, a Action, text string, err error, took time.Duration) {
+func (l *Live) record(ctx context.Context, a Action, err error, took time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	what := describe(a)

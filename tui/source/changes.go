@@ -71,12 +71,7 @@ func (w *watcher) compare(draft *Snapshot, info ClusterInfo, nodes []Node) {
 		}
 	}
 	if w.state != "" && info.State != cluster.Unknown && info.State != w.state {
-		severity := state.Info
-		if info.State == cluster.Down {
-			severity = state.Critical
-		} else if info.State == cluster.Degraded {
-			severity = state.Warning
-		}
+		severity := map[string]string{cluster.Down: state.Critical, cluster.Degraded: state.Warning}[info.State] // "" is info
 		w.add(state.Event{Kind: eventChanged, Severity: severity, Data: about("cluster"), Message: fmt.Sprintf("cluster %s is %s, was %s", draft.Cluster.Name, info.State, w.state)})
 	}
 	if info.State != cluster.Unknown {

@@ -73,7 +73,7 @@ func (g *dbCollector) ask(ctx context.Context, c *pgx.Conn, a *answer) (err erro
 		}
 		a.errs["lag"] = err
 	} else {
-		if a.view, err = readGreenplum(ctx, c, a.can); a.view == nil {
+		if a.view, err = readGreenplum(ctx, c); a.view == nil {
 			return err
 		}
 		a.errs["nodes"] = err

@@ -20,7 +20,7 @@ type mppView struct {
 }
 
 // readGreenplum asks a coordinator how its cluster is.
-func readGreenplum(ctx context.Context, c *pgx.Conn, can *abilities) (*dbView, error) {
+func readGreenplum(ctx context.Context, c *pgx.Conn) (*dbView, error) {
 	v := &dbView{at: time.Now(), down: map[int]time.Time{}}
 	err := c.QueryRow(ctx, `select coalesce(substring(version() from '(?:Greenplum|Cloudberry) Database ([0-9.]+)'), substring(version() from 'Cloudberry[^0-9]*([0-9.]+)'), ''),
 		pg_postmaster_start_time(), pg_is_in_recovery()`).Scan(&v.version, &v.started, &v.recovery)

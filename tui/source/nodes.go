@@ -288,7 +288,7 @@ func (j judgement) verdict(nodes []Node) (string, []string) {
 			problems = append(problems, text)
 		}
 	}
-	if j.status != nil && j.vouched(nodes) == false {
+	if j.status != nil && !j.vouched(nodes) {
 		for _, p := range j.status.Problems { // it may know more
 			if len(problems) == 0 {
 				problems = append(problems, p)

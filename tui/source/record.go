@@ -122,7 +122,7 @@ func ReadSnapshots(r io.Reader, fn func(*Snapshot) bool) error {
 	}
 }
 
-var errLongLine = fmt.Errorf("more than %d MiB", maxLine>>20) //nolint:gochecknoglobals // constant
+var errLongLine = fmt.Errorf("more than %d MiB", maxLine>>20)
 
 func readLine(in *bufio.Reader) ([]byte, error) {
 	var line []byte

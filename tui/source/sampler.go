@@ -71,18 +71,19 @@ var errSampleSize = errors.New("the host's sample does not end")
 
 // Write implements io.Writer.
 func (r *sampleReader) Write(p []byte) (int, error) {
-	r.rest = append(r.rest, p...)
-	for {
-		i := bytes.IndexByte(r.rest, '\n')
+	for rest := p; ; {
+		i := bytes.IndexByte(rest, '\n')
 		if i < 0 {
+			r.rest = append(r.rest, rest...)
 			break
 		}
-		r.size += i + 1
+		r.rest = append(r.rest, rest[:i]...)
+		r.size += len(r.rest) + 1
 		if r.size > maxSample {
 			return 0, errSampleSize
 		}
-		r.line(string(r.rest[:i]))
-		r.rest = r.rest[i+1:]
+		r.line(string(r.rest))
+		r.rest, rest = r.rest[:0], rest[i+1:]
 	}
 	if len(r.rest) > maxSample {
 		return 0, errSampleSize
