@@ -25,6 +25,7 @@ func Run(ctx context.Context, opts Options, in io.Reader, out io.Writer) error {
 	app := New(ctx, opts)
 	teaOpts := []tea.ProgramOption{
 		tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithFPS(framesPerSecond),
+		tea.WithoutSignalHandler(), // who called has one, and ends the context: two would race
 	}
 	if opts.NoColor {
 		// Not left to the library: it takes NO_COLOR for a boolean, and
