@@ -34,7 +34,7 @@ func TestTopViews(t *testing.T) {
 					{"3", []string{"HOST", "sdw04"}},
 					{"4", []string{"l1q2mx0", "public."}},
 					{"5", []string{"PID", "20023"}},
-					{"6", []string{"91 % full"}},
+					{"6", []string{"! warning", "/data1 is 91"}},
 					{"1", []string{"sdw01", "degraded"}},
 				} {
 					s.keys(view.key)
