@@ -34,9 +34,9 @@ lint: bin/golangci-lint-$(GOLANGCI) ## vet and golangci-lint
 
 check: lint test ## what CI checks before the demo
 
-bench: deps-test build ## ratios against psql \copy, gunzip, gpfdist and Greenplum's own tools, side by side
+bench: deps-test build ## ratios against psql \copy, gunzip, gpfdist, Greenplum's own tools, fio, iperf3 and C, side by side
 	@go build -C tools -o ../bin/ ./...
-	CW_BENCH=1 CGO_ENABLED=0 go test -count=1 -p 1 -timeout 60m -run '^TestBench' -v ./loadspec/run/... ./loadspec/fdist/ ./cluster/greenplum/
+	CW_BENCH=1 CGO_ENABLED=0 go test -count=1 -p 1 -timeout 60m -run '^TestBench' -v ./loadspec/run/... ./loadspec/fdist/ ./cluster/greenplum/ ./perfcheck/...
 
 fuzz: ## every fuzz target for 20 seconds
 	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \

@@ -24,6 +24,7 @@ type App struct {
 	Log    *slog.Logger
 	Paths  Paths
 
+	argv          []string // as it was typed
 	flags         globalFlags
 	globalDefault map[string]string
 	settings      []setting

@@ -14,12 +14,16 @@ type personality struct {
 }
 
 func personalities() map[string]*personality {
-	return map[string]*personality{"gpload": {gploadMain, true}, "gpfdist": {gpfdistMain, false}}
+	return map[string]*personality{"gpload": {gploadMain, true}, "gpfdist": {gpfdistMain, false}, "gpcheckperf": {gpcheckperfMain, false}}
 }
 
 // MindsSignals tells whether these arguments (argv[0] first) call another
-// program that has its own ways with signals.
+// program that has its own ways with signals, or an agent, which a second
+// signal must not keep from tidying up.
 func MindsSignals(argv []string) bool {
+	if len(argv) > 1 && argv[1] == agentVerb {
+		return true
+	}
 	p, _ := findPersonality(argv)
 	return p != nil && p.signals
 }

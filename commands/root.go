@@ -33,6 +33,7 @@ func mainWith(ctx context.Context, streams *Streams, getenv func(string) string,
 		return 1
 	}
 	defer a.close()
+	a.argv = argv
 	root := newRoot(a)
 	root.SetArgs(argv[1:])
 	cmd, err := root.ExecuteContextC(ctx)
@@ -130,13 +131,13 @@ speed you choose and change while it runs.` + exitHelp(3, 4, 5, 6, 7, 8),
 	})
 	root.SetHelpFunc(showHelp)
 	root.AddGroup(&cobra.Group{ID: "work", Title: "Commands"})
-	for _, c := range []*cobra.Command{newCluster(a), newLoad(a), newUnload(a), newServe(a), newPlayground(a)} {
+	for _, c := range []*cobra.Command{newCluster(a), newLoad(a), newUnload(a), newServe(a), newPerf(a), newPlayground(a)} {
 		c.GroupID = "work"
 		root.AddCommand(c)
 	}
 	root.AddCommand(newConfig(a), newExplain(a), newVersion(a), newAgent(a))
 	root.AddGroup(&cobra.Group{ID: "as", Title: "Other programs that cw is"})
-	for _, c := range []*cobra.Command{newGpload(), newGpfdist()} {
+	for _, c := range []*cobra.Command{newGpload(), newGpfdist(), newGpcheckperf()} {
 		c.GroupID = "as"
 		root.AddCommand(c)
 	}

@@ -30,6 +30,11 @@ func (h *Histogram) Record(d time.Duration) {
 	_ = h.h.RecordValue(min(max(int64(d), 1), histogramMax))
 }
 
+// RecordN counts one latency n times, as other programs' reports give them.
+func (h *Histogram) RecordN(d time.Duration, n int64) {
+	_ = h.h.RecordValues(min(max(int64(d), 1), histogramMax), n)
+}
+
 // Merge adds the counts of another.
 func (h *Histogram) Merge(other *Histogram) { h.h.Merge(other.h) }
 

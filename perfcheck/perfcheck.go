@@ -68,6 +68,9 @@ type MetricDef struct {
 	// means that something else was measured (a cache, or nothing), whatever
 	// the baseline. 0 is none.
 	Floor, Ceiling float64
+	// Worst makes the value the worst of the repetitions, not their median:
+	// of what happens seldom, as a stall, the median would hide it.
+	Worst bool
 }
 
 // Definition is one test. The engine's own package lists its tests together
@@ -106,8 +109,18 @@ type Event struct {
 	Length float64 `json:"length,omitempty"`
 	Before float64 `json:"before,omitempty"` // level before it
 	After  float64 `json:"after,omitempty"`
+	// Credit is what was moved above the later level before a throttle, in
+	// the series' unit times seconds: bytes, or operations.
+	Credit float64 `json:"credit,omitempty"`
 	Text   string  `json:"text"`
 }
+
+// Kinds of events.
+const (
+	EventThrottle = "throttle" // the level fell at once and stayed there
+	EventRecovery = "recovery" // it rose again after a throttle
+	EventStall    = "stall"    // next to nothing for some seconds
+)
 
 // Flags that a measurement or a test can carry.
 const (
@@ -141,3 +154,6 @@ type Timing struct {
 	// it: all hosts of a barrier are told the same moment. Zero is at once.
 	Start time.Time `json:"start"`
 }
+
+// Phases is the timing itself: jobs embed a Timing and have this method by it.
+func (t Timing) Phases() Timing { return t }

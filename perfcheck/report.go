@@ -1,6 +1,10 @@
 package perfcheck
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // Verdict is the outcome of a test or of a run.
 type Verdict string
@@ -17,14 +21,38 @@ const (
 
 // Report is the document of a run (design, section 6).
 type Report struct {
-	APIVersion string  `json:"apiVersion"` // cw/v1
-	Kind       string  `json:"kind"`       // PerfReport
-	Tool       Tool    `json:"tool"`
-	Run        Run     `json:"run"`
-	Hosts      []Host  `json:"hosts"`
-	Tests      []Test  `json:"tests"`
-	Verdict    Verdict `json:"verdict"`
-	Reason     string  `json:"reason,omitempty"`
+	APIVersion string `json:"apiVersion"` // cw/v1
+	Kind       string `json:"kind"`       // PerfReport
+	Tool       Tool   `json:"tool"`
+	Run        Run    `json:"run"`
+	Hosts      []Host `json:"hosts"`
+	Tests      []Test `json:"tests"`
+	// Network is what the network seems to be, when it was measured.
+	Network *Network `json:"network,omitempty"`
+	Verdict Verdict  `json:"verdict"`
+	Reason  string   `json:"reason,omitempty"`
+}
+
+// Network is what throughput and round trips say of all pairs.
+type Network struct {
+	Lines []Line `json:"lines,omitempty"`
+	Tiers []Tier `json:"tiers,omitempty"` // nearest first
+}
+
+// Line is the class of Ethernet that a pair's throughput speaks for.
+type Line struct {
+	Pair       PairOf  `json:"pair"`
+	Class      string  `json:"class"`      // 10G; "below 1G" and "above 100G" outside of the classes
+	Throughput float64 `json:"throughput"` // B/s, the best of its TCP tests
+	Expected   float64 `json:"expected"`   // B/s of TCP payload that such a line carries
+	MTU        int     `json:"mtu,omitempty"`
+}
+
+// Tier is a group of pairs that are equally far from each other.
+type Tier struct {
+	Name  string   `json:"name"` // same host, rack, far
+	RTT   float64  `json:"rtt"`  // median of the group, seconds
+	Pairs []PairOf `json:"pairs"`
 }
 
 // Tool says what measured.
@@ -43,6 +71,7 @@ type Run struct {
 	ID       string    `json:"id"`
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`
+	Complete bool      `json:"complete"` // false when it was interrupted: cw perf resume goes on
 	Profile  string    `json:"profile"`
 	Argv     []string  `json:"argv"`
 	Seed     uint64    `json:"seed"` // of the random data and offsets
@@ -81,6 +110,8 @@ type Test struct {
 	Pair    *PairOf           `json:"pair,omitempty"`
 	Params  map[string]any    `json:"params,omitempty"`
 	Metrics map[string]Metric `json:"metrics,omitempty"`
+	// Main names the metric that tables show.
+	Main string `json:"main,omitempty"`
 	// Histograms are merged over the repetitions.
 	Histograms map[string]*Histogram `json:"histograms,omitempty"`
 	Series     []Series              `json:"series,omitempty"` // of the last repetition
@@ -103,9 +134,19 @@ func (t *Test) Where() string {
 	return t.Host
 }
 
+// MetricNames lists the metrics, the main one first.
+func (t *Test) MetricNames() []string {
+	names := slices.Sorted(maps.Keys(t.Metrics))
+	if i := slices.Index(names, t.Main); i > 0 {
+		copy(names[1:i+1], names[:i])
+		names[0] = t.Main
+	}
+	return names
+}
+
 // Metric is one number of a test with how sure it is.
 type Metric struct {
-	Value  float64   `json:"value"` // the median of the repetitions
+	Value  float64   `json:"value"` // the median of the repetitions, or the worst where that is what counts
 	Unit   string    `json:"unit"`
 	Better Better    `json:"better"`
 	N      int       `json:"n"`

@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
+	"syscall"
+	"time"
 
 	"cw/fault"
 )
@@ -19,48 +21,128 @@ import (
 // Handler answers one kind of call.
 type Handler func(ctx context.Context, args json.RawMessage) (any, error)
 
+// noteKey is where a call's context keeps how to say something meanwhile.
+type noteKey struct{}
+
+// Note tells whoever made the call something before its answer. Outside a
+// call it does nothing.
+func Note(ctx context.Context, v any) {
+	if say, ok := ctx.Value(noteKey{}).(func(any)); ok {
+		say(v)
+	}
+}
+
 // Serve answers calls from in on out until in ends, which is how the other
-// side's end, however it came, is told here. Calls run at the same time; their
+// side's end, however it came, is told here; a line that is dead without being
+// closed is one without signs of life. Calls run at the same time; their
 // context ends with the input.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, handlers map[string]Handler) error {
+	// When the other side has gone, writing must fail and not end the process
+	// before it has tidied up.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	enc := json.NewEncoder(out)
-	answer := func(r reply) {
-		mu.Lock()
-		defer mu.Unlock()
-		_ = enc.Encode(r) // who does not hear it has gone, which the input tells
-	}
-	dec := json.NewDecoder(bufio.NewReader(in))
+	s := &server{enc: json.NewEncoder(out), calls: map[int64]context.CancelFunc{}}
+	defer s.all.Wait()
+	defer cancel()
+	calls, ended := make(chan call), make(chan error, 1)
+	go func() {
+		dec := json.NewDecoder(bufio.NewReader(in))
+		for {
+			var c call
+			if err := dec.Decode(&c); err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case calls <- c:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
 	for {
-		var c call
-		if err := dec.Decode(&c); err != nil {
-			cancel()
-			all.Wait()
+		dog := time.NewTimer(watchdog)
+		select {
+		case c := <-calls:
+			s.serve(ctx, c, handlers)
+		case err := <-ended:
 			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 				return nil
 			}
 			return fmt.Errorf("read a call: %w", err)
+		case <-dog.C:
+			return fault.New(fault.Unreachable, "", "no sign of life from the one that started this for %s", watchdog)
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
-		h := handlers[c.Op]
-		if h == nil {
-			answer(reply{ID: c.ID, Error: &failure{Kind: fault.Usage, Text: "unknown call " + c.Op}})
-			continue
-		}
-		all.Go(func() {
-			result, err := h(ctx, c.Args)
-			r := reply{ID: c.ID}
-			if err == nil {
-				r.Result, err = json.Marshal(result)
-			}
-			if err != nil {
-				r.Error = &failure{Kind: fault.KindOf(err), Text: err.Error(), Hint: fault.HintOf(err)}
-			}
-			answer(r)
-		})
+		dog.Stop()
 	}
+}
+
+// server is the state of Serve.
+type server struct {
+	all sync.WaitGroup
+	mu  sync.Mutex
+	enc *json.Encoder
+
+	callsMu sync.Mutex
+	calls   map[int64]context.CancelFunc
+}
+
+func (s *server) say(r reply) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.enc.Encode(r) // who does not hear it has gone, which the input tells
+}
+
+func (s *server) serve(ctx context.Context, c call, handlers map[string]Handler) {
+	switch c.Op {
+	case opPing:
+		now, _ := json.Marshal(time.Now())
+		s.say(reply{ID: c.ID, Result: now})
+		return
+	case opCancel:
+		var id int64
+		_ = json.Unmarshal(c.Args, &id)
+		s.callsMu.Lock()
+		defer s.callsMu.Unlock()
+		if end := s.calls[id]; end != nil {
+			end()
+		}
+		return
+	}
+	h := handlers[c.Op]
+	if h == nil {
+		s.say(reply{ID: c.ID, Error: &failure{Kind: fault.Usage, Text: "unknown call " + c.Op}})
+		return
+	}
+	ctx, end := context.WithCancel(ctx)
+	ctx = context.WithValue(ctx, noteKey{}, func(v any) {
+		if data, err := json.Marshal(v); err == nil {
+			s.say(reply{ID: c.ID, Note: data})
+		}
+	})
+	s.callsMu.Lock()
+	s.calls[c.ID] = end
+	s.callsMu.Unlock()
+	s.all.Go(func() {
+		defer func() {
+			s.callsMu.Lock()
+			delete(s.calls, c.ID)
+			s.callsMu.Unlock()
+			end()
+		}()
+		result, err := h(ctx, c.Args)
+		r := reply{ID: c.ID}
+		if err == nil {
+			r.Result, err = json.Marshal(result)
+		}
+		if err != nil {
+			r.Error = &failure{Kind: fault.KindOf(err), Text: err.Error(), Hint: fault.HintOf(err)}
+		}
+		s.say(r)
+	})
 }
 
 // RemoveSelf takes away the folder that the running program was pushed into.
@@ -75,12 +157,6 @@ func RemoveSelf() error {
 		return nil
 	}
 	return os.RemoveAll(dir)
-}
-
-// sameArch compares uname -m with what this program is made for.
-func sameArch(machine string) bool {
-	names := map[string]string{"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-	return names[machine] == runtime.GOARCH
 }
 
 // lines hands whole lines on.

@@ -1,0 +1,82 @@
+#include "textflag.h"
+
+// func scaleAVX2(b, c *float64, s float64, n int)
+TEXT ·scaleAVX2(SB), NOSPLIT, $0-32
+	MOVQ b+0(FP), DI
+	MOVQ c+8(FP), SI
+	VBROADCASTSD s+16(FP), Y0
+	MOVQ n+24(FP), CX
+	SHLQ $3, CX
+	XORQ AX, AX
+
+scaleLoop:
+	VMULPD 0(SI)(AX*1), Y0, Y1
+	VMULPD 32(SI)(AX*1), Y0, Y2
+	VMULPD 64(SI)(AX*1), Y0, Y3
+	VMULPD 96(SI)(AX*1), Y0, Y4
+	VMOVUPD Y1, 0(DI)(AX*1)
+	VMOVUPD Y2, 32(DI)(AX*1)
+	VMOVUPD Y3, 64(DI)(AX*1)
+	VMOVUPD Y4, 96(DI)(AX*1)
+	ADDQ $128, AX
+	CMPQ AX, CX
+	JB   scaleLoop
+	VZEROUPPER
+	RET
+
+// func addAVX2(a, b, c *float64, n int)
+TEXT ·addAVX2(SB), NOSPLIT, $0-32
+	MOVQ a+0(FP), SI
+	MOVQ b+8(FP), DX
+	MOVQ c+16(FP), DI
+	MOVQ n+24(FP), CX
+	SHLQ $3, CX
+	XORQ AX, AX
+
+addLoop:
+	VMOVUPD 0(SI)(AX*1), Y1
+	VMOVUPD 32(SI)(AX*1), Y2
+	VMOVUPD 64(SI)(AX*1), Y3
+	VMOVUPD 96(SI)(AX*1), Y4
+	VADDPD 0(DX)(AX*1), Y1, Y1
+	VADDPD 32(DX)(AX*1), Y2, Y2
+	VADDPD 64(DX)(AX*1), Y3, Y3
+	VADDPD 96(DX)(AX*1), Y4, Y4
+	VMOVUPD Y1, 0(DI)(AX*1)
+	VMOVUPD Y2, 32(DI)(AX*1)
+	VMOVUPD Y3, 64(DI)(AX*1)
+	VMOVUPD Y4, 96(DI)(AX*1)
+	ADDQ $128, AX
+	CMPQ AX, CX
+	JB   addLoop
+	VZEROUPPER
+	RET
+
+// func triadAVX2(a, b, c *float64, s float64, n int)
+TEXT ·triadAVX2(SB), NOSPLIT, $0-40
+	MOVQ a+0(FP), DI
+	MOVQ b+8(FP), DX
+	MOVQ c+16(FP), SI
+	VBROADCASTSD s+24(FP), Y0
+	MOVQ n+32(FP), CX
+	SHLQ $3, CX
+	XORQ AX, AX
+
+triadLoop:
+	VMULPD 0(SI)(AX*1), Y0, Y1
+	VMULPD 32(SI)(AX*1), Y0, Y2
+	VMULPD 64(SI)(AX*1), Y0, Y3
+	VMULPD 96(SI)(AX*1), Y0, Y4
+	VADDPD 0(DX)(AX*1), Y1, Y1
+	VADDPD 32(DX)(AX*1), Y2, Y2
+	VADDPD 64(DX)(AX*1), Y3, Y3
+	VADDPD 96(DX)(AX*1), Y4, Y4
+	VMOVUPD Y1, 0(DI)(AX*1)
+	VMOVUPD Y2, 32(DI)(AX*1)
+	VMOVUPD Y3, 64(DI)(AX*1)
+	VMOVUPD Y4, 96(DI)(AX*1)
+	ADDQ $128, AX
+	CMPQ AX, CX
+	JB   triadLoop
+	VZEROUPPER
+	RET

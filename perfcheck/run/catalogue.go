@@ -1,0 +1,134 @@
+package run
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"cw/perfcheck"
+	"cw/perfcheck/cpu"
+	"cw/perfcheck/disk"
+	"cw/perfcheck/memory"
+	"cw/perfcheck/net"
+)
+
+// test is a test of any area.
+type test struct {
+	perfcheck.Definition
+	MinDuration time.Duration
+	// unsupported says why an external engine cannot run the test; nil when
+	// all can.
+	unsupported func(engine string) error
+	// job makes the workload's job for one measurement at a seat.
+	job func(ctx context.Context, r *runner, s seat, timing perfcheck.Timing) (any, error)
+}
+
+// Catalogue lists the tests of the areas, in the order in which they run.
+func Catalogue(areas []perfcheck.Area) []perfcheck.Definition {
+	var defs []perfcheck.Definition
+	for _, t := range catalogue(areas) {
+		defs = append(defs, t.Definition)
+	}
+	return defs
+}
+
+func catalogue(areas []perfcheck.Area) []test {
+	var tests []test
+	for _, area := range areas {
+		switch area {
+		case perfcheck.CPU:
+			for _, t := range cpu.Tests() {
+				tests = append(tests, test{t.Definition, t.MinDuration, nil, func(_ context.Context, _ *runner, _ seat, timing perfcheck.Timing) (any, error) {
+					j := t.Job
+					j.Timing = timing
+					return j, nil
+				}})
+			}
+		case perfcheck.Memory:
+			for _, t := range memory.Tests() {
+				tests = append(tests, test{t.Definition, t.MinDuration, nil, func(_ context.Context, _ *runner, _ seat, timing perfcheck.Timing) (any, error) {
+					j := t.Job
+					j.Timing = timing
+					return j, nil
+				}})
+			}
+		case perfcheck.Disk:
+			for _, t := range disk.Tests() {
+				supported := func(engine string) error {
+					j := t.Job
+					j.Engine = engine
+					return j.Supported()
+				}
+				entry := test{t.Definition, t.MinDuration, supported, func(_ context.Context, r *runner, _ seat, timing perfcheck.Timing) (any, error) {
+					j := t.Job
+					j.Timing, j.Engine = timing, r.o.Engine
+					return j, nil
+				}}
+				tests = append(tests, entry)
+				if sharedBackend(t.ID) {
+					tests = append(tests, alone(entry))
+				}
+			}
+		case perfcheck.Net:
+			for _, t := range net.Tests() {
+				tests = append(tests, test{t.Definition, t.MinDuration, netSupported(t), netJob(t)})
+			}
+		}
+	}
+	return tests
+}
+
+// rounds are who takes part in a test, and what at the same time.
+func (r *runner) rounds(t test) [][]seat {
+	switch t.Scope {
+	case perfcheck.Pair:
+		return r.pairs(t)
+	case perfcheck.Alone:
+		var rounds [][]seat
+		for _, m := range r.fleet.Members() {
+			rounds = append(rounds, []seat{{from: m}})
+		}
+		return rounds
+	}
+	var all []seat
+	for _, m := range r.fleet.Members() {
+		all = append(all, seat{from: m})
+	}
+	return [][]seat{all}
+}
+
+// everyPair are the tests whose results of one pair say nothing of another:
+// any link may be the bad one.
+func everyPair(id string) bool {
+	return strings.HasPrefix(id, "net.tcp.s") || id == "net.rr" || id == "net.pmtu"
+}
+
+// pairs are the rounds of a network test.
+func (r *runner) pairs(t test) [][]seat {
+	topology := r.o.Topology
+	if topology == "" {
+		topology = net.Tournament
+		if !everyPair(t.ID) {
+			topology = net.Pairs
+		}
+	}
+	members := map[string]*Member{}
+	var names []string
+	for _, m := range r.fleet.Members() {
+		members[m.Name] = m
+		names = append(names, m.Name)
+	}
+	rounds, err := net.Rounds(topology, names)
+	if err != nil {
+		return nil // one machine: there is nobody to talk to
+	}
+	var out [][]seat
+	for _, round := range rounds {
+		var seats []seat
+		for _, p := range round {
+			seats = append(seats, seat{members[p.From], members[p.To]})
+		}
+		out = append(out, seats)
+	}
+	return out
+}

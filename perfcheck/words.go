@@ -1,0 +1,103 @@
+package perfcheck
+
+import (
+	"fmt"
+	"strings"
+)
+
+// explain says in one sentence what a flag means for whoever reads a number;
+// flags of other packages explain themselves by their name.
+func explain(flag string) string {
+	switch flag {
+	case FlagClientLimited:
+		return "the measuring program itself was at its limit: the number is a lower bound"
+	case FlagRateMissed:
+		return "the wanted rate was not reached: latencies contain the time in the queue"
+	case FlagCachedSuspect:
+		return "the number is too good to be true: a cache answered, or something else was measured"
+	case FlagBurstUnsafe:
+		return "measured too briefly to see credits run out: --profile soak does"
+	case FlagNoisy:
+		return "the repetitions differ much: measure longer, or when the machine is idle"
+	case FlagReceiverDrops:
+		return "packets were lost at the receiving socket, not in the network: raise net.core.rmem_max"
+	case FlagStartSkew:
+		return "the hosts did not begin together: what they did at the same time is not certain"
+	case FlagSteal:
+		return "the hypervisor took CPU time away: the host of this machine is crowded"
+	case FlagExternal:
+		return "measured by fio or iperf3"
+	case "small_arrays":
+		return "memory was too short for arrays of four times the cache: caches may have helped"
+	case "small_file":
+		return "the test file is smaller than 32 GiB and a tenth of the disk: a cache behind the disk may hold it (--size)"
+	case "same_device":
+		return "two of the directories share a disk: together they are not faster than one"
+	case "root_disk":
+		return "the disk of the operating system was measured"
+	case "extents_unchecked":
+		return "this filesystem does not tell whether a file's extents are written: reads may not reach the disk"
+	case "memory_backed":
+		return "the disk is a loop device on a file in memory"
+	case "copy_on_write":
+		return "this filesystem writes everything to a new place: overwriting is not what it is elsewhere"
+	case "wrong_nic":
+		return "the traffic did not take the interface that was meant: look at the routes"
+	case "mtu_mismatch":
+		return "small packets arrive and large ones vanish: the MTU differs on the way"
+	case "mtu_silent":
+		return "a smaller MTU on the way is not told: ICMP is filtered"
+	case "slower_than_others":
+		return "clearly slower than the others of this run"
+	}
+	return flag
+}
+
+// spread is how much the repetitions differ, for people.
+func (m Metric) spread() string {
+	if m.N < 2 {
+		return "-"
+	}
+	return fmt.Sprintf("±%.1f %%", 100*m.CV)
+}
+
+// against is the comparison that decided, for people.
+func (t *Test) against() string {
+	c := t.Baseline
+	switch {
+	case c == nil:
+		return "-"
+	case c.Kind == KindRequirement:
+		return fmt.Sprintf("%s (%s %s)", c.ID, c.Metric, FormatValue(c.Value, t.Metrics[c.Metric].Unit))
+	case c.Ratio == 0:
+		return c.ID
+	}
+	return fmt.Sprintf("%.2f x %s", c.Ratio, c.ID)
+}
+
+// main is the metric that tables show, for people.
+func (t *Test) main() (value, spread string) {
+	m, ok := t.Metrics[t.Main]
+	if !ok {
+		return "-", "-"
+	}
+	return FormatValue(m.Value, m.Unit), m.spread()
+}
+
+// Line is the result in one line, for progress.
+func (t *Test) Line() string {
+	value, spread := t.main()
+	text := strings.TrimSpace(t.ID+" "+t.Where()) + ": "
+	if value != "-" {
+		text += fmt.Sprintf("%s %s", t.Main, value)
+		if spread != "-" {
+			text += " (" + spread + ")"
+		}
+		text += ", "
+	}
+	text += string(t.Verdict)
+	if t.Reason != "" {
+		text += ": " + t.Reason
+	}
+	return text
+}
