@@ -29,6 +29,24 @@ func explain(flag string) string {
 		return "measured by fio or iperf3"
 	case "small_arrays":
 		return "memory was too short for arrays of four times the cache: caches may have helped"
+	case "small_file":
+		return "the test file is smaller than 32 GiB and a tenth of the disk: a cache behind the disk may hold it (--size)"
+	case "same_device":
+		return "two of the directories share a disk: together they are not faster than one"
+	case "root_disk":
+		return "the disk of the operating system was measured"
+	case "extents_unchecked":
+		return "this filesystem does not tell whether a file's extents are written: reads may not reach the disk"
+	case "memory_backed":
+		return "the disk is a loop device on a file in memory"
+	case "copy_on_write":
+		return "this filesystem writes everything to a new place: overwriting is not what it is elsewhere"
+	case "wrong_nic":
+		return "the traffic did not take the interface that was meant: look at the routes"
+	case "mtu_mismatch":
+		return "small packets arrive and large ones vanish: the MTU differs on the way"
+	case "mtu_silent":
+		return "a smaller MTU on the way is not told: ICMP is filtered"
 	case "slower_than_others":
 		return "clearly slower than the others of this run"
 	}

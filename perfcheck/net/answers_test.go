@@ -235,3 +235,34 @@ func TestCatalogue(t *testing.T) {
 		t.Errorf("%d quick tests take too long", quick)
 	}
 }
+
+// TestSlowPairsOfBusyHosts: the others differ by factors, as on machines with
+// fewer CPUs than senders, and one pair is capped far below all of them.
+func TestSlowPairsOfBusyHosts(t *testing.T) {
+	t.Parallel()
+	noise := rand.New(rand.NewPCG(3, 4))
+	around := func(v, sigma float64) float64 { return v * math.Exp(sigma*noise.NormFloat64()) }
+	for hosts := 4; hosts <= 8; hosts++ {
+		missed, false4, false1 := 0, 0, 0
+		for range 1000 {
+			slow := net.SlowPairs(matrix(hosts, func(i, k int) float64 {
+				if i+k == 1 {
+					return around(24, 0.02)
+				}
+				return around(800, 0.35)
+			}))
+			if len(slow) < 2 || slow[0].Pair.From+slow[1].Pair.From != "01" && slow[0].Pair.From+slow[1].Pair.From != "10" {
+				missed++
+			} else if len(slow) > 2 {
+				false4++
+			}
+			// Gaussian noise of a fifth with nothing wrong.
+			if slow := net.SlowPairs(matrix(hosts, func(int, int) float64 { return 100 * max(0.05, 1+0.1*noise.NormFloat64()) })); len(slow) > 0 {
+				false1++
+			}
+		}
+		if missed > 0 || false4 > 60 || false1 > 40 {
+			t.Errorf("%d hosts: missed %d, more than the pair %d, noise alone %d of 1000", hosts, missed, false4, false1)
+		}
+	}
+}

@@ -22,6 +22,8 @@ const (
 	outlier    = 4.5  // modified z-score; the usual 3.5 is met by mere noise in one of 100 runs on 4 hosts
 	leastMAD   = 0.01 // of the median: identical values would make anything an outlier
 	fastest    = 1.5  // the fastest value's distance from the median, in spreads
+	far        = 0.5  // of the median: low enough to be held against the spread of the logarithms
+	hopeless   = 0.2  // of the median: no noise explains that
 	split      = 0.75 // a group below this part of the others' slowest is another group
 	splitFew   = 0.67 // the same where three values or fewer are all there is
 	splitTight = 3.0  // the gap is so many times the spread of the group above it
@@ -44,7 +46,7 @@ func SlowPairs(rates map[perfcheck.PairOf]float64) []SlowPair {
 	for i := range all {
 		values[i] = all[i].Rate
 	}
-	n := max(outliers(values), lowerGroup(values))
+	n := max(outliers(values), farBelow(values), lowerGroup(values))
 	if n == 0 {
 		return nil
 	}
@@ -73,6 +75,31 @@ func outliers(sorted []float64) int {
 	mad := max(median(dev), (sorted[len(sorted)-1]-m)/fastest, leastMAD*m)
 	n := 0
 	for n < len(sorted) && sorted[n] < noGood*m && 0.6745*(m-sorted[n])/mad > outlier {
+		n++
+	}
+	return n
+}
+
+// farBelow is how many of the sorted values are below the rest by the MAD of
+// the logarithms. Where the others differ by factors, as on busy hosts, the
+// MAD itself is so wide that next to nothing would be within it.
+func farBelow(sorted []float64) int {
+	if len(sorted) < 3 {
+		return 0
+	}
+	m := median(sorted)
+	dev := make([]float64, len(sorted))
+	for i, v := range sorted {
+		dev[i] = math.Abs(math.Log(max(v, math.SmallestNonzeroFloat64) / m))
+	}
+	slices.Sort(dev)
+	mad := max(median(dev), leastMAD)
+	n := 0
+	for n < len(sorted) && sorted[n] < far*m {
+		spread := 0.6745 * math.Log(m/max(sorted[n], math.SmallestNonzeroFloat64)) / mad
+		if spread <= outlier && (sorted[n] >= hopeless*m || n >= len(sorted)/3) {
+			break
+		}
 		n++
 	}
 	return n

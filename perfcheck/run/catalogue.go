@@ -16,6 +16,9 @@ import (
 type test struct {
 	perfcheck.Definition
 	MinDuration time.Duration
+	// unsupported says why an external engine cannot run the test; nil when
+	// all can.
+	unsupported func(engine string) error
 	// job makes the workload's job for one measurement at a seat.
 	job func(ctx context.Context, r *runner, s seat, timing perfcheck.Timing) (any, error)
 }
@@ -35,7 +38,7 @@ func catalogue(areas []perfcheck.Area) []test {
 		switch area {
 		case perfcheck.CPU:
 			for _, t := range cpu.Tests() {
-				tests = append(tests, test{t.Definition, t.MinDuration, func(_ context.Context, _ *runner, _ seat, timing perfcheck.Timing) (any, error) {
+				tests = append(tests, test{t.Definition, t.MinDuration, nil, func(_ context.Context, _ *runner, _ seat, timing perfcheck.Timing) (any, error) {
 					j := t.Job
 					j.Timing = timing
 					return j, nil
@@ -43,7 +46,7 @@ func catalogue(areas []perfcheck.Area) []test {
 			}
 		case perfcheck.Memory:
 			for _, t := range memory.Tests() {
-				tests = append(tests, test{t.Definition, t.MinDuration, func(_ context.Context, _ *runner, _ seat, timing perfcheck.Timing) (any, error) {
+				tests = append(tests, test{t.Definition, t.MinDuration, nil, func(_ context.Context, _ *runner, _ seat, timing perfcheck.Timing) (any, error) {
 					j := t.Job
 					j.Timing = timing
 					return j, nil
@@ -51,7 +54,12 @@ func catalogue(areas []perfcheck.Area) []test {
 			}
 		case perfcheck.Disk:
 			for _, t := range disk.Tests() {
-				entry := test{t.Definition, t.MinDuration, func(_ context.Context, r *runner, _ seat, timing perfcheck.Timing) (any, error) {
+				supported := func(engine string) error {
+					j := t.Job
+					j.Engine = engine
+					return j.Supported()
+				}
+				entry := test{t.Definition, t.MinDuration, supported, func(_ context.Context, r *runner, _ seat, timing perfcheck.Timing) (any, error) {
 					j := t.Job
 					j.Timing, j.Engine = timing, r.o.Engine
 					return j, nil
@@ -63,7 +71,7 @@ func catalogue(areas []perfcheck.Area) []test {
 			}
 		case perfcheck.Net:
 			for _, t := range net.Tests() {
-				tests = append(tests, test{t.Definition, t.MinDuration, netJob(t)})
+				tests = append(tests, test{t.Definition, t.MinDuration, netSupported(t), netJob(t)})
 			}
 		}
 	}

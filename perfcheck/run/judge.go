@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"cw/perfcheck"
+	"cw/perfcheck/net"
 )
 
 // test measures and judges one test everywhere.
@@ -14,6 +15,11 @@ func (r *runner) test(ctx context.Context, t test) []perfcheck.Test {
 		omitted := perfcheck.Omitted(t.Definition, "a network test needs two machines")
 		omitted.Host = r.fleet.Members()[0].Name
 		return []perfcheck.Test{omitted}
+	}
+	if r.o.Engine != "" && t.unsupported != nil {
+		if err := t.unsupported(r.o.Engine); err != nil {
+			return omit(t, rounds, err.Error())
+		}
 	}
 	if t.Area == perfcheck.Net {
 		r.listenAll(ctx, rounds)
@@ -35,6 +41,19 @@ func (r *runner) test(ctx context.Context, t test) []perfcheck.Test {
 		r.recovery(ctx, t, tests)
 	}
 	return append(tests, omitted...)
+}
+
+// omit leaves a test out everywhere.
+func omit(t test, rounds [][]seat, reason string) []perfcheck.Test {
+	var out []perfcheck.Test
+	for _, round := range rounds {
+		for _, s := range round {
+			o := perfcheck.Omitted(t.Definition, reason)
+			s.place(&o)
+			out = append(out, o)
+		}
+	}
+	return out
 }
 
 // judge makes the test's results of what was measured, one per seat in the
@@ -79,12 +98,28 @@ func (r *runner) combine(t test, s seat, res *result) perfcheck.Test {
 		got = perfcheck.Combine(t.Definition, res.reps)
 		health := res.health
 		got.Health = &health
+		judgeFlags(&got)
 		if r.o.Profile.BurstUnsafe && mayBurst(t.Definition) {
 			got.Flags = append(got.Flags, perfcheck.FlagBurstUnsafe)
 		}
 	}
 	s.place(&got)
 	return got
+}
+
+// judgeFlags gives the verdict to what engines notice that is wrong in itself,
+// whatever the numbers.
+func judgeFlags(t *perfcheck.Test) {
+	for _, f := range t.Flags {
+		switch f {
+		case net.FlagMTUMismatch:
+			t.Worsen(perfcheck.Fail, "small packets arrive and large ones vanish: the MTU differs on the way, and the interconnect of a cluster will stall")
+		case net.FlagMTUSilent:
+			t.Worsen(perfcheck.Warn, "a smaller MTU on the way is not told, since ICMP is filtered: connections may hang")
+		case net.FlagWrongNIC:
+			t.Worsen(perfcheck.Warn, "the traffic did not take the interface that was meant: look at the routes and rp_filter")
+		}
+	}
 }
 
 // mayBurst tells whether a test's result may rest on credits that run out.

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"fmt"
 	gonet "net"
 	"net/netip"
 	"strconv"
@@ -50,10 +51,7 @@ func (r *runner) listenAll(ctx context.Context, rounds [][]seat) {
 func netJob(t net.Test) func(context.Context, *runner, seat, perfcheck.Timing) (any, error) {
 	return func(ctx context.Context, r *runner, s seat, timing perfcheck.Timing) (any, error) {
 		j := t.Job
-		j.Timing, j.Token = timing, r.token
-		if j.Kind == net.TCP || j.Kind == net.UDP {
-			j.Engine = r.o.Engine
-		}
+		j.Timing, j.Token, j.Engine = timing, r.token, r.o.Engine
 		var err error
 		if j.Target, err = r.target(ctx, s); err != nil {
 			return nil, err
@@ -66,6 +64,15 @@ func netJob(t net.Test) func(context.Context, *runner, seat, perfcheck.Timing) (
 			j.Links = links(s, port)
 		}
 		return j, nil
+	}
+}
+
+func netSupported(t net.Test) func(engine string) error {
+	return func(engine string) error {
+		if engine != "" && t.Job.Kind != net.TCP && t.Job.Kind != net.UDP {
+			return fmt.Errorf("%s measures TCP and UDP throughput only", engine)
+		}
+		return nil
 	}
 }
 
