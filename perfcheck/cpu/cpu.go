@@ -196,15 +196,14 @@ func watch(ctx context.Context, began time.Time, d time.Duration, done *atomic.I
 
 // wait waits for the barrier.
 func wait(ctx context.Context, start time.Time) error {
-	if start.IsZero() {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(time.Until(start))
+	timer := time.NewTimer(time.Until(start)) // at once without a barrier
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
 	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
 		return fmt.Errorf("cpu: %w", context.Cause(ctx))
 	}
+	return nil
 }

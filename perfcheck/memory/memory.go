@@ -154,15 +154,14 @@ func Run(ctx context.Context, j Job, on func(perfcheck.Second)) (perfcheck.Measu
 
 // wait waits for the barrier.
 func wait(ctx context.Context, start time.Time) error {
-	if start.IsZero() {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(time.Until(start))
+	timer := time.NewTimer(time.Until(start)) // at once without a barrier
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
 	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
 		return fmt.Errorf("memory: %w", context.Cause(ctx))
 	}
+	return nil
 }
