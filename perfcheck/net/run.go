@@ -162,6 +162,9 @@ func (c *client) open(ctx context.Context) error {
 	if len(c.conns) == 0 {
 		return nil
 	}
+	if err := c.ctl.sendOr(message{Type: msgHeard}); err != nil {
+		return err
+	}
 	_, err = c.ctl.wait(ctx, msgJoined)
 	return err
 }

@@ -172,6 +172,21 @@ func TestLossInTheNetwork(t *testing.T) {
 	}
 }
 
+// TestLostHellos: every second datagram is lost, of the answers, too.
+func TestLostHellos(t *testing.T) {
+	t.Parallel()
+	a, b, job := pair(t)
+	for _, h := range []*host{a, b} {
+		h.sh(`nft add table ip lossy
+			nft add chain ip lossy in { type filter hook input priority 0 ; }
+			nft add rule ip lossy in ip protocol udp numgen random mod 2 < 1 drop`)
+	}
+	job.Kind, job.Rate, job.Streams, job.Duration = net.UDP, 1e6, 16, time.Second
+	if l := a.measure(job).Values["network_loss"]; l < 0.3 || l > 0.7 {
+		t.Errorf("half is dropped, measured %g", l)
+	}
+}
+
 // TestLostFragments: when one fragment of six is lost the datagram is.
 func TestLostFragments(t *testing.T) {
 	t.Parallel()
