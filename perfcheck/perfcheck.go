@@ -132,6 +132,7 @@ const (
 	FlagReceiverDrops = "receiver_drops" // lost at the receiving socket, not in the network
 	FlagStartSkew     = "start_skew"     // hosts did not begin together
 	FlagSteal         = "steal"          // the hypervisor took CPU time away
+	FlagOtherLoad     = "other_load"     // other programs used the CPUs meanwhile
 	FlagExternal      = "external"       // measured by fio or iperf3
 )
 
