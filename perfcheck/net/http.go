@@ -203,7 +203,7 @@ func (c *client) requests(ctx context.Context, g *getter, p *phases, worker int,
 			due = p.origin.Add(time.Duration((float64(i) + float64(worker)/float64(c.job.Streams)) * interval * 1e9))
 			for d := time.Until(due); d > 0 && due.Before(p.end); d = time.Until(due) {
 				if d > longestNap {
-					if err := sleepUntil(ctx, time.Now().Add(d-longestNap/2)); err != nil {
+					if err := perfcheck.WaitUntil(ctx, time.Now().Add(d-longestNap/2)); err != nil {
 						return err
 					}
 					continue
