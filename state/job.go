@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"time"
 
 	"cw/fault"
@@ -170,6 +171,28 @@ func (s *Store) Jobs(ctx context.Context) ([]Job, error) {
 		}
 	}
 	return jobs, nil
+}
+
+// RecentJobs lists the jobs that are being worked on and those that changed
+// since then, newest first, without the texts of their control files: it is
+// for those who ask every second.
+func (s *Store) RecentJobs(ctx context.Context, since time.Time) ([]Job, error) {
+	columns := strings.Replace(jobColumns, "spec_file, spec,", "spec_file, '',", 1)
+	jobs, err := collect(ctx, s, scanJob, "select "+columns+" from jobs where updated_at>=? or state in (?,?,?) order by started_at desc, id desc",
+		micros(since), Running, Paused, Pending)
+	if err != nil {
+		return nil, err
+	}
+	recent := jobs[:0]
+	for _, j := range jobs {
+		if err := s.markInterrupted(ctx, &j); err != nil {
+			return nil, err
+		}
+		if j.Active() || !j.UpdatedAt.Before(since) {
+			recent = append(recent, j)
+		}
+	}
+	return recent, nil
 }
 
 // Active says whether a job is being worked on as far as its record says.
