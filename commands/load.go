@@ -115,12 +115,3 @@ func (a *App) job(ctx context.Context, id string) (*state.Store, state.Job, erro
 	j, err := st.Job(ctx, id)
 	return st, j, err
 }
-
-// activeJob is job for commands that talk to a running process.
-func (a *App) activeJob(ctx context.Context, id string) (*state.Store, error) {
-	st, j, err := a.job(ctx, id)
-	if err == nil && !j.Active() {
-		err = usagef("see the jobs with: cw load list", "job %s is not running: it is %s", id, j.State)
-	}
-	return st, err
-}

@@ -160,9 +160,11 @@ func (a *App) perfRun(ctx context.Context, id string, o *perfOptions) error {
 		return err
 	}
 	show := a.newProgress()
-	ro.ID, ro.Reporter = id, &perfProgress{show: show, warn: a.warnf}
+	events := &perfEvents{a: a, o: o, machine: ro.Machines, id: id}
+	ro.ID, ro.Reporter = id, &perfProgress{show: show, warn: a.warnf, begun: func() { events.started(ctx) }}
 	report, err := run.Run(ctx, ro)
 	show.Close()
+	events.finished(ctx, report, err)
 	if len(report.Tests) == 0 && err != nil {
 		_ = os.RemoveAll(dir) // there is nothing to go on with
 		return err

@@ -4,10 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
 	"cw/fault"
+	"cw/schema"
 )
 
 // The states of a Job beside Running, Done, Failed and Interrupted.
@@ -114,9 +116,45 @@ func (s *Store) FinishJob(ctx context.Context, id, state, errText string) error 
 	return s.updateJob(ctx, id, "state=?, error=?, finished_at=?, rate=0, phase=''", state, errText, micros(now))
 }
 
-// SetJobLimit asks a job to go at limit bytes per second; 0 is no limit.
+// SetJobLimit asks a job to go at limit bytes per second; 0 is no limit. The
+// change is an event, written with it: who changed it from what to what.
 func (s *Store) SetJobLimit(ctx context.Context, id string, limit int64) error {
-	return s.updateJob(ctx, id, "want_limit=?", limit)
+	now, err := s.now(ctx)
+	if err != nil {
+		return err
+	}
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return s.failed(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	query := "select kind, want_limit from jobs where id=?"
+	if s.shared {
+		query += " for update"
+	}
+	var kind string
+	var before int64
+	err = tx.QueryRowContext(ctx, s.rebind(query), id).Scan(&kind, &before)
+	if errors.Is(err, sql.ErrNoRows) {
+		return s.noJob(id)
+	}
+	if err != nil {
+		return s.failed(err)
+	}
+	if _, err := tx.ExecContext(ctx, s.rebind("update jobs set want_limit=?, updated_at=? where id=?"), limit, micros(time.Now()), id); err != nil {
+		return s.failed(err)
+	}
+	if limit != before {
+		row, err := Event{Kind: EventLimitChanged, Job: id, Data: map[string]any{"from": before, "to": limit, "by": s.Who()}, Message: fmt.Sprintf(
+			"limit of %s %s changed from %s to %s by %s", kind, id, schema.FormatRate(before), schema.FormatRate(limit), s.Who())}.row(now)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, s.rebind(insertEvent), row...); err != nil {
+			return s.failed(err)
+		}
+	}
+	return s.failed(tx.Commit())
 }
 
 // SetJobWant asks a job to pause, cancel or go on.

@@ -53,10 +53,14 @@ func Cancel(ctx context.Context, st *state.Store, id string) (state.Job, error) 
 		return j, st.SetJobWant(ctx, id, state.WantCancel)
 	}
 	// Nobody is there to ask.
-	if err = st.FinishJob(ctx, id, state.Cancelled, j.Error); err == nil {
-		j.State = state.Cancelled
+	if err = st.FinishJob(ctx, id, state.Cancelled, j.Error); err != nil {
+		return j, err
 	}
-	return j, err
+	j.State = state.Cancelled
+	return j, st.AddEvent(ctx, state.Event{
+		Kind: eventNames[j.Kind].ended[state.Cancelled], Job: id, Message: j.Kind + " " + id + ": cancelled while nobody worked on it",
+		Data: map[string]any{"state": state.Cancelled, "by": st.Who()},
+	})
 }
 
 // StoredSpec reads a job's control file from the store; its password, which
