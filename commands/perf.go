@@ -87,6 +87,7 @@ func (o *perfOptions) addFlags(c *cobra.Command) {
 	f.StringSliceVar(&o.Skip, "skip", nil, "not these tests")
 	f.DurationVar(&o.Duration, "duration", 0, "measured phase of each test (default: the profile's)")
 	f.DurationVar(&o.Warmup, "warmup", -1, "warm-up before it (default: the profile's)")
+	f.Lookup("warmup").DefValue = "0s" // not -1ns in the help
 	f.IntVar(&o.Reps, "reps", 0, "repetitions of each test (default: the profile's)")
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the random data and offsets")
 	f.StringSliceVar(&o.Baselines, "baseline", nil, "compare with this baseline: a name (cw perf baseline list) or a file")
