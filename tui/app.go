@@ -74,7 +74,6 @@ type App struct {
 	msg      string
 	msgStyle style
 	msgUntil time.Time
-	hideNote bool
 
 	doing       int // actions under way
 	interrupted time.Time

@@ -81,8 +81,15 @@ func TestFilterKeys(t *testing.T) {
 		filter string
 		want   int
 	}{
-		{"sdw02", 8}, {"!sdw02", 26}, {"role:mirror", 16}, {"state:down", 1}, {"role:mirror !host:port:sdw02", -1}, {`content:^1\ `, -1},
-		{"role:^(coord|stand)", 2}, {"SDW02 role:PRIMARY", 5}, {"role:!mirror", 18},
+		{"sdw02", 8},
+		{"!sdw02", 26},
+		{"role:mirror", 16},
+		{"state:down", 1},
+		{"role:mirror !host:port:sdw02", -1},
+		{`content:^1\ `, -1},
+		{"role:^(coord|stand)", 2},
+		{"SDW02 role:PRIMARY", 5},
+		{"role:!mirror", 18},
 	} {
 		b.keys("/")
 		b.app.input.set("")
