@@ -11,6 +11,7 @@ import (
 	"cw/cluster"
 	"cw/loadspec"
 	"cw/schema"
+	"cw/state"
 )
 
 // explained are the files that cw can explain, by name.
@@ -22,15 +23,20 @@ func newExplain(a *App) *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain FILE-KIND[.KEY…]",
 		Short: "Explain the keys of cw's files",
-		Long:  "Explain the keys of cw's files, from the tables the parser itself uses." + exitHelp(),
+		Long: `Explain the keys of cw's files, from the tables the parser itself uses; and, with
+cw explain events, the types of events.` + exitHelp(),
 		Example: `  cw explain topology
+  cw explain events
   cw explain topology.layout
   cw explain loadspec.gpload.input`,
 		Args: args(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			path := strings.Split(args[0], ".")
+			if strings.EqualFold(args[0], "events") {
+				return a.explainEvents()
+			}
 			kinds := explained()
-			names := make([]string, 0, len(kinds))
+			names := []string{"events"}
 			for n := range kinds {
 				names = append(names, n)
 			}
@@ -53,6 +59,15 @@ func newExplain(a *App) *cobra.Command {
 			return a.explain(args[0], key)
 		},
 	}
+}
+
+// explainEvents prints what each type of event means.
+func (a *App) explainEvents() error {
+	kinds, t := state.EventKinds(), table{cols: cols("TYPE", "SEVERITY", "MEANING")}
+	for _, k := range kinds {
+		t.add(k.Kind, k.Severity, k.Meaning)
+	}
+	return a.print(list("EventTypeList", kinds), t)
 }
 
 func childKey(key schema.Key, name, under string) (schema.Key, error) {

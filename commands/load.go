@@ -107,20 +107,10 @@ func formatETA(seconds int64) string {
 }
 
 // job finds the job a command is about.
-func (a *App) job(ctx context.Context, id string) (*state.Store, state.Job, error) {
+func (a *App) job(ctx context.Context, id string) (state.Job, error) {
 	st, err := a.openStore(ctx)
 	if err != nil {
-		return nil, state.Job{}, err
+		return state.Job{}, err
 	}
-	j, err := st.Job(ctx, id)
-	return st, j, err
-}
-
-// activeJob is job for commands that talk to a running process.
-func (a *App) activeJob(ctx context.Context, id string) (*state.Store, error) {
-	st, j, err := a.job(ctx, id)
-	if err == nil && !j.Active() {
-		err = usagef("see the jobs with: cw load list", "job %s is not running: it is %s", id, j.State)
-	}
-	return st, err
+	return st.Job(ctx, id)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cw/fault"
+	"cw/loadspec/run"
 	"cw/state"
 )
 
@@ -21,22 +22,18 @@ load the rest after all.` + exitHelp(5),
 }
 
 func (a *App) loadCancel(ctx context.Context, id string) error {
-	st, j, err := a.job(ctx, id)
+	st, err := a.openStore(ctx)
 	if err != nil {
 		return err
 	}
-	if j.State == state.Done || j.State == state.Cancelled {
-		return usagef("", "job %s is %s", id, j.State)
+	j, err := run.Cancel(ctx, st, id)
+	if err != nil {
+		return err
 	}
-	if !j.Active() { // nobody there to ask
-		if err := st.FinishJob(ctx, id, state.Cancelled, j.Error); err != nil {
-			return err
-		}
+	a.asked(ctx, st, id, state.WantCancel)
+	if !j.Active() { // nobody was there to ask
 		a.infof("load %s is cancelled", id)
 		return nil
-	}
-	if err := st.SetJobWant(ctx, id, state.WantCancel); err != nil {
-		return err
 	}
 	for deadline := time.Now().Add(30 * time.Second); j.Active(); {
 		if time.Now().After(deadline) {

@@ -34,7 +34,7 @@ type rejectedDoc struct {
 }
 
 func (a *App) loadErrors(ctx context.Context, id string) error {
-	_, j, err := a.job(ctx, id)
+	j, err := a.job(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (a *App) loadErrors(ctx context.Context, id string) error {
 		return usagef("cw load show "+id, "%s is an unload: it rejects no rows", id)
 	}
 	var spec *loadspec.Spec
-	if spec, err = storedSpec(j); err != nil {
+	if spec, err = run.StoredSpec(j); err != nil {
 		return err
 	}
 	rows, err := run.Rejected(ctx, spec, id)

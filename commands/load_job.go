@@ -78,7 +78,7 @@ func (a *App) runJob(ctx context.Context, j state.Job, spec jobSpec) error {
 func (a *App) runLoad(ctx context.Context, st *state.Store, j state.Job, spec *loadspec.Spec, show *progress, o run.Options) (*run.Result, error) {
 	var err error
 	if o.Spec = spec; spec == nil {
-		if o.Spec, err = storedSpec(j); err != nil {
+		if o.Spec, err = run.StoredSpec(j); err != nil {
 			return nil, err
 		}
 	}
@@ -169,23 +169,7 @@ func (a *App) detachJob(ctx context.Context, j state.Job) error {
 	}
 }
 
-// storedSpec reads a job's control file from the store; its password, which
-// is not kept there, comes from the file if that is still there.
-func storedSpec(j state.Job) (*loadspec.Spec, error) {
-	spec, err := loadspec.Parse(j.SpecFile, []byte(j.Spec))
-	if err != nil {
-		return nil, err
-	}
-	if j.SpecFile != "-" {
-		if again, err := loadspec.Load(j.SpecFile); err == nil {
-			spec.Conn.Password = again.Conn.Password
-		}
-	}
-	spec.Limit = j.WantLimit
-	return spec, nil
-}
-
-// storedUnload is storedSpec for an unload.
+// storedUnload is run.StoredSpec for an unload.
 func storedUnload(j state.Job) (*loadspec.Unload, error) {
 	u, err := loadspec.ParseUnload(j.SpecFile, []byte(j.Spec))
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cw/loadspec/run"
 	"cw/schema"
 )
 
@@ -25,11 +26,12 @@ func (a *App) loadLimit(ctx context.Context, id, rate string) error {
 	if err != nil {
 		return usagef("", "%v", err)
 	}
-	st, j, err := a.job(ctx, id)
+	st, err := a.openStore(ctx)
 	if err != nil {
 		return err
 	}
-	if err := st.SetJobLimit(ctx, id, limit); err != nil {
+	j, err := run.SetLimit(ctx, st, id, limit)
+	if err != nil {
 		return err
 	}
 	if !j.Active() {

@@ -2,9 +2,11 @@ package commands
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"cw/loadspec/run"
 	"cw/state"
 )
 
@@ -31,13 +33,28 @@ func newLoadContinue(a *App) *cobra.Command {
 }
 
 func (a *App) loadWant(ctx context.Context, id, want, what string) error {
-	st, err := a.activeJob(ctx, id)
+	st, err := a.openStore(ctx)
 	if err != nil {
 		return err
 	}
-	if err := st.SetJobWant(ctx, id, want); err != nil {
+	ask := run.Pause
+	if want == state.WantRun {
+		ask = run.Continue
+	}
+	if err := ask(ctx, st, id); err != nil {
 		return err
 	}
+	a.asked(ctx, st, id, want)
 	a.infof("load %s %s", id, what)
 	return nil
+}
+
+// asked is the event of an operator's wish; the load itself writes one when it
+// follows it.
+func (a *App) asked(ctx context.Context, st *state.Store, job, want string) {
+	verb := map[string]string{state.WantPause: "pause", state.WantRun: "continue", state.WantCancel: "cancel"}[want]
+	a.event(ctx, state.Event{
+		Kind: state.EventAction, Job: job, Message: fmt.Sprintf("%s asked %s to %s", st.Who(), job, verb),
+		Data: map[string]any{"action": verb, "by": st.Who()},
+	})
 }

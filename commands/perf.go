@@ -87,6 +87,7 @@ func (o *perfOptions) addFlags(c *cobra.Command) {
 	f.StringSliceVar(&o.Skip, "skip", nil, "not these tests")
 	f.DurationVar(&o.Duration, "duration", 0, "measured phase of each test (default: the profile's)")
 	f.DurationVar(&o.Warmup, "warmup", -1, "warm-up before it (default: the profile's)")
+	f.Lookup("warmup").DefValue = "0s" // not -1ns in the help
 	f.IntVar(&o.Reps, "reps", 0, "repetitions of each test (default: the profile's)")
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the random data and offsets")
 	f.StringSliceVar(&o.Baselines, "baseline", nil, "compare with this baseline: a name (cw perf baseline list) or a file")
@@ -159,9 +160,11 @@ func (a *App) perfRun(ctx context.Context, id string, o *perfOptions) error {
 		return err
 	}
 	show := a.newProgress()
-	ro.ID, ro.Reporter = id, &perfProgress{show: show, warn: a.warnf}
+	events := &perfEvents{a: a, o: o, machine: ro.Machines, id: id}
+	ro.ID, ro.Reporter = id, &perfProgress{show: show, warn: a.warnf, begun: func() { events.started(ctx) }}
 	report, err := run.Run(ctx, ro)
 	show.Close()
+	events.finished(ctx, report, err)
 	if len(report.Tests) == 0 && err != nil {
 		_ = os.RemoveAll(dir) // there is nothing to go on with
 		return err

@@ -12,10 +12,15 @@ import (
 type perfProgress struct {
 	show *progress
 	warn func(format string, args ...any)
+	// begun, when set, is called with each phase: something is really done.
+	begun func()
 }
 
 // Phase implements run.Reporter.
 func (p *perfProgress) Phase(text string) {
+	if p.begun != nil {
+		p.begun()
+	}
 	p.show.Status(text, map[string]string{"phase": text})
 }
 

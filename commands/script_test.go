@@ -2,10 +2,14 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"cw/state"
 )
 
 // TestMain makes the test binary answer as cw inside scripts.
@@ -24,11 +28,34 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"event": addEvent, "cluster": addCluster},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("XDG_STATE_HOME", "")
 			e.Setenv("XDG_CONFIG_HOME", "")
 			return nil
 		},
+	})
+}
+
+// inStore does something to the store of a script.
+func inStore(ts *testscript.TestScript, do func(context.Context, *state.Store) error) {
+	ctx := context.Background()
+	st, err := state.Open(ctx, filepath.Join(ts.Getenv("HOME"), ".local/state/cw/state.db"))
+	ts.Check(err)
+	ts.Check(errors.Join(do(ctx, st), st.Close()))
+}
+
+// addEvent is: event KIND SEVERITY CLUSTER JOB MESSAGE.
+func addEvent(ts *testscript.TestScript, _ bool, args []string) {
+	inStore(ts, func(ctx context.Context, st *state.Store) error {
+		return st.AddEvent(ctx, state.Event{Kind: args[0], Severity: args[1], Cluster: args[2], Job: args[3], Message: args[4]})
+	})
+}
+
+// addCluster is: cluster NAME.
+func addCluster(ts *testscript.TestScript, _ bool, args []string) {
+	inStore(ts, func(ctx context.Context, st *state.Store) error {
+		return st.PutCluster(ctx, state.Cluster{Name: args[0], Engine: "postgres", Topology: "{}", Layout: "{}", State: state.ClusterUp})
 	})
 }

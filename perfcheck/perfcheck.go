@@ -5,7 +5,10 @@
 // brings them to the hosts.
 package perfcheck
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Area is a family of tests, and a verb of cw perf.
 type Area string
@@ -132,6 +135,7 @@ const (
 	FlagReceiverDrops = "receiver_drops" // lost at the receiving socket, not in the network
 	FlagStartSkew     = "start_skew"     // hosts did not begin together
 	FlagSteal         = "steal"          // the hypervisor took CPU time away
+	FlagOtherLoad     = "other_load"     // other programs used the CPUs meanwhile
 	FlagExternal      = "external"       // measured by fio or iperf3
 )
 
@@ -157,3 +161,23 @@ type Timing struct {
 
 // Phases is the timing itself: jobs embed a Timing and have this method by it.
 func (t Timing) Phases() Timing { return t }
+
+// Await waits for the barrier: until Start, by this machine's clock.
+func (t Timing) Await(ctx context.Context) error { return WaitUntil(ctx, t.Start) }
+
+// WaitUntil waits for a moment, or for the end of the context, whose cause it
+// returns. A moment that has passed takes no time.
+func WaitUntil(ctx context.Context, at time.Time) error {
+	if d := time.Until(at); d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}

@@ -25,6 +25,8 @@ func explain(flag string) string {
 		return "the hosts did not begin together: what they did at the same time is not certain"
 	case FlagSteal:
 		return "the hypervisor took CPU time away: the host of this machine is crowded"
+	case FlagOtherLoad:
+		return "other programs used the CPUs meanwhile: measure again when the machine is idle"
 	case FlagExternal:
 		return "measured by fio or iperf3"
 	case "small_arrays":

@@ -2,7 +2,10 @@ package state
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
+	"strings"
 	"time"
 )
 
@@ -17,7 +20,7 @@ const (
 type Event struct {
 	ID       int64          `json:"id"`
 	At       time.Time      `json:"at"`
-	Kind     string         `json:"type"` // created, deleted, started, stopped, load-started, limit-changed, fault, …
+	Kind     string         `json:"type"` // one of EventKinds
 	Severity string         `json:"severity"`
 	Cluster  string         `json:"cluster,omitempty"`
 	Job      string         `json:"job,omitempty"`
@@ -26,36 +29,96 @@ type Event struct {
 	Data     map[string]any `json:"data,omitempty"`
 }
 
+const insertEvent = "insert into events (at, kind, severity, cluster, job, host, message, data) values (?,?,?,?,?,?,?,?)"
+
+// row are the values of insertEvent. An event without a severity has its
+// kind's usual one.
+func (e Event) row(now time.Time) ([]any, error) {
+	if e.Severity == "" {
+		e.Severity = usualSeverity(e.Kind)
+	}
+	data, err := json.Marshal(e.Data)
+	return []any{micros(now), e.Kind, e.Severity, e.Cluster, e.Job, e.Host, e.Message, string(data)}, err
+}
+
 // AddEvent appends an event; At is filled in by the store's clock.
 func (s *Store) AddEvent(ctx context.Context, e Event) error {
 	now, err := s.now(ctx)
 	if err != nil {
 		return err
 	}
-	if e.Severity == "" {
-		e.Severity = Info
-	}
-	data, err := json.Marshal(e.Data)
+	row, err := e.row(now)
 	if err != nil {
 		return err
 	}
-	_, err = s.exec(ctx, "insert into events (at, kind, severity, cluster, job, host, message, data) values (?,?,?,?,?,?,?,?)",
-		micros(now), e.Kind, e.Severity, e.Cluster, e.Job, e.Host, e.Message, string(data))
+	_, err = s.exec(ctx, insertEvent, row...)
 	return err
+}
+
+// AddEventOnce is AddEvent unless the newest event of the same kind, cluster,
+// job and host says the same and is not older than within: several watchers
+// see one thing happen.
+func (s *Store) AddEventOnce(ctx context.Context, e Event, within time.Duration) (added bool, err error) {
+	now, err := s.now(ctx)
+	if err != nil {
+		return false, err
+	}
+	row, err := e.row(now)
+	if err != nil {
+		return false, err
+	}
+	tx, err := s.db.BeginTx(ctx, nil) // immediate on SQLite: one writer at a time
+	if err != nil {
+		return false, s.failed(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if s.shared {
+		if _, err := tx.ExecContext(ctx, "select pg_advisory_xact_lock(hashtext('cw_state.events'))"); err != nil {
+			return false, s.failed(err)
+		}
+	}
+	var message string
+	var at int64
+	err = tx.QueryRowContext(ctx, s.rebind("select message, at from events where kind=? and cluster=? and job=? and host=? and at>=? order by id desc limit 1"),
+		e.Kind, e.Cluster, e.Job, e.Host, micros(now.Add(-within))).Scan(&message, &at)
+	switch {
+	case err == nil && message == e.Message:
+		return false, nil
+	case err != nil && !errors.Is(err, sql.ErrNoRows):
+		return false, s.failed(err)
+	}
+	if _, err := tx.ExecContext(ctx, s.rebind(insertEvent), row...); err != nil {
+		return false, s.failed(err)
+	}
+	return true, s.failed(tx.Commit())
 }
 
 // EventFilter narrows Events; empty fields match everything.
 type EventFilter struct {
-	Cluster string
-	Job     string
-	Kind    string
-	AfterID int64
-	Since   time.Time
-	Limit   int // newest n, 0 is all
+	Cluster    string
+	Job        string
+	Kinds      []string
+	Severities []string
+	AfterID    int64
+	Since      time.Time
+	Limit      int // newest n, 0 is all
 }
 
 // Events lists events in the order they happened.
 func (s *Store) Events(ctx context.Context, f EventFilter) ([]Event, error) {
+	where, args := "id>? and at>=?", []any{f.AfterID, micros(f.Since)}
+	for _, c := range []struct {
+		column string
+		values []string
+	}{{"cluster", one(f.Cluster)}, {"job", one(f.Job)}, {"kind", f.Kinds}, {"severity", f.Severities}} {
+		if len(c.values) == 0 {
+			continue
+		}
+		where += " and " + c.column + " in (?" + strings.Repeat(",?", len(c.values)-1) + ")"
+		for _, v := range c.values {
+			args = append(args, v)
+		}
+	}
 	limit := f.Limit
 	if limit <= 0 {
 		limit = 1 << 31
@@ -69,10 +132,15 @@ func (s *Store) Events(ctx context.Context, f EventFilter) ([]Event, error) {
 		}
 		e.At = fromMicros(at)
 		return e, json.Unmarshal([]byte(data), &e.Data)
-	}, `select id, at, kind, severity, cluster, job, host, message, data from (
-		select * from events where (cluster=? or ?='') and (job=? or ?='') and (kind=? or ?='') and id>? and at>=?
-		order by id desc limit ?) newest order by id`,
-		f.Cluster, f.Cluster, f.Job, f.Job, f.Kind, f.Kind, f.AfterID, micros(f.Since), limit)
+	}, "select id, at, kind, severity, cluster, job, host, message, data from (select * from events where "+where+" order by id desc limit ?) newest order by id",
+		append(args, limit)...)
+}
+
+func one(value string) []string {
+	if value == "" {
+		return nil
+	}
+	return []string{value}
 }
 
 // AuditRecord is one command that an operator ran and how it ended. Argv is

@@ -4,9 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"cw/fault"
+	"cw/schema"
 )
 
 // The states of a Job beside Running, Done, Failed and Interrupted.
@@ -113,9 +116,45 @@ func (s *Store) FinishJob(ctx context.Context, id, state, errText string) error 
 	return s.updateJob(ctx, id, "state=?, error=?, finished_at=?, rate=0, phase=''", state, errText, micros(now))
 }
 
-// SetJobLimit asks a job to go at limit bytes per second; 0 is no limit.
+// SetJobLimit asks a job to go at limit bytes per second; 0 is no limit. The
+// change is an event, written with it: who changed it from what to what.
 func (s *Store) SetJobLimit(ctx context.Context, id string, limit int64) error {
-	return s.updateJob(ctx, id, "want_limit=?", limit)
+	now, err := s.now(ctx)
+	if err != nil {
+		return err
+	}
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return s.failed(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	query := "select kind, want_limit from jobs where id=?"
+	if s.shared {
+		query += " for update"
+	}
+	var kind string
+	var before int64
+	err = tx.QueryRowContext(ctx, s.rebind(query), id).Scan(&kind, &before)
+	if errors.Is(err, sql.ErrNoRows) {
+		return s.noJob(id)
+	}
+	if err != nil {
+		return s.failed(err)
+	}
+	if _, err := tx.ExecContext(ctx, s.rebind("update jobs set want_limit=?, updated_at=? where id=?"), limit, micros(time.Now()), id); err != nil {
+		return s.failed(err)
+	}
+	if limit != before {
+		row, err := Event{Kind: EventLimitChanged, Job: id, Data: map[string]any{"from": before, "to": limit, "by": s.Who()}, Message: fmt.Sprintf(
+			"limit of %s %s changed from %s to %s by %s", kind, id, schema.FormatRate(before), schema.FormatRate(limit), s.Who())}.row(now)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, s.rebind(insertEvent), row...); err != nil {
+			return s.failed(err)
+		}
+	}
+	return s.failed(tx.Commit())
 }
 
 // SetJobWant asks a job to pause, cancel or go on.
@@ -170,6 +209,28 @@ func (s *Store) Jobs(ctx context.Context) ([]Job, error) {
 		}
 	}
 	return jobs, nil
+}
+
+// RecentJobs lists the jobs that are being worked on and those that changed
+// since then, newest first, without the texts of their control files: it is
+// for those who ask every second.
+func (s *Store) RecentJobs(ctx context.Context, since time.Time) ([]Job, error) {
+	columns := strings.Replace(jobColumns, "spec_file, spec,", "spec_file, '',", 1)
+	jobs, err := collect(ctx, s, scanJob, "select "+columns+" from jobs where updated_at>=? or state in (?,?,?) order by started_at desc, id desc",
+		micros(since), Running, Paused, Pending)
+	if err != nil {
+		return nil, err
+	}
+	recent := jobs[:0]
+	for _, j := range jobs {
+		if err := s.markInterrupted(ctx, &j); err != nil {
+			return nil, err
+		}
+		if j.Active() || !j.UpdatedAt.Before(since) {
+			recent = append(recent, j)
+		}
+	}
+	return recent, nil
 }
 
 // Active says whether a job is being worked on as far as its record says.

@@ -105,6 +105,9 @@ func (s *Store) Where() string { return s.where }
 // Shared says whether other machines see this store.
 func (s *Store) Shared() bool { return s.shared }
 
+// Who is the operator on whose behalf this process works: user@machine.
+func (s *Store) Who() string { return s.self.user + "@" + s.self.host }
+
 // Close closes the store.
 func (s *Store) Close() error { return s.db.Close() }
 

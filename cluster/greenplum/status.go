@@ -78,15 +78,21 @@ func (e *Engine) ask(ctx context.Context, n cluster.Node) (*answer, error) {
 	return a, nil
 }
 
+// Endpoint is where clients connect; nothing is said of TLS.
+func (e *Engine) Endpoint() (cluster.Endpoint, *cluster.TLSStatus) {
+	c := e.coordinator()
+	host, _ := e.top.Host(c.Host)
+	return cluster.Endpoint{Host: host.Address, Port: c.Port, Database: e.top.Database.Name, User: e.top.Database.Admin, PasswordFile: e.AdminPasswordFile()}, nil
+}
+
 // judge makes a status of what was seen and answered.
 func (e *Engine) judge(looks map[string]look, a *answer, asked error) cluster.Status {
 	c := e.coordinator()
-	host, _ := e.top.Host(c.Host)
 	st := cluster.Status{
 		Name: e.top.Name, Engine: cluster.EngineStatus{Kind: e.top.Engine.Kind, Version: e.lay.Version},
-		Endpoint: cluster.Endpoint{Host: host.Address, Port: c.Port, Database: e.top.Database.Name, User: e.top.Database.Admin, PasswordFile: e.AdminPasswordFile()},
 		Problems: []string{}, CheckedAt: time.Now().UTC(),
 	}
+	st.Endpoint, _ = e.Endpoint()
 	if a != nil {
 		st.Engine.Version = a.Version
 	}

@@ -149,6 +149,7 @@ func (m *Manager) Expand(ctx context.Context, t *cluster.Topology) (*Operation, 
 	if ctx.Err() != nil {
 		return op, context.Cause(ctx)
 	}
+	m.checked(ctx, t.Name, op.Report)
 	return op, op.Report.Err()
 }
 

@@ -25,6 +25,8 @@ type Engine interface {
 	// Version is the engine's major version on the hosts; once a cluster is made
 	// it stays.
 	Version(ctx context.Context) (string, error)
+	// Endpoint is where clients connect; it contacts nobody.
+	Endpoint() (cluster.Endpoint, *cluster.TLSStatus)
 	// Status answers within five seconds, whatever the hosts do.
 	Status(ctx context.Context) cluster.Status
 

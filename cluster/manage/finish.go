@@ -14,8 +14,9 @@ import (
 
 // pastOf are the verbs as events call what was done.
 var pastOf = map[string]string{ //nolint:gochecknoglobals // constant table
-	VerbCreate: "created", VerbStart: "started", VerbStop: "stopped", VerbRestart: "restarted", VerbReload: "reloaded", VerbDelete: "deleted",
-	VerbRecover: "recovered", VerbPromote: "promoted", VerbExpand: "expanded", VerbShrink: "shrunk", VerbConfig: "configured", VerbAdopt: "adopted",
+	VerbCreate: state.EventCreated, VerbStart: state.EventStarted, VerbStop: state.EventStopped, VerbRestart: state.EventRestarted,
+	VerbReload: state.EventReloaded, VerbDelete: state.EventDeleted, VerbRecover: state.EventRecovered, VerbPromote: state.EventPromoted,
+	VerbExpand: state.EventExpanded, VerbShrink: state.EventShrunk, VerbConfig: state.EventConfigured, VerbAdopt: state.EventAdopted,
 }
 
 // finish records success: first what the cluster is now, then that the run is
@@ -34,7 +35,7 @@ func (op *Operation) finish(ctx context.Context, run state.Run) error {
 	if err := op.m.Store.FinishRun(ctx, run.ID, state.Done, ""); err != nil {
 		return err
 	}
-	data := map[string]any{"run": run.ID}
+	data := map[string]any{"run": run.ID, "verb": op.Verb}
 	if now := op.k.record.State; now != before && op.Verb != VerbDelete {
 		data["state"], data["state_before"] = now, before
 	}

@@ -47,6 +47,17 @@ func (m *Manager) Logs(ctx context.Context, name string, nodes []cluster.Node, l
 	return out, context.Cause(ctx)
 }
 
+// Endpoint says where clients of a cluster connect, without asking any host.
+// What is said of TLS is nil where the engine says nothing.
+func (m *Manager) Endpoint(ctx context.Context, name string) (cluster.Endpoint, *cluster.TLSStatus, error) {
+	eng, err := m.look(ctx, name)
+	if err != nil {
+		return cluster.Endpoint{}, nil, err
+	}
+	to, tls := eng.Endpoint()
+	return to, tls, nil
+}
+
 // Settings are the names that a change of settings is about; none when it
 // applies a whole profile.
 func (op *Operation) Settings() []string {

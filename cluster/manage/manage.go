@@ -159,8 +159,9 @@ func (m *Manager) Check(ctx context.Context, t *cluster.Topology) (hostprep.Repo
 	if err != nil {
 		return hostprep.Report{}, err
 	}
-	r := hostprep.Run(ctx, fleet, k.uid(), eng.Checks)
-	return note(r, sized), ctx.Err()
+	r := note(hostprep.Run(ctx, fleet, k.uid(), eng.Checks), sized)
+	m.checked(ctx, t.Name, r)
+	return r, ctx.Err()
 }
 
 // CheckNamed is Check for a cluster of the store.
@@ -282,7 +283,18 @@ func (m *Manager) Holder(ctx context.Context, name string) (*state.LockedError, 
 
 // Unlock takes the lease of a cluster away from whoever holds it.
 func (m *Manager) Unlock(ctx context.Context, name string) error {
-	return m.Store.BreakLease(ctx, leaseName(name))
+	held, err := m.Store.Holder(ctx, leaseName(name))
+	if err != nil && !errors.Is(err, state.ErrNotFound) {
+		return err
+	}
+	if err := m.Store.BreakLease(ctx, leaseName(name)); err != nil || held == nil {
+		return err
+	}
+	_ = m.Store.AddEvent(ctx, state.Event{
+		Kind: state.EventAction, Severity: state.Warning, Cluster: name, Data: map[string]any{"by": m.Store.Who(), "from": held.Owner},
+		Message: fmt.Sprintf("the lock of cluster %s was taken from %s (%s) by %s", name, held.Owner, held.Purpose, m.Store.Who()),
+	})
+	return nil
 }
 
 // locked gives a lease's error the command that breaks it.

@@ -197,6 +197,9 @@ func (op *Operation) begin(ctx context.Context) (state.Run, error) {
 	if err := op.m.Store.PutCluster(ctx, op.k.record); err != nil {
 		return state.Run{}, err
 	}
+	if op.fresh {
+		op.event(ctx, state.Event{Kind: state.EventRegistered, Message: fmt.Sprintf("cluster %s (%s, %d nodes on %d hosts) is known to cw: %s begins", op.Cluster, op.k.top.Engine.Kind, len(op.k.lay.Nodes), len(op.k.top.Hosts), op.Verb)})
+	}
 	if op.resume != "" {
 		if err := op.m.Store.FinishRun(ctx, op.resume, state.Interrupted, "resumed by a later run"); err != nil {
 			return state.Run{}, err
@@ -228,7 +231,10 @@ func (op *Operation) failed(ctx context.Context, run state.Run, err error) error
 		err = errors.Join(err, op.k.encode(), op.m.Store.PutCluster(last, op.k.record))
 	}
 	err = errors.Join(err, op.m.Store.FinishRun(last, run.ID, st, err.Error()))
-	op.event(last, state.Event{Kind: "fault", Severity: state.Warning, Message: op.Verb + " did not finish: " + firstLine(err.Error())})
+	op.event(last, state.Event{
+		Kind: state.EventFault, Severity: choose(st == state.Interrupted, state.Warning, state.Critical), Data: map[string]any{"run": run.ID, "verb": op.Verb},
+		Message: fmt.Sprintf("%s of cluster %s did not finish: %s", op.Verb, op.Cluster, firstLine(err.Error())),
+	})
 	hint := "cw cluster resume " + op.Cluster
 	if took {
 		hint = fmt.Sprintf("%s takes writes now; to bring the others back: cw cluster recover %s", op.params.Promote.Node, op.Cluster)
@@ -278,6 +284,10 @@ func (op *Operation) notCleaned(err error) string {
 // event is written as well as it can be: the change itself is done.
 func (op *Operation) event(ctx context.Context, e state.Event) {
 	e.Cluster = op.Cluster
+	if e.Data == nil {
+		e.Data = map[string]any{}
+	}
+	e.Data["by"] = op.m.Store.Who()
 	_ = op.m.Store.AddEvent(ctx, e)
 }
 

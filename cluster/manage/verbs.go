@@ -51,6 +51,7 @@ func (m *Manager) Create(ctx context.Context, t *cluster.Topology) (*Operation, 
 	if ctx.Err() != nil {
 		return op, context.Cause(ctx)
 	}
+	m.checked(ctx, t.Name, op.Report)
 	if err := op.Report.Err(); err != nil {
 		return op, err
 	}

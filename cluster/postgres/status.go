@@ -109,21 +109,27 @@ func (e *Engine) look(ctx context.Context, n cluster.Node) sight {
 	return s
 }
 
+// Endpoint is where clients connect and how they know whom they talk to.
+func (e *Engine) Endpoint() (cluster.Endpoint, *cluster.TLSStatus) {
+	p := e.lay.Primary()
+	host, _ := e.top.Host(p.Host)
+	to := cluster.Endpoint{Host: host.Address, Port: p.Port, Database: e.top.Database.Name, User: e.top.Database.Admin, PasswordFile: e.AdminPasswordFile()}
+	if adopted(p) { // whoever may log in, it is not with a password of ours
+		to.PasswordFile = ""
+	}
+	return to, &cluster.TLSStatus{Mode: e.top.TLS.Mode, CAFile: e.CAFile()}
+}
+
 // judge turns sights into a status.
 func (e *Engine) judge(seen []sight) cluster.Status {
 	p := e.lay.Primary()
-	host, _ := e.top.Host(p.Host)
 	major := e.lay.Version
 	st := cluster.Status{
 		Name: e.top.Name, Engine: cluster.EngineStatus{Kind: cluster.Postgres, Version: major},
-		Endpoint:  cluster.Endpoint{Host: host.Address, Port: p.Port, Database: e.top.Database.Name, User: e.top.Database.Admin, PasswordFile: e.AdminPasswordFile()},
-		TLS:       &cluster.TLSStatus{Mode: e.top.TLS.Mode, CAFile: e.CAFile()},
 		Problems:  []string{},
 		CheckedAt: time.Now().UTC(),
 	}
-	if adopted(p) { // whoever may log in, it is not with a password of ours
-		st.Endpoint.PasswordFile = ""
-	}
+	st.Endpoint, st.TLS = e.Endpoint()
 	var primary *answer
 	for _, s := range seen {
 		if s.node.ID == p.ID {

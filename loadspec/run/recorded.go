@@ -8,7 +8,6 @@ import (
 
 	"cw/fault"
 	"cw/loadspec"
-	"cw/schema"
 	"cw/state"
 )
 
@@ -40,13 +39,13 @@ func recorded(ctx context.Context, st *state.Store, id string, o Options, run fu
 	if o.Reporter == nil {
 		o.Reporter = discard{}
 	}
-	r := &recorder{ctx: held, st: st, id: id, kind: job.Kind, next: o.Reporter, warn: func(err error) {
+	r := &recorder{ctx: held, st: st, id: id, kind: job.Kind, target: job.Target, next: o.Reporter, warn: func(err error) {
 		if o.Log != nil {
 			o.Log.Warn("the job's record could not be written", "job", id, "error", err)
 		}
 	}}
 	o.Job, o.Control, o.Reporter = id, r.control, r
-	r.event("started", state.Info, "started", nil)
+	r.started(job)
 	res, err := run(held, o)
 	r.finish(res, err)
 	return res, err
@@ -59,10 +58,12 @@ type recorder struct {
 	st      *state.Store
 	id      string
 	kind    string // load or unload
+	target  string
 	next    Reporter
 	warn    func(error)
 	written time.Time
 	last    Progress
+	mark    milestone
 }
 
 const recordBeat = 500 * time.Millisecond
@@ -95,10 +96,8 @@ func (r *recorder) Progress(p Progress) {
 			phase = "waiting for the database"
 		}
 		err = errors.Join(err, r.st.SetJobState(ctx, r.id, now, phase))
-		if p.Limit != r.last.Limit && r.last.Phase == p.Phase {
-			r.event("limit-changed", state.Info, "limit is "+schema.FormatRate(p.Limit), map[string]any{"limit": p.Limit})
-		}
 	}
+	r.happened(p)
 	if err != nil {
 		r.warn(err)
 	}
@@ -116,7 +115,7 @@ func numbers(p Progress) state.Progress {
 func (r *recorder) finish(res *Result, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), 10*time.Second)
 	defer cancel()
-	end, severity, text := state.Done, state.Info, ""
+	end, severity, text := state.Done, "", ""
 	switch {
 	case err == nil && res != nil && res.Rejected > 0:
 		end, severity = state.Partial, state.Warning
@@ -127,7 +126,7 @@ func (r *recorder) finish(res *Result, err error) {
 	case fault.KindOf(err) == fault.Interrupted:
 		end = state.Interrupted
 	default:
-		end, severity = state.Failed, state.Warning
+		end = state.Failed
 	}
 	if err != nil {
 		text = err.Error()
@@ -145,27 +144,5 @@ func (r *recorder) finish(res *Result, err error) {
 	if werr := r.st.FinishJob(ctx, r.id, end, text); werr != nil {
 		r.warn(werr)
 	}
-	message := end
-	if text != "" {
-		message += ": " + text
-	}
-	r.event(end, severity, message, nil)
-}
-
-// event writes down what happened; what is a verb or limit-changed.
-func (r *recorder) event(what, severity, message string, data map[string]any) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), 5*time.Second)
-	defer cancel()
-	if err := r.st.AddEvent(ctx, state.Event{
-		Kind: r.eventKind(what), Severity: severity, Job: r.id, Message: r.kind + " " + r.id + ": " + message, Data: data,
-	}); err != nil {
-		r.warn(err)
-	}
-}
-
-func (r *recorder) eventKind(what string) string {
-	if what == "limit-changed" {
-		return what
-	}
-	return r.kind + "-" + what
+	r.ended(end, severity, text, res)
 }

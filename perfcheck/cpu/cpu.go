@@ -88,7 +88,7 @@ func Run(ctx context.Context, j Job, on func(perfcheck.Second)) (perfcheck.Measu
 		return perfcheck.Measurement{}, fault.New(fault.Usage, "", "cpu: %d threads for %s make no measurement", j.Threads, j.Duration)
 	}
 	m := perfcheck.Measurement{Values: map[string]float64{}}
-	if err := wait(ctx, j.Start); err != nil {
+	if err := j.Await(ctx); err != nil {
 		return m, err
 	}
 	warmup := j.Warmup
@@ -191,20 +191,5 @@ func watch(ctx context.Context, began time.Time, d time.Duration, done *atomic.I
 		case <-ctx.Done():
 			return series
 		}
-	}
-}
-
-// wait waits for the barrier.
-func wait(ctx context.Context, start time.Time) error {
-	if start.IsZero() {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(time.Until(start))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("cpu: %w", context.Cause(ctx))
 	}
 }

@@ -65,10 +65,11 @@ type slot struct {
 
 // asynchronous says whether requests of a job are handed to the kernel
 // without waiting. Other filesystems take them, but some carry them out on
-// the spot, one after another.
+// the spot, one after another. Small random writes are a tenth slower that way
+// than by threads (0.85 to 0.91 of fio against 0.95).
 func asynchronous(j Job, f Facts) bool {
 	switch j.Kind {
-	case Read, Write, RandRead, RandWrite, Mixed:
+	case Read, Write, RandRead, Mixed:
 		return j.Depth > 1 && j.Rate == 0 && slices.Contains([]string{"ext2", "ext3", "ext4", "xfs"}, f.Filesystem)
 	}
 	return false

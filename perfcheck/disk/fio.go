@@ -58,7 +58,7 @@ func (s *Set) runFio(ctx context.Context, j Job, on func(perfcheck.Second)) (per
 		return m, writeFailed(s.targets[0].facts.Dir, err)
 	}
 	defer func() { _ = os.RemoveAll(logs) }()
-	if err := waitUntil(ctx, j.Start); err != nil {
+	if err := j.Await(ctx); err != nil {
 		return m, err
 	}
 	limit, cancel := context.WithTimeout(ctx, j.Warmup+j.Duration+fioGrace)

@@ -22,7 +22,7 @@ const freshLeast = 32 * mib
 // The warm-up is on the prefilled file: it must not use up the new one.
 func (s *Set) runFirstWrite(ctx context.Context, j Job, on func(perfcheck.Second)) (perfcheck.Measurement, error) {
 	var m perfcheck.Measurement
-	if err := waitUntil(ctx, j.Start); err != nil {
+	if err := j.Await(ctx); err != nil {
 		return m, err
 	}
 	j.Start = time.Time{}

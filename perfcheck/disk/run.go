@@ -59,7 +59,7 @@ func (s *Set) runNative(ctx context.Context, j Job, on func(perfcheck.Second)) (
 	if err != nil {
 		return perfcheck.Measurement{}, err
 	}
-	if err := waitUntil(ctx, j.Start); err != nil {
+	if err := j.Await(ctx); err != nil {
 		r.release()
 		return perfcheck.Measurement{}, err
 	}
@@ -280,22 +280,6 @@ func (r *rig) watch(ctx context.Context, ended <-chan struct{}, on func(perfchec
 			}
 		}
 	}
-}
-
-// waitUntil waits for the moment of a barrier.
-func waitUntil(ctx context.Context, at time.Time) error {
-	if d := time.Until(at); !at.IsZero() && d > 0 {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-		}
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return nil
 }
 
 // ioFailed words the error of a request.

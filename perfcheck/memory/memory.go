@@ -7,7 +7,6 @@ package memory
 
 import (
 	"context"
-	"fmt"
 	"runtime"
 	"slices"
 	"time"
@@ -120,7 +119,7 @@ func Run(ctx context.Context, j Job, on func(perfcheck.Second)) (perfcheck.Measu
 	if j.Bytes == 0 && t.elements*8 < want*9/10 {
 		m.Flags = append(m.Flags, FlagSmallArrays)
 	}
-	if err := wait(ctx, j.Start); err != nil {
+	if err := j.Await(ctx); err != nil {
 		return m, err
 	}
 	// The warm-up ends on time, whatever the arrays took to make: the hosts of
@@ -150,19 +149,4 @@ func Run(ctx context.Context, j Job, on func(perfcheck.Second)) (perfcheck.Measu
 	m.Values["array"] = float64(t.elements * 8)
 	m.Values["threads"] = float64(j.Threads)
 	return m, nil
-}
-
-// wait waits for the barrier.
-func wait(ctx context.Context, start time.Time) error {
-	if start.IsZero() {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(time.Until(start))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("memory: %w", context.Cause(ctx))
-	}
 }

@@ -24,19 +24,26 @@ func watchSeconds(counter *atomic.Int64, bytes float64, on func(perfcheck.Second
 		defer ticker.Stop()
 		values := []float64{}
 		last := began
+		take := func(now time.Time) {
+			n := counter.Load()
+			v := float64(n-before) * bytes / now.Sub(last).Seconds()
+			values = append(values, v)
+			if on != nil {
+				on(perfcheck.Second{At: now.Sub(began).Seconds(), Value: v})
+			}
+			before, last = n, now
+		}
 		for {
 			select {
 			case <-s.quit:
+				// The tick of the last second may have lost the race.
+				if now := time.Now(); now.Sub(last) >= 950*time.Millisecond {
+					take(now)
+				}
 				s.out <- values
 				return
 			case now := <-ticker.C:
-				n := counter.Load()
-				v := float64(n-before) * bytes / now.Sub(last).Seconds()
-				values = append(values, v)
-				if on != nil {
-					on(perfcheck.Second{At: now.Sub(began).Seconds(), Value: v})
-				}
-				before, last = n, now
+				take(now)
 			}
 		}
 	}()

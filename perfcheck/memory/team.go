@@ -60,7 +60,7 @@ func newTeam(ctx context.Context, threads int, elements int64) (*team, error) {
 		go p.work(t, func() {
 			defer all.Done()
 			errs[i] = p.allocate(ctx, each, keep, &short)
-		}, i)
+		}, i, threads)
 	}
 	all.Wait()
 	for i, p := range t.parts {
@@ -111,8 +111,8 @@ func (p *part) allocate(ctx context.Context, elements int, keep int64, short *at
 }
 
 // work is a thread: it allocates, then makes a pass each time it is told to.
-func (p *part) work(t *team, allocate func(), index int) {
-	bind(index, len(t.parts)) // the thread ends with its goroutine
+func (p *part) work(t *team, allocate func(), index, of int) {
+	bind(index, of) // the thread ends with its goroutine
 	allocate()
 	for run := range p.begin {
 		for i := 0; i < len(p.a) && !t.stop.Load(); i += chunk {

@@ -145,6 +145,12 @@ func parseResponse(head []byte) (int, error) {
 // measure how fast they fail.
 const maxErrors = 100
 
+// failures are the requests that went wrong.
+type failures struct {
+	count atomic.Int64 // in the measured phase
+	last  atomic.Pointer[error]
+}
+
 // runHTTP runs Streams clients: in a closed loop, or each on its own share of
 // the schedule.
 func (c *client) runHTTP(ctx context.Context) (perfcheck.Measurement, error) {
@@ -157,7 +163,7 @@ func (c *client) runHTTP(ctx context.Context) (perfcheck.Measurement, error) {
 	if err != nil {
 		return perfcheck.Measurement{}, err
 	}
-	var current atomic.Int64
+	var failed failures
 	p := newPhases(c.job.Timing)
 	m, err := c.latencyTest(ctx, p, c.job.Streams, func(i int, l *latencies) error {
 		g := &getter{request: []byte(ask + "\r\n"), keep: c.job.KeepAlive, buffer: make([]byte, 64<<10)}
@@ -171,18 +177,21 @@ func (c *client) runHTTP(ctx context.Context) (perfcheck.Measurement, error) {
 		stop := context.AfterFunc(ctx, g.abort)
 		defer g.abort()
 		defer stop()
-		return c.requests(ctx, g, p, i, l, &current)
+		return c.requests(ctx, g, p, i, l, &failed)
 	})
 	if err != nil {
+		if last := failed.last.Load(); last != nil && ctx.Err() == nil {
+			err = fmt.Errorf("%w; the last request: %w", err, *last)
+		}
 		return m, err
 	}
-	m.Values["errors"] = float64(current.Load())
+	m.Values["errors"] = float64(failed.count.Load())
 	m.Values["throughput"] = m.Values["rate"] * float64(c.job.Body)
 	return m, c.addListenDrops(ctx, &m)
 }
 
 // requests is the loop of one client.
-func (c *client) requests(ctx context.Context, g *getter, p *phases, worker int, l *latencies, failed *atomic.Int64) error {
+func (c *client) requests(ctx context.Context, g *getter, p *phases, worker int, l *latencies, failed *failures) error {
 	interval := 0.0 // seconds between two of this client
 	if c.job.Rate > 0 {
 		interval = float64(c.job.Streams) / c.job.Rate
@@ -194,7 +203,7 @@ func (c *client) requests(ctx context.Context, g *getter, p *phases, worker int,
 			due = p.origin.Add(time.Duration((float64(i) + float64(worker)/float64(c.job.Streams)) * interval * 1e9))
 			for d := time.Until(due); d > 0 && due.Before(p.end); d = time.Until(due) {
 				if d > longestNap {
-					if err := sleepUntil(ctx, time.Now().Add(d-longestNap/2)); err != nil {
+					if err := perfcheck.WaitUntil(ctx, time.Now().Add(d-longestNap/2)); err != nil {
 						return err
 					}
 					continue
@@ -214,8 +223,9 @@ func (c *client) requests(ctx context.Context, g *getter, p *phases, worker int,
 			if inARow++; inARow >= maxErrors || errors.Is(err, errNoPorts) {
 				return c.noPorts(err)
 			}
+			failed.last.Store(&err)
 			if !due.Before(p.measured) {
-				failed.Add(1)
+				failed.count.Add(1)
 			}
 			continue
 		}

@@ -19,7 +19,7 @@ const togetherLead = 500 * time.Millisecond
 // all at once. 1.0 of the sum is independent links, 0.5 of two is a shared
 // limit. The interfaces' own counters say whether the traffic went that way.
 func runNICs(ctx context.Context, job Job, on func(perfcheck.Second)) (perfcheck.Measurement, error) {
-	if err := sleepUntil(ctx, job.Start); err != nil {
+	if err := perfcheck.WaitUntil(ctx, job.Start); err != nil {
 		return perfcheck.Measurement{}, err
 	}
 	m := perfcheck.Measurement{Values: map[string]float64{}}

@@ -59,7 +59,7 @@ func (sess *session) servePPS(ctx context.Context) error {
 			}
 			for before := int64(-1); before != counts[m.Step].Load(); {
 				before = counts[m.Step].Load()
-				if err := sleepUntil(ctx, time.Now().Add(settleStep)); err != nil {
+				if err := perfcheck.WaitUntil(ctx, time.Now().Add(settleStep)); err != nil {
 					return err
 				}
 			}

@@ -29,6 +29,7 @@ func (sess *session) serveRR(ctx context.Context) error {
 	return sess.together(ctx, func() error { return nil })
 }
 
+// echo sends back what it reads until that ends.
 func echo(c gonet.Conn) {
 	var b [4096]byte
 	for {

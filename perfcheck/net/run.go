@@ -96,7 +96,7 @@ func (c *client) run(ctx context.Context) (perfcheck.Measurement, error) {
 	if err := c.open(ctx); err != nil {
 		return perfcheck.Measurement{}, err
 	}
-	if err := sleepUntil(ctx, c.job.Start); err != nil {
+	if err := perfcheck.WaitUntil(ctx, c.job.Start); err != nil {
 		return perfcheck.Measurement{}, err
 	}
 	if c.job.Engine == EngineIperf3 {
@@ -162,6 +162,9 @@ func (c *client) open(ctx context.Context) error {
 	if len(c.conns) == 0 {
 		return nil
 	}
+	if err := c.ctl.sendOr(message{Type: msgHeard}); err != nil {
+		return err
+	}
 	_, err = c.ctl.wait(ctx, msgJoined)
 	return err
 }
@@ -200,7 +203,7 @@ func (c *client) dialUDP(ctx context.Context, h hello) (*gonet.UDPConn, error) {
 			return nil, context.Cause(ctx)
 		}
 		if err != nil && errors.Is(err, errNobodyThere) { // ICMP comes at once
-			if err := sleepUntil(ctx, time.Now().Add(helloAgain)); err != nil {
+			if err := perfcheck.WaitUntil(ctx, time.Now().Add(helloAgain)); err != nil {
 				return nil, err
 			}
 		}

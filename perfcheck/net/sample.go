@@ -7,31 +7,12 @@ import (
 	"cw/perfcheck"
 )
 
-// sleepUntil waits for a moment or the end of ctx, whose cause it returns.
-func sleepUntil(ctx context.Context, at time.Time) error {
-	d := time.Until(at)
-	if d <= 0 {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		return nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // watch waits out the warm-up, calls begin, and reads the counter at every
 // full second of the measured phase. Every value is divided by the time that
 // really passed: on a busy host a timer is late.
 func watch(ctx context.Context, origin time.Time, t perfcheck.Timing, count func() int64, begin func(), on func(perfcheck.Second)) (half, error) {
 	var h half
-	if err := sleepUntil(ctx, origin.Add(t.Warmup)); err != nil {
+	if err := perfcheck.WaitUntil(ctx, origin.Add(t.Warmup)); err != nil {
 		return h, err
 	}
 	begin()
@@ -39,7 +20,7 @@ func watch(ctx context.Context, origin time.Time, t perfcheck.Timing, count func
 	lastAt, last := start, first
 	end := start.Add(t.Duration)
 	for next := start.Add(time.Second); !next.After(end); next = next.Add(time.Second) {
-		if err := sleepUntil(ctx, next); err != nil {
+		if err := perfcheck.WaitUntil(ctx, next); err != nil {
 			return h, err
 		}
 		now, n := time.Now(), count()
@@ -50,7 +31,7 @@ func watch(ctx context.Context, origin time.Time, t perfcheck.Timing, count func
 		}
 		lastAt, last = now, n
 	}
-	if err := sleepUntil(ctx, end); err != nil {
+	if err := perfcheck.WaitUntil(ctx, end); err != nil {
 		return h, err
 	}
 	h.Bytes = float64(count() - first)

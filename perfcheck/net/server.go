@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cw/fault"
+	"cw/perfcheck"
 )
 
 // ListenOptions say where the listening side waits.
@@ -110,7 +111,7 @@ func (s *Server) accept(ctx context.Context) {
 			if ctx.Err() != nil || errors.Is(err, gonet.ErrClosed) {
 				return
 			}
-			if sleepUntil(ctx, time.Now().Add(20*time.Millisecond)) != nil { // out of file descriptors, say
+			if perfcheck.WaitUntil(ctx, time.Now().Add(20*time.Millisecond)) != nil { // out of file descriptors, say
 				return
 			}
 			continue

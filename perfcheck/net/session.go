@@ -25,6 +25,8 @@ type session struct {
 
 	mu      sync.Mutex
 	sockets map[int]*gonet.UDPConn
+	over    bool
+	echoes  sync.WaitGroup
 }
 
 // joined is a data connection, or a socket, that has said hello.
@@ -94,6 +96,10 @@ func (s *Server) converse(parent context.Context, conn *gonet.TCPConn) {
 	cancel(errors.New("the test is over"))
 	release()
 	sess.bag.close()
+	sess.mu.Lock()
+	sess.over = true
+	sess.mu.Unlock()
+	sess.echoes.Wait()
 }
 
 func (sess *session) serve(ctx context.Context, s *Server) error {
@@ -136,6 +142,17 @@ func (sess *session) gather(ctx context.Context) ([]gonet.Conn, error) {
 			return nil, context.Cause(ctx)
 		}
 	}
+	if _, err := sess.ctl.wait(ctx, msgHeard); err != nil {
+		return nil, err
+	}
+	// From here on the sockets belong to the test.
+	for _, u := range udpConns(conns) {
+		_ = u.SetReadDeadline(time.Unix(1, 0))
+	}
+	sess.echoes.Wait()
+	for _, u := range udpConns(conns) {
+		_ = u.SetReadDeadline(time.Time{})
+	}
 	return conns, sess.ctl.sendOr(message{Type: msgJoined})
 }
 
@@ -160,13 +177,17 @@ func udpConns(conns []gonet.Conn) []*gonet.UDPConn {
 }
 
 // meetUDP gives a peer's socket a socket of its own here and answers from
-// that. The peer asks again until it hears.
+// that. Where the answer is lost the peer says hello again, and the new socket
+// hears it in the door's place: it sends back what comes until the test begins.
 func (sess *session) meetUDP(s *Server, stream int, from netip.AddrPort, said []byte) {
 	if stream >= cap(sess.joined) || !sess.job.datagrams() {
 		return
 	}
 	sess.mu.Lock()
 	defer sess.mu.Unlock()
+	if sess.over {
+		return
+	}
 	conn := sess.sockets[stream]
 	if conn == nil {
 		local, ok := sess.local.(*gonet.TCPAddr)
@@ -189,6 +210,7 @@ func (sess *session) meetUDP(s *Server, stream int, from netip.AddrPort, said []
 		}
 		sess.sockets[stream] = conn
 		sess.bag.add(conn)
+		sess.echoes.Go(func() { echo(conn) })
 		select {
 		case sess.joined <- joined{conn, stream}:
 		default:

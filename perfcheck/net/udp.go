@@ -196,7 +196,7 @@ func (e *udpEnd) settle(ctx context.Context, duration time.Duration) (half, erro
 	}
 	for end, still := time.Now().Add(settleMax), 0; time.Now().Before(end) && still < 3; {
 		before := count()
-		if err := sleepUntil(ctx, time.Now().Add(settleStep)); err != nil {
+		if err := perfcheck.WaitUntil(ctx, time.Now().Add(settleStep)); err != nil {
 			return half{}, err
 		}
 		still++

@@ -89,6 +89,7 @@ func (h *header) decode(b []byte) bool {
 const (
 	msgRequest = "request" // client: what is wanted
 	msgReady   = "ready"   // server: here is your session
+	msgHeard   = "heard"   // client: all hellos are answered
 	msgJoined  = "joined"  // server: all data connections are here
 	msgGo      = "go"      // client: the warm-up begins now
 	msgSecond  = "second"  // a value of the series

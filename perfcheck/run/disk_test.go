@@ -117,9 +117,9 @@ func (s *stopper) Progress(p Progress) {
 
 func TestKilledAndResumed(t *testing.T) {
 	t.Parallel()
-	dir, journal := t.TempDir(), filepath.Join(t.TempDir(), "run")
+	dir, temp, journal := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "run")
 	cmd := startControl(t, controlSpec{
-		Dirs: []string{dir}, Area: perfcheck.Disk, Only: []string{"disk.read.1m.qd16", "disk.fdatasync.8k"}, Journal: journal,
+		Dirs: []string{dir}, Area: perfcheck.Disk, Only: []string{"disk.read.1m.qd16", "disk.fdatasync.8k"}, Journal: journal, Temp: temp,
 		Timing: perfcheck.Timing{Duration: 2 * time.Second},
 	})
 	// It measures the first of two; the journal grows when that is done.
@@ -137,9 +137,9 @@ func TestKilledAndResumed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	for deadline := time.Now().Add(40 * time.Second); len(entries(t, dir)) > 0; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(40 * time.Second); len(entries(t, dir))+len(entries(t, temp)) > 0; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("left: %q", entries(t, dir))
+			t.Fatalf("left: %q, %q", entries(t, dir), entries(t, temp))
 		}
 	}
 	q := &quietReporter{t: t}

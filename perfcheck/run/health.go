@@ -97,6 +97,7 @@ const (
 	ownLimit   = 0.85 // of all CPUs: the generator, not the thing measured, is the limit
 	stealLimit = 0.05
 	skewLimit  = 0.25 // seconds
+	otherLimit = 0.20 // of all CPUs, by other programs while CPUs or memory are measured
 )
 
 // healthFlags are the flags that a measurement's health deserves. Memory and
@@ -105,6 +106,9 @@ func healthFlags(area perfcheck.Area, h perfcheck.Health) []string {
 	var flags []string
 	if h.Own > ownLimit && (area == perfcheck.Disk || area == perfcheck.Net) {
 		flags = append(flags, perfcheck.FlagClientLimited)
+	}
+	if h.CPU-h.Own > otherLimit && (area == perfcheck.CPU || area == perfcheck.Memory) {
+		flags = append(flags, perfcheck.FlagOtherLoad)
 	}
 	if h.Steal > stealLimit {
 		flags = append(flags, perfcheck.FlagSteal)

@@ -249,6 +249,7 @@ type controlSpec struct {
 	Started string // made when something is measured
 	Journal string
 	Timing  perfcheck.Timing
+	Temp    string // where an agent on this machine has its folder
 }
 
 // control is a run in a process of its own.
@@ -293,6 +294,9 @@ func startControl(t *testing.T, c controlSpec) *exec.Cmd {
 	t.Helper()
 	dir := t.TempDir()
 	c.Known, c.Started = filepath.Join(dir, "known_hosts"), filepath.Join(dir, "started")
+	if c.Temp == "" {
+		c.Temp = os.TempDir()
+	}
 	if c.Journal == "" {
 		c.Journal = filepath.Join(dir, "run")
 	}
@@ -310,6 +314,7 @@ func startControl(t *testing.T, c controlSpec) *exec.Cmd {
 	}
 	cmd := exec.Command(self, "control", file)
 	cmd.Stderr = os.Stderr
+	cmd.Env = append(os.Environ(), "TMPDIR="+c.Temp)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

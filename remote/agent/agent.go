@@ -24,6 +24,10 @@ import (
 	"cw/remote"
 )
 
+// homeVariable tells an agent where to keep what it would keep at home: in
+// its folder.
+const homeVariable = "XDG_STATE_HOME"
+
 // FolderPrefix begins the names of the folders that agents live in.
 const FolderPrefix = "cw-agent."
 
@@ -121,7 +125,7 @@ func Start(ctx context.Context, h *remote.Host, o Options) (*Agent, error) {
 		_, err := h.Run(ctx, remote.Cmd{
 			Args: append([]string{program, "agent"}, o.Role...), Dir: dir,
 			// What it would leave at home goes with the folder.
-			Env:   []string{"XDG_STATE_HOME=" + dir + "/home", "XDG_CONFIG_HOME=" + dir + "/home"},
+			Env:   []string{homeVariable + "=" + dir + "/home", "XDG_CONFIG_HOME=" + dir + "/home"},
 			Stdin: stdin, Stdout: stdout, Stderr: &lines{on: o.OnLog},
 		})
 		return err
@@ -148,7 +152,7 @@ func StartHere(ctx context.Context, name string, o Options) (*Agent, error) {
 	a.run(ctx, func(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 		cmd := exec.CommandContext(ctx, program, append([]string{"agent"}, o.Role...)...)
 		cmd.Args[0] = "cw" // not the name of a personality
-		cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+dir+"/home", "XDG_CONFIG_HOME="+dir+"/home")
+		cmd.Env = append(os.Environ(), homeVariable+"="+dir+"/home", "XDG_CONFIG_HOME="+dir+"/home")
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, &lines{on: o.OnLog}
 		// A Ctrl-C at the terminal is for the one that asked; a group of its
 		// own keeps it from the agent, which is told to stop and tidies up.

@@ -53,7 +53,7 @@ func usedFolders() map[string]bool {
 		}
 		env, _ := os.ReadFile(filepath.Join(p, "environ"))
 		for v := range strings.SplitSeq(string(env), "\x00") {
-			if home, ok := strings.CutPrefix(v, "XDG_STATE_HOME="); ok {
+			if home, ok := strings.CutPrefix(v, homeVariable+"="); ok {
 				used[filepath.Dir(home)] = true
 			}
 		}

@@ -145,18 +145,20 @@ func (s *server) serve(ctx context.Context, c call, handlers map[string]Handler)
 	})
 }
 
-// RemoveSelf takes away the folder that the running program was pushed into.
-// A program that lives elsewhere is left alone.
+// RemoveSelf takes away the folder that the running agent lives in: where its
+// program was pushed to, or its home when it was started by StartHere.
 func RemoveSelf() error {
-	exe, err := os.Executable()
-	if err != nil {
-		return err
+	var errs []error
+	folders := []string{filepath.Dir(os.Getenv(homeVariable))}
+	if exe, err := os.Executable(); err == nil {
+		folders = append(folders, filepath.Dir(exe))
 	}
-	dir := filepath.Dir(exe)
-	if !strings.HasPrefix(filepath.Base(dir), FolderPrefix) {
-		return nil
+	for _, dir := range folders {
+		if strings.HasPrefix(filepath.Base(dir), FolderPrefix) {
+			errs = append(errs, os.RemoveAll(dir))
+		}
 	}
-	return os.RemoveAll(dir)
+	return errors.Join(errs...)
 }
 
 // lines hands whole lines on.

@@ -39,8 +39,8 @@ type Snapshot struct {
 
 // Section is what every part of a snapshot carries.
 type Section struct {
-	CollectedAt time.Time `json:"collected_at"`    // zero: not yet
-	Err         string    `json:"error,omitempty"` // why it is not newer
+	CollectedAt time.Time `json:"collected_at,omitzero"` // zero: not yet
+	Err         string    `json:"error,omitempty"`       // why it is not newer
 }
 
 // ClusterInfo is the cluster's line.
@@ -49,7 +49,7 @@ type ClusterInfo struct {
 	Name      string    `json:"name"` // "" when there is none: loads only
 	Engine    string    `json:"engine"`
 	Version   string    `json:"version"`
-	StartedAt time.Time `json:"started_at"`
+	StartedAt time.Time `json:"started_at,omitzero"`
 	State     string    `json:"state"` // up, degraded, down, unknown: as cluster.Status
 	Problems  []string  `json:"problems,omitempty"`
 }
@@ -73,7 +73,7 @@ type Node struct {
 	Port          int       `json:"port"`
 	DataDir       string    `json:"data_dir"`
 	LagBytes      *int64    `json:"lag_bytes,omitempty"`
-	Since         time.Time `json:"since"` // when it came into this state, as far as known
+	Since         time.Time `json:"since,omitzero"` // when it came into this state, as far as known
 	Detail        string    `json:"detail,omitempty"`
 }
 
@@ -88,7 +88,7 @@ type Hosts struct {
 type Host struct {
 	Name      string    `json:"name"`
 	Address   string    `json:"address"`
-	SampledAt time.Time `json:"sampled_at"` // zero: never; older than 3 s is stale
+	SampledAt time.Time `json:"sampled_at,omitzero"` // zero: never; older than 3 s is stale
 	Err       string    `json:"error,omitempty"`
 	CPUs      int       `json:"cpus"`
 	User      float64   `json:"user"` // shares of all CPUs, 0 to 1
@@ -157,8 +157,8 @@ type Load struct {
 	Rate       int64     `json:"rate"`  // bytes per second
 	Limit      int64     `json:"limit"` // bytes per second, 0 none
 	ETA        int64     `json:"eta_seconds"`
-	StartedAt  time.Time `json:"started_at"`
-	FinishedAt time.Time `json:"finished_at"`
+	StartedAt  time.Time `json:"started_at,omitzero"`
+	FinishedAt time.Time `json:"finished_at,omitzero"`
 	Error      string    `json:"error,omitempty"`
 	RateHist   []float64 `json:"rate_history,omitempty"`
 }
@@ -182,9 +182,9 @@ type Session struct {
 	Wait      string    `json:"wait"`       // what it waits for: of another session, not for its client
 	BlockedBy []int     `json:"blocked_by"` // pids
 	Query     string    `json:"query"`      // as the database has it: may hold anything
-	XactStart time.Time `json:"xact_start"`
-	Start     time.Time `json:"query_start"`
-	Backend   time.Time `json:"backend_start"`
+	XactStart time.Time `json:"xact_start,omitzero"`
+	Start     time.Time `json:"query_start,omitzero"`
+	Backend   time.Time `json:"backend_start,omitzero"`
 }
 
 // Events are what happened, newest last.

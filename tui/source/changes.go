@@ -1,0 +1,162 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"cw/cluster"
+	"cw/state"
+)
+
+// The kinds of the events that are written here.
+const (
+	eventFault     = "fault"
+	eventRecovered = "recovered"
+	eventChanged   = "state-changed"
+	eventAction    = "action"
+)
+
+// dataAbout is the key of an event's data that names what it is about.
+const dataAbout = "about"
+
+func about(thing string) map[string]any { return map[string]any{dataAbout: thing} }
+
+// repeatWindow is how long another dashboard's event about the same is taken
+// for this one.
+const repeatWindow = time.Minute
+
+// watcher turns changes of state into events. It is guarded by Live.mu.
+type watcher struct {
+	events, history []Event         // the store's, and the database's own
+	known           map[string]Node // as they were last told about
+	state           string          // of the cluster, as it was last told about
+	queue           []state.Event
+	wake            chan struct{}
+}
+
+// since keeps when each node came into its state.
+func (w *watcher) since(nodes, before []Node, now time.Time) {
+	old := make(map[string]Node, len(before))
+	for _, n := range before {
+		old[n.ID] = n
+	}
+	for i := range nodes {
+		n := &nodes[i]
+		was, known := old[n.ID]
+		switch {
+		case !n.Since.IsZero():
+		case known && was.State == n.State && was.Role == n.Role && was.Mode == n.Mode:
+			n.Since = was.Since
+		case known && was.State != cluster.NodeUnknown:
+			n.Since = now
+		}
+	}
+}
+
+// compare queues an event for everything that is not as it was.
+func (w *watcher) compare(draft *Snapshot, info ClusterInfo, nodes []Node) {
+	if w.known == nil {
+		w.known = map[string]Node{}
+	}
+	for _, n := range nodes {
+		if n.State == cluster.NodeUnknown {
+			continue // of the host there is an event, of the node nothing is known
+		}
+		was, known := w.known[n.ID]
+		w.known[n.ID] = n
+		if known {
+			w.node(was, n)
+		}
+	}
+	if w.state != "" && info.State != cluster.Unknown && info.State != w.state {
+		severity := map[string]string{cluster.Down: state.Critical, cluster.Degraded: state.Warning}[info.State] // "" is info
+		w.add(state.Event{Kind: eventChanged, Severity: severity, Data: about("cluster"), Message: fmt.Sprintf("cluster %s is %s, was %s", draft.Cluster.Name, info.State, w.state)})
+	}
+	if info.State != cluster.Unknown {
+		w.state = info.State
+	}
+}
+
+func (w *watcher) node(was, n Node) {
+	what := fmt.Sprintf("%s %s on %s", n.Role, n.ID, n.Host)
+	switch {
+	case was.State == cluster.NodeUp && n.State != cluster.NodeUp:
+		text := fmt.Sprintf("%s is %s", what, n.State)
+		if n.Detail != "" {
+			text += ": " + n.Detail
+		}
+		w.add(state.Event{Kind: eventFault, Severity: state.Critical, Host: n.Host, Data: about(n.ID), Message: text})
+	case was.State != cluster.NodeUp && n.State == cluster.NodeUp:
+		w.add(state.Event{Kind: eventRecovered, Host: n.Host, Data: about(n.ID), Message: fmt.Sprintf("%s is up, was %s", what, was.State)})
+	case was.Role != n.Role:
+		w.add(state.Event{Kind: eventChanged, Severity: state.Warning, Host: n.Host, Data: about(n.ID), Message: fmt.Sprintf("%s on %s is %s, was %s", n.ID, n.Host, n.Role, was.Role)})
+	case was.Mode != n.Mode && n.Mode != "" && was.Mode != "":
+		severity := state.Info
+		if n.Mode == cluster.ModeDetached || n.Mode == cluster.ModeNotSync {
+			severity = state.Warning
+		}
+		w.add(state.Event{Kind: eventChanged, Severity: severity, Host: n.Host, Data: about(n.ID), Message: fmt.Sprintf("%s is %s, was %s", what, n.Mode, was.Mode)})
+	}
+}
+
+func (w *watcher) add(e state.Event) {
+	w.queue = append(w.queue, e)
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// note queues an event.
+func (l *Live) note(e state.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.watch.add(e)
+}
+
+// writeEvents writes what was seen into the store, unless somebody else who
+// sees the same has done so.
+func (l *Live) writeEvents(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.watch.wake:
+		}
+		l.mu.Lock()
+		queue := l.watch.queue
+		l.watch.queue = nil
+		l.mu.Unlock()
+		if l.o.ReadOnly {
+			continue
+		}
+		for _, e := range queue {
+			e.Cluster = l.o.Cluster
+			if err := l.writeOnce(ctx, e); err != nil {
+				l.log.Warn("event not written", "type", e.Kind, "message", e.Message, "error", err)
+			}
+		}
+		l.store.now()
+	}
+}
+
+// writeOnce leaves an event out when the last one about the same thing says
+// the same.
+func (l *Live) writeOnce(ctx context.Context, e state.Event) error {
+	recent, err := l.o.Store.Events(ctx, state.EventFilter{Cluster: e.Cluster, Since: time.Now().Add(-repeatWindow)})
+	if err != nil {
+		return err
+	}
+	for _, old := range slices.Backward(recent) {
+		if about, ok := old.Data[dataAbout]; !ok || about != e.Data[dataAbout] {
+			continue
+		}
+		if old.Message == e.Message {
+			return nil
+		}
+		break
+	}
+	return l.o.Store.AddEvent(ctx, e)
+}

@@ -1,0 +1,265 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"cw/cluster"
+	"cw/fault"
+)
+
+const (
+	applicationName = "cw top"
+	connectPatience = 3 * time.Second
+	queryPatience   = 4 * time.Second // the server gives up after three
+	mppEvery        = 10 * time.Second
+	maxSessions     = 5000
+	maxQueryText    = 4000 // characters of a query in the list; the detail has all
+)
+
+// database is the one session with the cluster's database. Collector, actions
+// and details take turns.
+type database struct {
+	connect func(ctx context.Context) (*pgx.Conn, error)
+	log     *slog.Logger
+	turn    chan struct{}
+	conn    *pgx.Conn
+	can     *abilities
+}
+
+// abilities are what this server has, as its catalogue says: versions and
+// flavours differ, and nobody need know how.
+type abilities struct {
+	greenplum bool
+	super     bool
+	user      string
+	columns   map[string]map[string]bool // of views, by name
+	functions map[string]bool
+}
+
+func (a *abilities) has(view, column string) bool { return a.columns[view][column] }
+
+func newDatabase(connect func(ctx context.Context) (*pgx.Conn, error), log *slog.Logger) *database {
+	return &database{connect: connect, log: log, turn: make(chan struct{}, 1)}
+}
+
+// do runs fn with the session, which is opened when there is none.
+func (d *database) do(ctx context.Context, fn func(ctx context.Context, c *pgx.Conn, can *abilities) error) error {
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if d.conn == nil || d.conn.IsClosed() {
+		if err := d.open(ctx); err != nil {
+			return err
+		}
+	}
+	limited, cancel := context.WithTimeout(ctx, queryPatience)
+	defer cancel()
+	err := fn(limited, d.conn, d.can)
+	if d.conn.IsClosed() {
+		d.conn = nil
+		if err == nil {
+			err = errors.New("the session with the database was lost")
+		}
+	}
+	return err
+}
+
+func (d *database) open(ctx context.Context) error {
+	conn, err := d.connect(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, queryPatience)
+	defer cancel()
+	for _, setting := range []string{
+		"set application_name = '" + applicationName + "'", "set statement_timeout = '3s'", "set lock_timeout = '50ms'", "set default_transaction_read_only = on",
+		"set log_min_duration_statement = -1", "set log_statement = 'none'", // only a superuser may
+	} {
+		if _, err := conn.Exec(ctx, setting); err != nil {
+			d.log.Debug("setting not made", "sql", setting, "error", err)
+		}
+	}
+	can, err := probe(ctx, conn)
+	if err != nil {
+		_ = conn.Close(ctx)
+		return fmt.Errorf("look at the database's catalogue: %w", err)
+	}
+	d.conn, d.can = conn, can
+	return nil
+}
+
+// probe finds out what there is.
+func probe(ctx context.Context, c *pgx.Conn) (*abilities, error) {
+	a := &abilities{columns: map[string]map[string]bool{}, functions: map[string]bool{}}
+	err := c.QueryRow(ctx, `select current_user::text, (select rolsuper from pg_roles where rolname = current_user),
+		exists(select 1 from pg_class where relname = 'gp_segment_configuration' and relnamespace = 11)`).Scan(&a.user, &a.super, &a.greenplum)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := c.Query(ctx, `select c.relname::text, a.attname::text from pg_attribute a join pg_class c on c.oid = a.attrelid
+		where c.relnamespace = 11 and a.attnum > 0 and not a.attisdropped and c.relname in
+		('pg_stat_activity', 'pg_stat_replication', 'pg_stat_progress_copy', 'pg_locks', 'gp_stat_replication', 'gp_segment_configuration', 'gp_configuration_history')`)
+	if err != nil {
+		return nil, err
+	}
+	var view, column string
+	if _, err := pgx.ForEachRow(rows, []any{&view, &column}, func() error {
+		if a.columns[view] == nil {
+			a.columns[view] = map[string]bool{}
+		}
+		a.columns[view][column] = true
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	var name string
+	rows, err = c.Query(ctx, `select distinct proname::text from pg_proc where pronamespace = 11 and proname in
+		('pg_blocking_pids', 'pg_current_wal_lsn', 'pg_current_xlog_location', 'pg_wal_lsn_diff', 'pg_xlog_location_diff')`)
+	if err != nil {
+		return nil, err
+	}
+	_, err = pgx.ForEachRow(rows, []any{&name}, func() error { a.functions[name] = true; return nil })
+	return a, err
+}
+
+// close ends the session; the context is over already.
+func (d *database) close(ctx context.Context) {
+	d.turn <- struct{}{}
+	if d.conn != nil {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastPatience)
+		defer cancel()
+		_ = d.conn.Close(last)
+		d.conn = nil
+	}
+}
+
+// connector is how the database is reached.
+func (l *Live) connector() func(ctx context.Context) (*pgx.Conn, error) {
+	if l.o.Connect != nil {
+		return l.o.Connect
+	}
+	return l.connectEndpoint
+}
+
+// connectEndpoint goes where clients of the cluster go. Where that is not
+// allowed from here, as with a firewall, it goes through the node's host.
+func (l *Live) connectEndpoint(ctx context.Context) (*pgx.Conn, error) {
+	to, tls, err := l.look.Endpoint(ctx, l.o.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := configOf(to, tls)
+	if err != nil {
+		return nil, err
+	}
+	direct, cancel := context.WithTimeout(ctx, connectPatience)
+	conn, err := pgx.ConnectConfig(direct, cfg)
+	cancel()
+	if err == nil || ctx.Err() != nil || !notLetIn(err) {
+		return conn, connectError(to, err)
+	}
+	l.mu.Lock()
+	host := l.plan.lay.Primary().Host
+	l.mu.Unlock()
+	fleet, ferr := l.look.Fleet(ctx, l.o.Cluster)
+	if ferr != nil {
+		return nil, connectError(to, err)
+	}
+	through, cancel := context.WithTimeout(ctx, connectPatience)
+	defer cancel()
+	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return fleet.Host(host).DialContext(ctx, network, addr)
+	}
+	cfg.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil } // names are the host's business
+	conn, terr := pgx.ConnectConfig(through, cfg)
+	if terr != nil {
+		l.log.Debug("no way through the host either", "host", host, "error", terr)
+		return nil, connectError(to, err)
+	}
+	return conn, nil
+}
+
+// notLetIn says whether it could be otherwise from another address.
+func notLetIn(err error) bool {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		return refused.Code == "28000" // no line in pg_hba.conf
+	}
+	var config *pgconn.ConnectError
+	return errors.As(err, &config)
+}
+
+func connectError(to cluster.Endpoint, err error) error {
+	if err == nil {
+		return nil
+	}
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		return fault.New(fault.Auth, "", "database %s at %s:%d: %s", to.Database, to.Host, to.Port, refused.Message)
+	}
+	return fault.New(fault.Unreachable, "", "database %s at %s:%d: %s", to.Database, to.Host, to.Port, plainCause(err))
+}
+
+// plainCause is the innermost text of pgx's long error.
+func plainCause(err error) string {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err.Error()
+		}
+		var op *net.OpError
+		if errors.As(err, &op) {
+			return op.Err.Error()
+		}
+		err = next
+	}
+}
+
+func configOf(to cluster.Endpoint, tls *cluster.TLSStatus) (*pgx.ConnConfig, error) {
+	quote := func(s string) string { return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'" }
+	dsn := fmt.Sprintf("host=%s port=%d dbname=%s", quote(to.Host), to.Port, quote(to.Database))
+	if to.User != "" {
+		dsn += " user=" + quote(to.User)
+	}
+	if tls != nil && tls.CAFile != "" && readable(tls.CAFile) {
+		dsn += " sslmode=verify-ca sslrootcert=" + quote(tls.CAFile)
+	}
+	cfg, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "", "settings of database %s at %s:%s: %w", to.Database, to.Host, strconv.Itoa(to.Port), err)
+	}
+	if to.PasswordFile != "" {
+		text, err := os.ReadFile(to.PasswordFile)
+		if err != nil {
+			return nil, fault.New(fault.Auth, "run cw where the cluster was made, or set database.password_file", "password of %s: %w", to.User, err)
+		}
+		cfg.Password, _, _ = strings.Cut(strings.TrimRight(string(text), "\r\n"), "\n")
+		cfg.Password = strings.TrimRight(cfg.Password, "\r")
+	}
+	cfg.ConnectTimeout = connectPatience
+	cfg.RuntimeParams["application_name"] = applicationName
+	return cfg, nil
+}
+
+func readable(file string) bool {
+	f, err := os.Open(file)
+	if err != nil {
+		return false
+	}
+	_ = f.Close()
+	return true
+}
