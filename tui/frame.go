@@ -16,6 +16,11 @@ var viewNames = [viewCount][2]string{ //nolint:gochecknoglobals // constant tabl
 	{"Overview", "Over"}, {"Segments", "Seg"}, {"Hosts", "Hosts"}, {"Loads", "Loads"}, {"Sessions", "Sess"}, {"Events", "Events"},
 }
 
+// viewData is what a view may lack for want of a privilege.
+var viewData = [viewCount][]string{ //nolint:gochecknoglobals // constant table
+	1: {"lag"}, 4: {"sessions", "blocked_by", "query", "resgroup"},
+}
+
 // paint makes the frame: exactly h lines of at most w cells.
 func (a *App) paint() {
 	a.cur = nil
@@ -297,11 +302,9 @@ func (a *App) notice() (style, string) {
 			}
 		}
 	}
-	if a.view == 4 {
-		for _, k := range []string{"sessions", "query", "resgroup"} {
-			if why := s.Degraded[k]; why != "" {
-				return stDim, k + ": " + why
-			}
+	for _, k := range viewData[a.view] {
+		if why := s.Degraded[k]; why != "" {
+			return stDim, k + ": " + why
 		}
 	}
 	return stDim, ""

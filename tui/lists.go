@@ -127,7 +127,10 @@ func newNodeTable() *table[source.Node] {
 			},
 			{
 				name: "LAG", prio: 4, min: 5, max: 6, right: true,
-				cell: func(b []byte, _ *scene, n *N) []byte {
+				cell: func(b []byte, c *scene, n *N) []byte {
+					if n.LagBytes == nil && c.snap.Degraded["lag"] != "" && roleRank(n.Role) > 0 {
+						return append(b, "n/a"...)
+					}
 					if n.LagBytes == nil {
 						return append(b, '-')
 					}
