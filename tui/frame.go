@@ -228,7 +228,7 @@ func (a *App) paintTabs(p *painter) {
 	if room >= len(help) {
 		p.to(a.w - 1 - len(help) - cells([]byte(note), a.g.ascii) - 2)
 		st := stDim
-		if _, all, marks := a.list().counts(); marks > 0 || !strings.HasPrefix(note, strconv.Itoa(all)+" rows") {
+		if _, all, marks := a.list().counts(); marks > 0 || !strings.HasPrefix(note, strconv.Itoa(all)+" row") {
 			st = stKey // something is left out
 		}
 		p.text(st, note)
@@ -260,7 +260,7 @@ func (a *App) tabNote() string {
 	if shown != all {
 		parts = append(parts, strconv.Itoa(shown)+" of "+strconv.Itoa(all))
 	} else {
-		parts = append(parts, strconv.Itoa(all)+" rows")
+		parts = append(parts, strconv.Itoa(all)+map[bool]string{true: " row", false: " rows"}[all == 1])
 	}
 	if f := l.filterText(); f != "" {
 		parts = append(parts, "/"+f)
