@@ -57,7 +57,7 @@ func readHistory(ctx context.Context, c *pgx.Conn) (events []Event, down map[int
 		if _, newer := down[dbid]; !newer {
 			down[dbid] = e.At
 		}
-		if low := strings.ToLower(e.Message); strings.Contains(low, "status d") || strings.Contains(low, "status 'd'") || strings.Contains(low, "marking") && strings.Contains(low, "down") {
+		if wentDown(e.Message) {
 			e.Severity = "warning"
 		}
 		e.Message = fmt.Sprintf("dbid %d: %s", dbid, e.Message)
@@ -65,6 +65,14 @@ func readHistory(ctx context.Context, c *pgx.Conn) (events []Event, down map[int
 	})
 	slices.Reverse(events)
 	return events, down, err
+}
+
+// wentDown recognises what the fault tolerance server writes when it gives a
+// segment up: "… for dbid 3 with contentid 1 to m, d, and n" (role, status, mode).
+func wentDown(text string) bool {
+	_, to, ok := strings.Cut(text, " with contentid ")
+	_, to, ok2 := strings.Cut(to, " to ")
+	return ok && ok2 && len(to) > 3 && to[1:4] == ", d"
 }
 
 // readMPP asks all segments: how far mirrors are behind, and who waits for
