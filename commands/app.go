@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"cw/fault"
@@ -30,6 +31,7 @@ type App struct {
 	settings      []setting
 	store         *state.Store
 	logFile       io.Closer
+	poolsLock     sync.Mutex // the dashboard opens some while it acts
 	pools         []*remote.Pool
 }
 
@@ -57,6 +59,8 @@ func newApp(io *Streams, getenv func(string) string) (*App, error) {
 
 // close ends everything the command opened.
 func (a *App) close() {
+	a.poolsLock.Lock()
+	defer a.poolsLock.Unlock()
 	for _, p := range a.pools {
 		p.Close()
 	}
@@ -90,24 +94,58 @@ func (a *App) openStore(ctx context.Context) (*state.Store, error) {
 // pool makes the connection pool of one cluster, with the cluster's own
 // known_hosts beside the user's.
 func (a *App) pool(cluster string) (*remote.Pool, error) {
-	known := a.Paths.KnownHosts(cluster)
-	if err := makePrivateDir(filepath.Dir(known)); err != nil {
+	o, err := a.poolOptions(cluster)
+	if err != nil {
 		return nil, err
 	}
+	if a.IO.InTTY && !a.flags.noInput {
+		o.Prompt = a.promptSecret
+	}
+	return a.newPool(o), nil
+}
+
+// quietPool is pool for the dashboard, whose screen nothing may write on: it
+// never asks for a password.
+func (a *App) quietPool(cluster string) (*remote.Pool, error) {
+	o, err := a.poolOptions(cluster)
+	if err != nil {
+		return nil, err
+	}
+	return a.newPool(o), nil
+}
+
+// watchPool is quietPool for what only looks: it gives a host that is gone up
+// after seconds, so that it is there again as soon as the host is.
+func (a *App) watchPool(cluster string) (*remote.Pool, error) {
+	o, err := a.poolOptions(cluster)
+	if err != nil {
+		return nil, err
+	}
+	o.KeepAlive, o.ConnectTimeout = 2*time.Second, 5*time.Second
+	return a.newPool(o), nil
+}
+
+func (a *App) newPool(o remote.Options) *remote.Pool {
+	p := remote.NewPool(o)
+	a.poolsLock.Lock()
+	defer a.poolsLock.Unlock()
+	a.pools = append(a.pools, p)
+	return p
+}
+
+func (a *App) poolOptions(cluster string) (remote.Options, error) {
+	known := a.Paths.KnownHosts(cluster)
+	if err := makePrivateDir(filepath.Dir(known)); err != nil {
+		return remote.Options{}, err
+	}
 	home := a.Getenv("HOME")
-	o := remote.Options{
+	return remote.Options{
 		KnownHosts:     known,
 		UserKnownHosts: []string{filepath.Join(home, ".ssh", "known_hosts"), "/etc/ssh/ssh_known_hosts"},
 		ConfigFile:     filepath.Join(home, ".ssh", "config"),
 		ConnectTimeout: 10 * time.Second,
 		Log:            a.Log,
-	}
-	if a.IO.InTTY && !a.flags.noInput {
-		o.Prompt = a.promptSecret
-	}
-	p := remote.NewPool(o)
-	a.pools = append(a.pools, p)
-	return p, nil
+	}, nil
 }
 
 // infof tells the person something that is not the result.

@@ -39,8 +39,9 @@ func (a *App) liveSource(ctx context.Context, cluster string, o topOptions) (sou
 	if err != nil {
 		return nil, err
 	}
+	m.Pool = a.quietPool
 	return source.NewLive(source.LiveOptions{
-		Cluster: name, Manager: m, Store: m.Store, Interval: o.interval, ReadOnly: o.readOnly, Log: a.Log,
+		Cluster: name, Manager: m, Pool: a.watchPool, Store: m.Store, Interval: o.interval, ReadOnly: o.readOnly, Log: a.Log,
 	}), nil
 }
 

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -278,4 +279,21 @@ func (a *App) sessionPage(c *painter, pg *page, s *source.Session) {
 	c.text(stTitle, "query")
 	c.nl()
 	a.wrapped(c, pg, stPlain, s.Query)
+	for i := range a.snap.Sessions.Items {
+		o := &a.snap.Sessions.Items[i]
+		word := ""
+		switch {
+		case slices.Contains(s.BlockedBy, o.PID):
+			word = "is blocked by "
+		case slices.Contains(o.BlockedBy, s.PID):
+			word = "holds up "
+		default:
+			continue
+		}
+		c.nl()
+		c.text(stBad, word+strconv.Itoa(o.PID))
+		c.text(stPlain, "  "+o.User+"@"+o.Database+"  "+o.State)
+		c.nl()
+		a.wrapped(c, pg, stPlain, string(oneLine(nil, o.Query)))
+	}
 }

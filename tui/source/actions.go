@@ -192,7 +192,7 @@ func (l *Live) record(ctx context.Context, a Action, err error, took time.Durati
 	defer cancel()
 	what := describe(a)
 	audit := state.AuditRecord{Argv: "cw top: " + what, Cluster: l.o.Cluster, Duration: took}
-	event := state.Event{Kind: eventAction, Cluster: l.o.Cluster, Job: a.Load, Message: what}
+	event := state.Event{Kind: state.EventAction, Cluster: l.o.Cluster, Job: a.Load, Message: what}
 	if err != nil {
 		audit.ExitCode, audit.Error = 1, reason(err)
 		event.Severity, event.Message = state.Warning, what+": "+reason(err)

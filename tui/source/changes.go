@@ -10,14 +10,6 @@ import (
 	"cw/state"
 )
 
-// The kinds of the events that are written here.
-const (
-	eventFault     = "fault"
-	eventRecovered = "recovered"
-	eventChanged   = "state-changed"
-	eventAction    = "action"
-)
-
 // dataAbout is the key of an event's data that names what it is about.
 const dataAbout = "about"
 
@@ -72,7 +64,7 @@ func (w *watcher) compare(draft *Snapshot, info ClusterInfo, nodes []Node) {
 	}
 	if w.state != "" && info.State != cluster.Unknown && info.State != w.state {
 		severity := map[string]string{cluster.Down: state.Critical, cluster.Degraded: state.Warning}[info.State] // "" is info
-		w.add(state.Event{Kind: eventChanged, Severity: severity, Data: about("cluster"), Message: fmt.Sprintf("cluster %s is %s, was %s", draft.Cluster.Name, info.State, w.state)})
+		w.add(state.Event{Kind: state.EventStateChanged, Severity: severity, Data: about("cluster"), Message: fmt.Sprintf("cluster %s is %s, was %s", draft.Cluster.Name, info.State, w.state)})
 	}
 	if info.State != cluster.Unknown {
 		w.state = info.State
@@ -87,17 +79,17 @@ func (w *watcher) node(was, n Node) {
 		if n.Detail != "" {
 			text += ": " + n.Detail
 		}
-		w.add(state.Event{Kind: eventFault, Severity: state.Critical, Host: n.Host, Data: about(n.ID), Message: text})
+		w.add(state.Event{Kind: state.EventFault, Severity: state.Critical, Host: n.Host, Data: about(n.ID), Message: text})
 	case was.State != cluster.NodeUp && n.State == cluster.NodeUp:
-		w.add(state.Event{Kind: eventRecovered, Host: n.Host, Data: about(n.ID), Message: fmt.Sprintf("%s is up, was %s", what, was.State)})
+		w.add(state.Event{Kind: state.EventRecovered, Host: n.Host, Data: about(n.ID), Message: fmt.Sprintf("%s is up, was %s", what, was.State)})
 	case was.Role != n.Role:
-		w.add(state.Event{Kind: eventChanged, Severity: state.Warning, Host: n.Host, Data: about(n.ID), Message: fmt.Sprintf("%s on %s is %s, was %s", n.ID, n.Host, n.Role, was.Role)})
+		w.add(state.Event{Kind: state.EventStateChanged, Severity: state.Warning, Host: n.Host, Data: about(n.ID), Message: fmt.Sprintf("%s on %s is %s, was %s", n.ID, n.Host, n.Role, was.Role)})
 	case was.Mode != n.Mode && n.Mode != "" && was.Mode != "":
 		severity := state.Info
 		if n.Mode == cluster.ModeDetached || n.Mode == cluster.ModeNotSync {
 			severity = state.Warning
 		}
-		w.add(state.Event{Kind: eventChanged, Severity: severity, Host: n.Host, Data: about(n.ID), Message: fmt.Sprintf("%s is %s, was %s", what, n.Mode, was.Mode)})
+		w.add(state.Event{Kind: state.EventStateChanged, Severity: severity, Host: n.Host, Data: about(n.ID), Message: fmt.Sprintf("%s is %s, was %s", what, n.Mode, was.Mode)})
 	}
 }
 
@@ -158,5 +150,6 @@ func (l *Live) writeOnce(ctx context.Context, e state.Event) error {
 		}
 		break
 	}
-	return l.o.Store.AddEvent(ctx, e)
+	_, err = l.o.Store.AddEventOnce(ctx, e, 5*time.Second) // another one may be writing it just now
+	return err
 }

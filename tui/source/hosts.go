@@ -104,7 +104,7 @@ func (s *sampling) take(cpus int, b sample) {
 	s.mu.Unlock()
 	s.live.setHost(s.host, func(h Host) Host { return advance(h, cpus, a, b, now) })
 	if back {
-		s.live.note(state.Event{Kind: eventRecovered, Host: s.host, Data: about("host " + s.host), Message: fmt.Sprintf("host %s answers again", s.host)})
+		s.live.note(state.Event{Kind: state.EventRecovered, Host: s.host, Data: about("host " + s.host), Message: fmt.Sprintf("host %s answers again", s.host)})
 	}
 }
 
@@ -160,7 +160,7 @@ func (s *sampling) look(now time.Time) {
 		s.live.judge.now()
 	}
 	if tell {
-		s.live.note(state.Event{Kind: eventFault, Severity: state.Warning, Host: s.host, Data: about("host " + s.host), Message: fmt.Sprintf("host %s does not answer: %s", s.host, reason(why))})
+		s.live.note(state.Event{Kind: state.EventFault, Severity: state.Warning, Host: s.host, Data: about("host " + s.host), Message: fmt.Sprintf("host %s does not answer: %s", s.host, reason(why))})
 	}
 	if restart != nil && min(silent, ran) > giveUpAfter {
 		restart(why)

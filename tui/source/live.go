@@ -30,7 +30,10 @@ type LiveOptions struct {
 	// Cluster is its name in the store; "" shows loads and events only.
 	Cluster string
 	Manager *manage.Manager // for a cluster
-	Store   *state.Store
+	// Pool gives the connections to look through; nil is the manager's. Those
+	// that soon notice that a host is gone are best.
+	Pool  func(cluster string) (*remote.Pool, error)
+	Store *state.Store
 	// Interval is how often the database is asked; 0 is 2 s.
 	Interval time.Duration
 	// ReadOnly refuses every action that changes something, and writes no
@@ -130,7 +133,11 @@ func (l *Live) onePool(ctx context.Context) (*remote.Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := l.o.Manager.Pool(l.o.Cluster)
+	open := l.o.Manager.Pool
+	if l.o.Pool != nil {
+		open = l.o.Pool
+	}
+	pool, err := open(l.o.Cluster)
 	if err != nil {
 		return nil, err
 	}

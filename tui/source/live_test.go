@@ -172,7 +172,7 @@ func TestLoadsAreControlled(t *testing.T) {
 	s := w.until("the actions' events", func(s *Snapshot) bool {
 		n := 0
 		for _, e := range s.Events.Items {
-			if e.Kind == eventAction {
+			if e.Kind == state.EventAction {
 				n++
 			}
 		}
@@ -287,12 +287,12 @@ func TestHostsAreWatchedAndADeadOneDelaysNobody(t *testing.T) {
 		}
 	}
 	w.until("an event about it", func(s *Snapshot) bool {
-		return len(s.Events.Items) == 1 && s.Events.Items[0].Kind == eventFault && s.Events.Items[0].Host == "h2"
+		return len(s.Events.Items) == 1 && s.Events.Items[0].Kind == state.EventFault && s.Events.Items[0].Host == "h2"
 	})
 	f.servers[1].Stall(false)
 	w.until("the host again", func(s *Snapshot) bool { return s.Hosts.Items[1].Err == "" })
 	w.until("an event about that", func(s *Snapshot) bool {
-		return len(s.Events.Items) == 2 && s.Events.Items[1].Kind == eventRecovered
+		return len(s.Events.Items) == 2 && s.Events.Items[1].Kind == state.EventRecovered
 	})
 	// One that hangs up is there again after a moment.
 	f.servers[0].DropConnections()

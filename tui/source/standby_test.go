@@ -9,6 +9,7 @@ import (
 
 	"cw/cluster"
 	"cw/playground/pgtest"
+	"cw/state"
 )
 
 func setCredential(t *testing.T, cmd *exec.Cmd) {
@@ -55,7 +56,7 @@ func TestReplicationAndItsEnd(t *testing.T) {
 		t.Errorf("problems %q", s.Cluster.Problems)
 	}
 	s = w.until("an event", func(s *Snapshot) bool { return len(s.Events.Items) == 1 })
-	if e := s.Events.Items[0]; e.Kind != eventChanged || e.Message != "cluster dw1 is degraded, was up" || e.Severity != "warning" {
+	if e := s.Events.Items[0]; e.Kind != state.EventStateChanged || e.Message != "cluster dw1 is degraded, was up" || e.Severity != "warning" {
 		t.Errorf("event %+v", e)
 	}
 	srv.StopServer(t, "immediate")
