@@ -145,7 +145,7 @@ func newNodeTable() *table[source.Node] {
 			},
 			{name: "SINCE", prio: 5, min: 6, max: 6, right: true, cell: func(b []byte, c *scene, n *N) []byte { return appendAgo(b, c, n.Since) }, cmp: byTime(func(n *N) time.Time { return n.Since })},
 			{name: "DATADIR", prio: 6, min: 12, max: 40, flex: 1, cell: str(func(n *N) string { return n.DataDir }), cmp: by(func(n *N) string { return n.DataDir })},
-			{name: "DETAIL", prio: 7, from: 120, min: 10, max: 40, flex: 2, cell: str(func(n *N) string { return n.Detail })},
+			{name: "DETAIL", ifAny: true, prio: 7, from: 120, min: 10, max: 40, flex: 2, cell: str(func(n *N) string { return n.Detail })},
 		},
 	}
 }

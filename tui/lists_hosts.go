@@ -86,7 +86,7 @@ func newHostTable() *table[source.Host] {
 			{name: "FS", prio: 1, min: 4, max: 4, right: true, cmp: by(fullest), style: func(_ *scene, h *H) style { return hot(fullest(h), 0.8, 0.9) }, cell: known(func(b []byte, _ *scene, h *H) []byte { return appendPercent(b, fullest(h)) })},
 			{name: "SEGS", prio: 4, min: 4, max: 5, right: true, cell: hostSegments},
 			{name: "AGE", prio: 0, min: 5, max: 10, right: true, cell: hostAge, style: hostAgeStyle, cmp: byTime(func(h *H) time.Time { return h.SampledAt })},
-			{name: "ERROR", from: 160, prio: 8, min: 10, max: 40, flex: 1, style: always[H](stWarn), cell: str(func(h *H) string { return h.Err })},
+			{name: "ERROR", ifAny: true, from: 160, prio: 8, min: 10, max: 40, flex: 1, style: always[H](stWarn), cell: str(func(h *H) string { return h.Err })},
 		},
 	}
 }
@@ -169,13 +169,13 @@ func newSessionTable() *table[source.Session] {
 			{name: "DB", prio: 5, min: 6, max: 16, cell: str(func(s *S) string { return s.Database }), cmp: by(func(s *S) string { return s.Database })},
 			{name: "APP", prio: 6, from: 120, min: 6, max: 16, cell: str(func(s *S) string { return s.App }), cmp: by(func(s *S) string { return s.App })},
 			{name: "CLIENT", wide: true, prio: 7, min: 9, max: 20, cell: str(func(s *S) string { return s.Client }), cmp: by(func(s *S) string { return s.Client })},
-			{name: "GROUP", prio: 6, from: 100, min: 8, max: 16, cell: degradable("resgroup", func(b []byte, s *S) []byte { return append(b, s.ResGroup...) }), cmp: by(func(s *S) string { return s.ResGroup })},
+			{name: "GROUP", ifAny: true, prio: 6, from: 100, min: 8, max: 16, cell: degradable("resgroup", func(b []byte, s *S) []byte { return append(b, s.ResGroup...) }), cmp: by(func(s *S) string { return s.ResGroup })},
 			{name: "STATE", prio: 2, min: 6, max: 12, cell: str(func(s *S) string { return s.State }), cmp: by(func(s *S) string { return s.State })},
 			{name: "WAIT", prio: 3, min: 6, max: 20, style: waitStyle, cell: str(func(s *S) string { return s.Wait }), cmp: by(func(s *S) string { return s.Wait })},
 			{name: "TIME", prio: 0, min: 6, max: 6, right: true, cell: func(b []byte, c *scene, s *S) []byte { return appendAgo(b, c, sessionStart(s)) }, cmp: bySessionAge},
 			{name: "BLOCKED-BY", prio: 2, min: 6, max: 14, style: waitStyle, cell: degradable("blocked_by", func(b []byte, s *S) []byte { return appendPIDs(b, s.BlockedBy) }), cmp: by(func(s *S) int { return len(s.BlockedBy) })},
 			{
-				name: "HOLDS-UP", prio: 4, min: 8, max: 8, right: true, style: always[S](stWarn), find: nothing[S],
+				name: "HOLDS-UP", ifAny: true, prio: 4, min: 8, max: 8, right: true, style: always[S](stWarn), find: nothing[S],
 				cell: func(b []byte, c *scene, s *S) []byte {
 					if n := c.sum.blocking[s.PID]; n > 0 {
 						return strconv.AppendInt(b, int64(n), 10)

@@ -253,17 +253,24 @@ func (a *App) wrapped(c *painter, pg *page, s style, text string) {
 	}
 }
 
-// fitting is how many bytes of text fit in w cells, at least one character.
+// fitting is how many bytes of text fit in w cells, at least one character; it
+// breaks after a space where there is one in the second half.
 func fitting(text []byte, w int, ascii bool) int {
-	used, i := 0, 0
+	used, i, space := 0, 0, 0
 	for i < len(text) {
 		r, size := utf8.DecodeRune(text[i:])
 		_, n := safeRune(r, size, ascii)
 		if used+n > w && i > 0 {
+			if space > 0 {
+				return space
+			}
 			break
 		}
 		used += n
 		i += size
+		if r == ' ' && used > w/2 {
+			space = i
+		}
 	}
 	return i
 }

@@ -8,28 +8,42 @@ import (
 	"cw/tui/source"
 )
 
-// fields writes "name value" pairs, as many to a line as fit.
+// field is a name and a value on a page.
 type field struct {
 	name  string
 	value []byte
 	style style
 }
 
+// fields writes them, as many to a line as fit.
 func (a *App) fields(c *painter, fs []field) {
 	for i, f := range fs {
+		if len(f.value) == 0 && i < len(fs)-1 { // nothing known is nothing to say
+			continue
+		}
 		need := len(f.name) + 1 + cells(f.value, a.g.ascii)
 		if c.x > 0 && c.x+need+3 > c.w {
 			c.nl()
 		}
-		if c.x > 0 {
-			c.text(stPlain, "   ")
+		if len(f.value) > 0 {
+			if c.x > 0 {
+				c.text(stPlain, "   ")
+			}
+			c.text(stDim, f.name+" ")
+			c.bytes(f.style, f.value)
 		}
-		c.text(stDim, f.name+" ")
-		c.bytes(f.style, f.value)
 		if i == len(fs)-1 {
 			c.nl()
 		}
 	}
+}
+
+// known is a number that is not there when it is 0.
+func known(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }
 
 func text(name, value string) field { return field{name: name, value: []byte(value)} }
@@ -131,7 +145,7 @@ func (a *App) nodePage(c *painter, pg *page) {
 			lag = appendSize(nil, *n.LagBytes)
 		}
 		a.fields(c, []field{
-			text("content", strconv.Itoa(n.Content)), text("dbid", strconv.Itoa(n.DBID)), text("preferred", n.PreferredRole), text("mode", n.Mode),
+			text("content", strconv.Itoa(n.Content)), text("dbid", known(n.DBID)), text("preferred", n.PreferredRole), text("mode", n.Mode),
 			text("state", n.State),
 			{"lag", lag, stPlain},
 			{"since", appendAgo(nil, &a.c, n.Since), stPlain},

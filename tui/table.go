@@ -28,6 +28,7 @@ type column[T any] struct {
 	flex     int
 	right    bool
 	wide     bool // only after w
+	ifAny    bool // only once a row had something in it
 	from     int  // only on screens of at least this width
 	cell     func(b []byte, c *scene, r *T) []byte
 	style    func(c *scene, r *T) style
@@ -63,6 +64,7 @@ type table[T any] struct {
 	marks    map[string]struct{}
 
 	natural []int // widths seen: they only grow, or columns would jump while scrolling
+	filled  []bool
 	widths  []int
 	sizes   []colSize
 	arena   []byte

@@ -42,7 +42,8 @@ func (t *table[T]) emptyText() string {
 // their widths.
 func (t *table[T]) layout(c *scene, w, n int) {
 	if t.natural == nil {
-		t.natural, t.widths, t.sizes = make([]int, len(t.cols)), make([]int, len(t.cols)), make([]colSize, len(t.cols))
+		n := len(t.cols)
+		t.natural, t.widths, t.sizes, t.filled = make([]int, n), make([]int, n), make([]colSize, n), make([]bool, n)
 	}
 	t.arena, t.spans = t.arena[:0], t.spans[:0]
 	for i := range t.cols {
@@ -61,6 +62,7 @@ func (t *table[T]) layout(c *scene, w, n int) {
 			from := len(t.arena)
 			if !t.sizes[i].hidden {
 				t.arena = t.cols[i].cell(t.arena, c, r)
+				t.filled[i] = t.filled[i] || len(t.arena) > from
 				if t.natural[i] < t.cols[i].max {
 					t.natural[i] = max(t.natural[i], cells(t.arena[from:], c.g.ascii))
 				}
@@ -70,6 +72,7 @@ func (t *table[T]) layout(c *scene, w, n int) {
 	}
 	for i := range t.sizes {
 		t.sizes[i].natural = t.natural[i]
+		t.sizes[i].hidden = t.sizes[i].hidden || t.cols[i].ifAny && !t.filled[i]
 	}
 	fit(t.sizes, t.widths, w)
 }
