@@ -146,10 +146,7 @@ func (p *eventPrinter) line(e state.Event) error {
 		show = []int{0, 1, 2, 3, 4, 5, 7, 8, 6}
 	}
 	if p.widths == nil {
-		p.widths = make([]int, len(cells))
-		for i, least := range []int{25, 8, 18, 8, 8, 8, 0, 6, 0} {
-			p.widths[i] = least
-		}
+		p.widths = []int{25, 8, 18, 8, 8, 8, 0, 6, 0}
 	}
 	var b strings.Builder
 	for n, i := range show {

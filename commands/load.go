@@ -107,11 +107,10 @@ func formatETA(seconds int64) string {
 }
 
 // job finds the job a command is about.
-func (a *App) job(ctx context.Context, id string) (*state.Store, state.Job, error) {
+func (a *App) job(ctx context.Context, id string) (state.Job, error) {
 	st, err := a.openStore(ctx)
 	if err != nil {
-		return nil, state.Job{}, err
+		return state.Job{}, err
 	}
-	j, err := st.Job(ctx, id)
-	return st, j, err
+	return st.Job(ctx, id)
 }

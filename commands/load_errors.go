@@ -34,7 +34,7 @@ type rejectedDoc struct {
 }
 
 func (a *App) loadErrors(ctx context.Context, id string) error {
-	_, j, err := a.job(ctx, id)
+	j, err := a.job(ctx, id)
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func (a *App) loadResume(ctx context.Context, id string, o loadRunOptions) error
 // end and is not running.
 func (a *App) unfinished(ctx context.Context, id string) (state.Job, error) {
 	if id != "" {
-		_, j, err := a.job(ctx, id)
+		j, err := a.job(ctx, id)
 		return j, err
 	}
 	st, err := a.openStore(ctx)

@@ -12,7 +12,7 @@ func newLoadShow(a *App) *cobra.Command {
 		Long:    "Show one load: how far it is, how fast it goes, and how it ended." + exitHelp(),
 		Example: "  cw load show l7q2mx4 -o json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, j, err := a.job(cmd.Context(), args[0])
+			j, err := a.job(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

@@ -35,7 +35,7 @@ ends the waiting, not the load.` + exitHelp(3, 5),
 func (a *App) loadWait(ctx context.Context, id string) error {
 	show := a.newProgress()
 	for {
-		_, j, err := a.job(ctx, id)
+		j, err := a.job(ctx, id)
 		if err != nil {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -77,7 +76,7 @@ func (a *App) replaySource(o topOptions) (source.Source, func() error, error) {
 	if err != nil {
 		return nil, done, err
 	}
-	var in io.Reader = a.IO.In
+	in := a.IO.In
 	if o.replay == "-" {
 		if !o.once && o.watch == 0 {
 			return nil, done, usagef("write it to a file first", "--replay -: the dashboard needs standard input for its keys")

@@ -14,11 +14,10 @@ import (
 
 // doneMsg is the end of an action.
 type doneMsg struct {
-	action source.Action
-	said   string // what to say when the source says nothing
-	text   string
-	err    error
-	limit  *limitChange
+	said  string // what to say when the source says nothing
+	text  string
+	err   error
+	limit *limitChange
 }
 
 // planMsg is what recover or rebalance would do.
@@ -149,7 +148,7 @@ func (a *App) do(act source.Action, said string, limit *limitChange) tea.Cmd {
 	src, ctx := a.opts.Source, a.ctx
 	return func() tea.Msg {
 		text, err := src.Do(ctx, act)
-		return doneMsg{action: act, said: said, text: text, err: err, limit: limit}
+		return doneMsg{said: said, text: text, err: err, limit: limit}
 	}
 }
 

@@ -74,7 +74,6 @@ type App struct {
 	msg      string
 	msgStyle style
 	msgUntil time.Time
-	hideNote bool
 
 	doing       int // actions under way
 	interrupted time.Time
@@ -173,12 +172,13 @@ func (a *App) show(s *source.Snapshot) {
 	a.sum = summarise(s)
 	a.settleLimits()
 	a.newContext()
-	a.nodes.set(&a.c, s.Nodes.Items)
-	a.hosts.set(&a.c, s.Hosts.Items)
-	a.loads.set(&a.c, s.Loads.Items)
-	a.runs.set(&a.c, s.Loads.Items)
-	a.sess.set(&a.c, s.Sessions.Items)
-	a.evts.set(&a.c, s.Events.Items)
+	a.nodes.set(s.Nodes.Items)
+	a.hosts.set(s.Hosts.Items)
+	a.loads.set(s.Loads.Items)
+	a.runs.set(s.Loads.Items)
+	a.sess.set(s.Sessions.Items)
+	a.evts.set(s.Events.Items)
+	a.list().refresh(&a.c)
 	a.dirty = true
 }
 

@@ -20,7 +20,7 @@ func fit(cols []colSize, widths []int, w int) {
 	// all they want: a name cut in the middle is worth less than a column
 	// left out. The first ones are there in any case.
 	want := 0
-	for prio := 0; prio < 10; prio++ {
+	for prio := range 10 {
 		for i, c := range cols {
 			if c.hidden || c.prio != prio {
 				continue

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"errors"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -63,13 +64,22 @@ func (a *App) closeDialog(yes bool) tea.Cmd {
 		a.say(stDim, "nothing was done")
 		return nil
 	}
-	cmds := make([]tea.Cmd, 0, len(d.actions))
-	for _, act := range d.actions {
-		cmds = append(cmds, a.do(act, d.said, nil))
-	}
 	a.sess.clearMarks()
 	a.say(stDim, "sent"+a.g.ellipsis)
-	return tea.Sequence(cmds...)
+	a.doing++
+	src, ctx := a.opts.Source, a.ctx
+	return func() tea.Msg {
+		m := doneMsg{said: d.said}
+		for _, act := range d.actions {
+			text, err := src.Do(ctx, act)
+			m.err = errors.Join(m.err, err)
+			m.text = text
+		}
+		if len(d.actions) > 1 {
+			m.text = ""
+		}
+		return m
+	}
 }
 
 // paintDialog draws the box in at most h lines.

@@ -16,6 +16,11 @@ var viewNames = [viewCount][2]string{ //nolint:gochecknoglobals // constant tabl
 	{"Overview", "Over"}, {"Segments", "Seg"}, {"Hosts", "Hosts"}, {"Loads", "Loads"}, {"Sessions", "Sess"}, {"Events", "Events"},
 }
 
+// viewData is what a view may lack for want of a privilege.
+var viewData = [viewCount][]string{ //nolint:gochecknoglobals // constant table
+	1: {"lag"}, 4: {"sessions", "blocked_by", "query", "resgroup"},
+}
+
 // paint makes the frame: exactly h lines of at most w cells.
 func (a *App) paint() {
 	a.cur = nil
@@ -94,11 +99,13 @@ func (a *App) paintTiny(p *painter) {
 // stateWord is the shortest answer to "is it well?".
 func (a *App) stateWord(p *painter) {
 	c := &a.snap.Cluster
-	name := c.Name
-	if name == "" {
-		name = "no cluster"
+	if c.Name == "" && !c.CollectedAt.IsZero() {
+		p.text(stTitle, "no cluster")
+		return
 	}
-	p.text(stTitle, name+" ")
+	if c.Name != "" {
+		p.text(stTitle, c.Name+" ")
+	}
 	switch c.State {
 	case "up":
 		p.text(stGood, a.g.ok+" up")
@@ -107,9 +114,7 @@ func (a *App) stateWord(p *painter) {
 	case "down":
 		p.text(stBad, a.g.down+" down")
 	case "":
-		if c.Name != "" || c.CollectedAt.IsZero() {
-			p.text(stDim, "asking"+a.g.ellipsis)
-		}
+		p.text(stDim, "asking"+a.g.ellipsis)
 	default:
 		p.text(stWarn, a.g.unknown+" "+c.State)
 	}
@@ -127,6 +132,9 @@ func (a *App) paintHeader(p *painter) {
 		right, st = append(right, "ended"...), stWarn
 	default:
 		right = append(append(right, a.g.live...), "live"...)
+	}
+	if a.doing > 0 {
+		right = append([]byte("working  "), right...)
 	}
 	if a.opts.ReadOnly {
 		right = append([]byte("read-only  "), right...)
@@ -219,7 +227,11 @@ func (a *App) paintTabs(p *painter) {
 	}
 	if room >= len(help) {
 		p.to(a.w - 1 - len(help) - cells([]byte(note), a.g.ascii) - 2)
-		p.text(stKey, note)
+		st := stDim
+		if _, all, marks := a.list().counts(); marks > 0 || !strings.HasPrefix(note, strconv.Itoa(all)+" rows") {
+			st = stKey // something is left out
+		}
+		p.text(st, note)
 		p.text(stDim, "  "+help)
 	}
 	p.nl()
@@ -297,11 +309,9 @@ func (a *App) notice() (style, string) {
 			}
 		}
 	}
-	if a.view == 4 {
-		for _, k := range []string{"sessions", "query", "resgroup"} {
-			if why := s.Degraded[k]; why != "" {
-				return stDim, k + ": " + why
-			}
+	for _, k := range viewData[a.view] {
+		if why := s.Degraded[k]; why != "" {
+			return stDim, k + ": " + why
 		}
 	}
 	return stDim, ""

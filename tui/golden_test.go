@@ -57,6 +57,7 @@ func TestGoldenPages(t *testing.T) {
 		{"page-host", 3, []string{"j", "j", "enter"}},
 		{"page-load", 4, []string{"j", "enter"}},
 		{"page-session", 5, []string{"enter"}},
+		{"page-blocked", 5, []string{"f2", "enter"}},
 		{"page-event", 6, []string{"enter"}},
 		{"page-log", 2, []string{"t"}},
 		{"help", 4, []string{"?"}},

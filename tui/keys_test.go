@@ -81,8 +81,15 @@ func TestFilterKeys(t *testing.T) {
 		filter string
 		want   int
 	}{
-		{"sdw02", 8}, {"!sdw02", 26}, {"role:mirror", 16}, {"state:down", 1}, {"role:mirror !host:port:sdw02", -1}, {`content:^1\ `, -1},
-		{"role:^(coord|stand)", 2}, {"SDW02 role:PRIMARY", 5}, {"role:!mirror", 18},
+		{"sdw02", 8},
+		{"!sdw02", 26},
+		{"role:mirror", 16},
+		{"state:down", 1},
+		{"role:mirror !host:port:sdw02", -1},
+		{`content:^1\ `, -1},
+		{"role:^(coord|stand)", 2},
+		{"SDW02 role:PRIMARY", 5},
+		{"role:!mirror", 18},
 	} {
 		b.keys("/")
 		b.app.input.set("")
@@ -184,7 +191,7 @@ func TestPauseAndCancelLoad(t *testing.T) {
 		t.Fatalf("x and enter cancelled the load: %s", s)
 	}
 	b.keys("x")
-	b.obeyAll("right", "enter")
+	b.keys("right", "enter")
 	b.tick(1)
 	if l := b.app.findLoad("l1q2mx0"); l.State != "cancelled" {
 		t.Fatalf("confirmed: state %s", l.State)
@@ -202,7 +209,7 @@ func TestDialogPinsItsTarget(t *testing.T) {
 	b.wants("session 20002")
 	_ = b.app.sess.setFilter(&b.app.c, "")
 	b.app.sess.bottom()
-	b.obeyAll("tab", "enter")
+	b.keys("tab", "enter")
 	b.tick(1)
 	for _, s := range b.app.snap.Sessions.Items {
 		if s.PID == 20002 && s.State != "idle" {
@@ -226,35 +233,11 @@ func TestTerminateManyWantsTheName(t *testing.T) {
 		t.Fatal("half the name is enough")
 	}
 	b.typeText("-dw")
-	b.obeyAll("enter")
+	b.keys("enter")
 	b.tick(1)
 	if n := len(b.app.snap.Sessions.Items); n != 9 {
 		t.Errorf("%d sessions are left of 12, want 9", n)
 	}
-}
-
-// obeyAll presses keys and carries out sequences of actions too.
-func (b *dash) obeyAll(names ...string) {
-	b.t.Helper()
-	for _, n := range names {
-		_, cmd := b.app.Update(key(n))
-		b.all(cmd)
-	}
-}
-
-func (b *dash) all(cmd tea.Cmd) {
-	if cmd == nil {
-		return
-	}
-	m := cmd()
-	// A sequence is a slice of commands of a type that is not exported.
-	if cmds, ok := sliceOfCmds(m); ok {
-		for _, c := range cmds {
-			b.all(c)
-		}
-		return
-	}
-	b.send(m)
 }
 
 func TestRecoverShowsItsPlan(t *testing.T) {
@@ -264,7 +247,7 @@ func TestRecoverShowsItsPlan(t *testing.T) {
 	b.keys("r")
 	b.wants("Recover prod-dw", "start incrementally")
 	b.typeText("prod-dw")
-	b.obeyAll("enter")
+	b.keys("enter")
 	b.tick(1)
 	if b.app.sum.down != 0 {
 		t.Error("the node is still down")
@@ -323,7 +306,7 @@ func TestPalette(t *testing.T) {
 		b.t.Helper()
 		b.keys(":")
 		b.typeText(s)
-		b.obeyAll("enter")
+		b.keys("enter")
 	}
 	command("seg sdw03")
 	if n, _, _ := b.app.nodes.counts(); b.app.view != 1 || n != 8 {
@@ -351,7 +334,7 @@ func TestPalette(t *testing.T) {
 		t.Errorf("completion gives %q", v)
 	}
 	b.typeText("5s")
-	b.obeyAll("enter")
+	b.keys("enter")
 	b.wants("5s ▸live")
 	b.keys(":")
 	b.typeText("limit ")
@@ -388,7 +371,7 @@ func TestQuit(t *testing.T) {
 	if quits(b, "ctrl+c") {
 		t.Error("ctrl-c leaves an action alone at once")
 	}
-	b.wants("ctrl-c again")
+	b.wants("the same key again")
 	b.now = b.now.Add(time.Second)
 	if !quits(b, "ctrl+c") {
 		t.Error("the second ctrl-c does not quit")

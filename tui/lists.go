@@ -36,6 +36,7 @@ type list interface {
 	sortName() string
 	click(line int)
 	rebuild(c *scene)
+	refresh(c *scene)
 }
 
 // str is a cell that is a field.
@@ -126,7 +127,10 @@ func newNodeTable() *table[source.Node] {
 			},
 			{
 				name: "LAG", prio: 4, min: 5, max: 6, right: true,
-				cell: func(b []byte, _ *scene, n *N) []byte {
+				cell: func(b []byte, c *scene, n *N) []byte {
+					if n.LagBytes == nil && c.snap.Degraded["lag"] != "" && roleRank(n.Role) > 0 {
+						return append(b, "n/a"...)
+					}
 					if n.LagBytes == nil {
 						return append(b, '-')
 					}

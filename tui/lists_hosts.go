@@ -169,23 +169,34 @@ func newSessionTable() *table[source.Session] {
 			{name: "DB", prio: 5, min: 6, max: 16, cell: str(func(s *S) string { return s.Database }), cmp: by(func(s *S) string { return s.Database })},
 			{name: "APP", prio: 6, from: 120, min: 6, max: 16, cell: str(func(s *S) string { return s.App }), cmp: by(func(s *S) string { return s.App })},
 			{name: "CLIENT", wide: true, prio: 7, min: 9, max: 20, cell: str(func(s *S) string { return s.Client }), cmp: by(func(s *S) string { return s.Client })},
-			{name: "GROUP", prio: 6, from: 100, min: 8, max: 16, cell: degradable("resgroup", func(s *S) string { return s.ResGroup }), cmp: by(func(s *S) string { return s.ResGroup })},
+			{name: "GROUP", prio: 6, from: 100, min: 8, max: 16, cell: degradable("resgroup", func(b []byte, s *S) []byte { return append(b, s.ResGroup...) }), cmp: by(func(s *S) string { return s.ResGroup })},
 			{name: "STATE", prio: 2, min: 6, max: 12, cell: str(func(s *S) string { return s.State }), cmp: by(func(s *S) string { return s.State })},
 			{name: "WAIT", prio: 3, min: 6, max: 20, style: waitStyle, cell: str(func(s *S) string { return s.Wait }), cmp: by(func(s *S) string { return s.Wait })},
 			{name: "TIME", prio: 0, min: 6, max: 6, right: true, cell: func(b []byte, c *scene, s *S) []byte { return appendAgo(b, c, sessionStart(s)) }, cmp: bySessionAge},
-			{name: "BLOCKED-BY", prio: 2, min: 6, max: 14, style: waitStyle, cell: func(b []byte, _ *scene, s *S) []byte { return appendPIDs(b, s.BlockedBy) }, cmp: by(func(s *S) int { return len(s.BlockedBy) })},
-			{name: "QUERY", prio: 0, min: 18, max: 60, flex: 1, cell: func(b []byte, _ *scene, s *S) []byte { return oneLine(b, s.Query) }, cmp: by(func(s *S) string { return s.Query })},
+			{name: "BLOCKED-BY", prio: 2, min: 6, max: 14, style: waitStyle, cell: degradable("blocked_by", func(b []byte, s *S) []byte { return appendPIDs(b, s.BlockedBy) }), cmp: by(func(s *S) int { return len(s.BlockedBy) })},
+			{
+				name: "HOLDS-UP", prio: 4, min: 8, max: 8, right: true, style: always[S](stWarn), find: nothing[S],
+				cell: func(b []byte, c *scene, s *S) []byte {
+					if n := c.sum.blocking[s.PID]; n > 0 {
+						return strconv.AppendInt(b, int64(n), 10)
+					}
+					return b
+				},
+			},
+			{name: "QUERY", prio: 0, min: 18, max: 60, flex: 1, cell: degradable("query", func(b []byte, s *S) []byte { return oneLine(b, s.Query) }), cmp: by(func(s *S) string { return s.Query })},
 		},
 	}
 }
 
-// degradable says n/a where the privilege is missing; the footer says why.
-func degradable(key string, field func(s *source.Session) string) func(b []byte, c *scene, s *source.Session) []byte {
+// degradable says n/a where there is nothing for want of a privilege; the
+// footer says which.
+func degradable(key string, field func(b []byte, s *source.Session) []byte) func(b []byte, c *scene, s *source.Session) []byte {
 	return func(b []byte, c *scene, s *source.Session) []byte {
-		if _, bad := c.snap.Degraded[key]; bad {
+		n := len(b)
+		if b = field(b, s); len(b) == n && c.snap.Degraded[key] != "" {
 			return append(b, "n/a"...)
 		}
-		return append(b, field(s)...)
+		return b
 	}
 }
 

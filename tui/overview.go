@@ -100,7 +100,7 @@ func (a *App) loadLines(h int) int {
 // leftLines is what problems, hosts and segments would like to have.
 func (a *App) leftLines(w int) int {
 	cols := max(1, w/hostCellWidth)
-	return len(a.snap.Cluster.Problems) + 1 + max(1, (len(a.snap.Hosts.Items)+cols-1)/cols) + 1 + a.matrixLines(w)
+	return len(a.problems()) + 1 + max(1, (len(a.snap.Hosts.Items)+cols-1)/cols) + 1 + a.matrixLines(w)
 }
 
 func (a *App) eventLines(h int) int {
@@ -118,8 +118,9 @@ func (a *App) heading(p *painter, title string, note string) {
 // overviewLeft is problems, hosts and segments in at most h lines.
 func (a *App) overviewLeft(p *painter, h int) {
 	end := p.lines() + h
-	if problems := a.snap.Cluster.Problems; len(problems) > 0 {
-		most := min(len(problems), max(1, h-6, h/3))
+	if problems := a.problems(); len(problems) > 0 {
+		rest := a.leftLines(p.w) - len(problems)
+		most := min(len(problems), max(1, h-rest, h/3))
 		for i := range most {
 			more := ""
 			if i == most-1 && len(problems) > most {

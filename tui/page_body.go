@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -99,7 +100,8 @@ func (a *App) pageBody(c *painter, pg *page) {
 	case pageEvent:
 		e := &pg.event
 		a.fields(c, []field{
-			text("at", e.At.In(a.c.now.Location()).Format("2006-01-02 15:04:05 MST")), {"severity", []byte(e.Severity), eventStyle(nil, e)},
+			text("at", e.At.In(a.c.now.Location()).Format("2006-01-02 15:04:05 MST")),
+			{"severity", []byte(e.Severity), eventStyle(nil, e)},
 			text("type", e.Kind), text("cluster", e.Cluster), text("job", e.Job), text("host", e.Host),
 		})
 		c.nl()
@@ -130,7 +132,10 @@ func (a *App) nodePage(c *painter, pg *page) {
 		}
 		a.fields(c, []field{
 			text("content", strconv.Itoa(n.Content)), text("dbid", strconv.Itoa(n.DBID)), text("preferred", n.PreferredRole), text("mode", n.Mode),
-			text("state", n.State), {"lag", lag, stPlain}, {"since", appendAgo(nil, &a.c, n.Since), stPlain}, text("datadir", n.DataDir),
+			text("state", n.State),
+			{"lag", lag, stPlain},
+			{"since", appendAgo(nil, &a.c, n.Since), stPlain},
+			text("datadir", n.DataDir),
 		})
 		if n.Detail != "" {
 			a.wrapped(c, pg, stWarn, n.Detail)
@@ -149,8 +154,12 @@ func (a *App) hostPage(c *painter, pg *page, h *source.Host) {
 	pct := func(v float64) []byte { return appendPercent(nil, v) }
 	rate := func(v float64) []byte { return appendRate(nil, int64(v)) }
 	a.fields(c, []field{
-		text("address", h.Address), text("cpus", strconv.Itoa(h.CPUs)), {"usr", pct(h.User), stPlain}, {"sys", pct(h.System), stPlain},
-		{"iowait", pct(h.IOWait), stPlain}, {"steal", pct(h.Steal), stPlain}, {"load", strconv.AppendFloat(nil, h.Load1, 'f', 2, 64), stPlain},
+		text("address", h.Address), text("cpus", strconv.Itoa(h.CPUs)),
+		{"usr", pct(h.User), stPlain},
+		{"sys", pct(h.System), stPlain},
+		{"iowait", pct(h.IOWait), stPlain},
+		{"steal", pct(h.Steal), stPlain},
+		{"load", strconv.AppendFloat(nil, h.Load1, 'f', 2, 64), stPlain},
 		{"memory", append(append(appendSize(nil, h.MemUsed), " of "...), appendSize(nil, h.MemTotal)...), stPlain},
 		{"swap", append(append(appendSize(nil, h.SwapUsed), " of "...), appendSize(nil, h.SwapTotal)...), stPlain},
 	})
@@ -168,8 +177,10 @@ func (a *App) hostPage(c *painter, pg *page, h *source.Host) {
 		top  float64
 		now  []byte
 	}{
-		{"cpu", h.CPUHist, 1, pct(busy(h))}, {"memory", h.MemHist, 1, pct(share(h.MemUsed, h.MemTotal))},
-		{"disk", h.DiskHist, 0, rate(h.ReadRate + h.WriteRate)}, {"net", h.NetHist, 0, rate(h.RxRate + h.TxRate)},
+		{"cpu", h.CPUHist, 1, pct(busy(h))},
+		{"memory", h.MemHist, 1, pct(share(h.MemUsed, h.MemTotal))},
+		{"disk", h.DiskHist, 0, rate(h.ReadRate + h.WriteRate)},
+		{"net", h.NetHist, 0, rate(h.RxRate + h.TxRate)},
 	} {
 		c.nl()
 		c.text(stTitle, g.name+" ")
@@ -224,9 +235,13 @@ func (a *App) loadPage(c *painter, pg *page, l *source.Load) {
 	a.fields(c, []field{
 		text("table", l.Target), text("file", l.Spec), text("kind", l.Kind), text("phase", l.Phase),
 		{"bytes", append(append(appendSize(nil, l.Bytes), " of "...), appendSize(nil, l.BytesTotal)...), stPlain},
-		{"rows", strconv.AppendInt(nil, l.Rows, 10), stPlain}, {"rejected", strconv.AppendInt(nil, l.Rejected, 10), hot(float64(l.Rejected), 1, 1e18)},
-		{"rate", appendRate(nil, l.Rate), stAccent}, {"limit", appendLimit(nil, l.Limit), stTitle}, {"eta", loadETA(nil, nil, l), stPlain},
-		{"time", loadTime(nil, &a.c, l), stPlain}, text("started", l.StartedAt.In(a.c.now.Location()).Format(time.DateTime)),
+		{"rows", strconv.AppendInt(nil, l.Rows, 10), stPlain},
+		{"rejected", strconv.AppendInt(nil, l.Rejected, 10), hot(float64(l.Rejected), 1, 1e18)},
+		{"rate", appendRate(nil, l.Rate), stAccent},
+		{"limit", appendLimit(nil, l.Limit), stTitle},
+		{"eta", loadETA(nil, nil, l), stPlain},
+		{"time", loadTime(nil, &a.c, l), stPlain},
+		text("started", l.StartedAt.In(a.c.now.Location()).Format(time.DateTime)),
 	})
 	if l.Error != "" {
 		a.wrapped(c, pg, stBad, l.Error)
@@ -252,12 +267,33 @@ func (a *App) sessionPage(c *painter, pg *page, s *source.Session) {
 	}
 	a.fields(c, []field{
 		text("user", s.User), text("database", s.Database), text("application", s.App), text("client", s.Client), text("group", s.ResGroup),
-		text("state", s.State), {"wait", []byte(s.Wait), blocked}, {"blocked by", appendPIDs(nil, s.BlockedBy), blocked},
+		text("state", s.State),
+		{"wait", []byte(s.Wait), blocked},
+		{"blocked by", appendPIDs(nil, s.BlockedBy), blocked},
 		{"holds up", strconv.AppendInt(nil, int64(a.sum.blocking[s.PID]), 10), hot(float64(a.sum.blocking[s.PID]), 1, 1)},
-		{"query", appendAgo(nil, &a.c, s.Start), stPlain}, {"transaction", appendAgo(nil, &a.c, s.XactStart), stPlain}, {"connected", appendAgo(nil, &a.c, s.Backend), stPlain},
+		{"query", appendAgo(nil, &a.c, s.Start), stPlain},
+		{"transaction", appendAgo(nil, &a.c, s.XactStart), stPlain},
+		{"connected", appendAgo(nil, &a.c, s.Backend), stPlain},
 	})
 	c.nl()
 	c.text(stTitle, "query")
 	c.nl()
 	a.wrapped(c, pg, stPlain, s.Query)
+	for i := range a.snap.Sessions.Items {
+		o := &a.snap.Sessions.Items[i]
+		word := ""
+		switch {
+		case slices.Contains(s.BlockedBy, o.PID):
+			word = "is blocked by "
+		case slices.Contains(o.BlockedBy, s.PID):
+			word = "holds up "
+		default:
+			continue
+		}
+		c.nl()
+		c.text(stBad, word+strconv.Itoa(o.PID))
+		c.text(stPlain, "  "+o.User+"@"+o.Database+"  "+o.State)
+		c.nl()
+		a.wrapped(c, pg, stPlain, string(oneLine(nil, o.Query)))
+	}
 }

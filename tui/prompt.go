@@ -202,7 +202,7 @@ func (a *App) command(f []string) (cmd tea.Cmd, why string) {
 	case "help":
 		a.help, a.helpAt = true, 0
 	case "quit":
-		return tea.Quit, ""
+		return a.interrupt(), ""
 	}
 	return nil, ""
 }

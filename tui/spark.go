@@ -21,9 +21,12 @@ func appendSpark(b []byte, values []float64, w int, top float64, kind sparkKind)
 
 // appendChart draws line row (0 is the top one) of a chart of w × h cells.
 func appendChart(b []byte, values []float64, w, h, row int, top float64, kind sparkKind) []byte {
-	per := 1
-	if kind == sparkBraille {
-		per = 2
+	per, steps := 1, 8
+	switch kind {
+	case sparkBraille:
+		per, steps = 2, 4
+	case sparkASCII:
+		steps = len(asciiLevels) - 1
 	}
 	if n := w * per; len(values) > n {
 		values = values[len(values)-n:]
@@ -32,12 +35,6 @@ func appendChart(b []byte, values []float64, w, h, row int, top float64, kind sp
 		for _, v := range values {
 			top = max(top, v)
 		}
-	}
-	steps := 8
-	if kind == sparkBraille {
-		steps = 4
-	} else if kind == sparkASCII {
-		steps = len(asciiLevels) - 1
 	}
 	// level returns how many steps of this line value i fills.
 	level := func(i int) int {

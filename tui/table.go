@@ -50,6 +50,7 @@ type table[T any] struct {
 
 	items    []T
 	index    []int32
+	old      bool // index is not yet that of items
 	sel      []byte
 	cur, off int
 	rows     int // in the window when it was last painted
@@ -78,15 +79,22 @@ func (t *table[T]) names() []string {
 	return out
 }
 
-// set takes the rows of a new snapshot.
-func (t *table[T]) set(c *scene, items []T) {
-	t.items = items
-	t.rebuild(c)
+// set takes the rows of a new snapshot. They are put in order when somebody
+// looks.
+func (t *table[T]) set(items []T) {
+	t.items, t.index, t.old = items, t.index[:0], true
+}
+
+// refresh puts the rows in order, if that has not been done yet.
+func (t *table[T]) refresh(c *scene) {
+	if t.old {
+		t.rebuild(c)
+	}
 }
 
 // rebuild chooses and orders the rows and finds the cursor's row again.
 func (t *table[T]) rebuild(c *scene) {
-	t.index = t.index[:0]
+	t.index, t.old = t.index[:0], false
 	for i := range t.items {
 		if t.shows(c, &t.items[i]) {
 			t.index = append(t.index, int32(i)) //nolint:gosec // rows, not bytes: far below 2^31

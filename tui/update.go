@@ -180,9 +180,10 @@ func (a *App) run(cmd command) tea.Cmd {
 	case cmdPrevView:
 		a.goTo((a.view + viewCount - 1) % viewCount)
 	case cmdQuit:
-		if !a.back() {
-			return tea.Quit
+		if a.page() == nil {
+			return a.interrupt()
 		}
+		a.back()
 	case cmdInterrupt:
 		return a.interrupt()
 	case cmdSuspend:
@@ -238,33 +239,31 @@ func (a *App) hold() {
 	}
 }
 
+// interrupt leaves, but an action that is under way only when asked twice:
+// leaving takes its context away.
 func (a *App) interrupt() tea.Cmd {
 	now := a.opts.Now()
 	if a.doing == 0 || now.Sub(a.interrupted) < 2*time.Second && !a.interrupted.IsZero() {
 		return tea.Quit
 	}
 	a.interrupted = now
-	a.say(stWarn, "an action is under way: ctrl-c again leaves without its answer")
+	a.say(stWarn, "an action is under way: the same key again leaves without its end")
 	return nil
 }
 
 func (a *App) goTo(view int) {
 	a.view, a.pages = view, nil
 	a.help = false
+	a.list().refresh(&a.c)
 }
 
-// back closes the page, or else clears the filter; false when there was
-// nothing to leave.
-func (a *App) back() bool {
-	switch {
-	case len(a.pages) > 0:
-		a.pages = a.pages[:len(a.pages)-1]
-	case a.list().filterText() != "":
+// back closes the page, or else clears the filter.
+func (a *App) back() {
+	if n := len(a.pages); n > 0 {
+		a.pages = a.pages[:n-1]
+	} else if a.list().filterText() != "" {
 		_ = a.list().setFilter(&a.c, "") // an empty filter has no errors
-	default:
-		return false
 	}
-	return true
 }
 
 func (a *App) follow() {
