@@ -15,6 +15,7 @@ const (
 	connectPatience = 3 * time.Second
 	queryPatience   = 4 * time.Second // the server gives up after three
 	mppEvery        = 10 * time.Second
+	mppPatience     = time.Minute // after an answer that did not come
 	maxSessions     = 5000
 	maxQueryText    = 4000 // characters of a query in the list; the detail has all
 )
