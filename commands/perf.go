@@ -226,7 +226,7 @@ func (a *App) perfRunOptions(ctx context.Context, o *perfOptions) (run.Options, 
 		return ro, err
 	}
 	if o.Duration > 0 {
-		ro.Profile.Timing.Duration = o.Duration
+		ro.Profile.Timing.Duration, ro.Profile.TimingGiven = o.Duration, true
 	}
 	if o.Warmup >= 0 {
 		ro.Profile.Timing.Warmup = o.Warmup

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"cw/cluster"
 )
@@ -56,6 +57,25 @@ func (m *Manager) Endpoint(ctx context.Context, name string) (cluster.Endpoint, 
 	}
 	to, tls := eng.Endpoint()
 	return to, tls, nil
+}
+
+// signaller is an engine whose sessions the superuser can be asked to signal.
+type signaller interface {
+	Signal(ctx context.Context, pid int, began time.Time, end bool) error
+}
+
+// Signal cancels what a session does, or ends it, as the database's superuser
+// on its host. done is false where the engine knows no way.
+func (m *Manager) Signal(ctx context.Context, name string, pid int, began time.Time, end bool) (done bool, err error) {
+	eng, err := m.look(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	s, ok := eng.(signaller)
+	if !ok {
+		return false, nil
+	}
+	return true, s.Signal(ctx, pid, began, end)
 }
 
 // Settings are the names that a change of settings is about; none when it

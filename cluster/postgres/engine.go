@@ -25,6 +25,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"cw/cluster"
 	"cw/cluster/hostprep"
@@ -249,6 +250,21 @@ func (e *Engine) sql(ctx context.Context, n cluster.Node, statements string) (st
 		Stdin: strings.NewReader(statements), As: e.top.OSUser, Dir: "/",
 	})
 	return strings.TrimSpace(string(res.Stdout)), err
+}
+
+// Signal cancels what a session of the primary does, or ends it, as the
+// superuser; none is touched that began at another time.
+func (e *Engine) Signal(ctx context.Context, pid int, began time.Time, end bool) error {
+	function := "pg_cancel_backend"
+	if end {
+		function = "pg_terminate_backend"
+	}
+	out, err := e.sql(ctx, e.lay.Primary(), fmt.Sprintf("select %s(pid) from pg_stat_activity where pid = %d and backend_start = %s",
+		function, pid, literal(began.UTC().Format("2006-01-02 15:04:05.000000+00"))))
+	if err == nil && out != "t" {
+		err = fmt.Errorf("session %d has ended already", pid)
+	}
+	return err
 }
 
 // connValue quotes a value of a libpq connection string.

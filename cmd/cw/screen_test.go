@@ -28,10 +28,13 @@ const before = "this was here before"
 // as NAME=value; without one, LANG is C.UTF-8 and TERM tmux's own.
 func newScreen(t *testing.T, cols, rows int, env []string, args ...string) *screen {
 	t.Helper()
-	if _, err := exec.LookPath("tmux"); err != nil {
-		t.Skip("no tmux (apt-get install tmux)")
-	}
-	u := newUser(t)
+	return newUser(t).screen(cols, rows, env, args...)
+}
+
+func (u *user) screen(cols, rows int, env []string, args ...string) *screen {
+	t := u.t
+	t.Helper()
+	needTmux(t)
 	s := &screen{t: t, socket: fmt.Sprintf("cwtest-%d-%x", os.Getpid(), rand.Uint64()), dir: u.home}
 	quoted := make([]string, len(args))
 	for i, a := range args {
@@ -50,6 +53,13 @@ exec cat
 	s.tmux("new-session", "-d", "-x", strconv.Itoa(cols), "-y", strconv.Itoa(rows), "sh", filepath.Join(s.dir, "run"))
 	t.Cleanup(func() { _ = exec.Command("tmux", "-L", s.socket, "kill-server").Run() })
 	return s
+}
+
+func needTmux(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("tmux"); err != nil {
+		t.Skip("no tmux (apt-get install tmux)")
+	}
 }
 
 func (s *screen) tmux(args ...string) string {

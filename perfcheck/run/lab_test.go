@@ -109,7 +109,7 @@ func (q *quietReporter) Warn(text string) {
 
 // short is a profile for tests: the quick one's tests, for a moment each.
 func short() Profile {
-	return Profile{Name: "quick", Timing: perfcheck.Timing{Warmup: 200 * time.Millisecond, Duration: time.Second}, Reps: 1}
+	return Profile{Name: "quick", Timing: perfcheck.Timing{Warmup: 200 * time.Millisecond, Duration: time.Second}, Reps: 1, TimingGiven: true}
 }
 
 func (s *site) options(q *quietReporter, only ...string) Options {

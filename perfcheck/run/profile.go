@@ -17,8 +17,8 @@ type Profile struct {
 	Name   string
 	Timing perfcheck.Timing
 	Reps   int
-	// RepsGiven: Reps was asked for, and is kept to.
-	RepsGiven bool
+	// RepsGiven and TimingGiven: they were asked for, and are kept to.
+	RepsGiven, TimingGiven bool
 	// Idle is how long a throttled soak test rests before it is looked
 	// whether the speed has come back; Retest is how long that looks.
 	Idle, Retest time.Duration

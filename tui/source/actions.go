@@ -89,9 +89,9 @@ func (l *Live) signal(ctx context.Context, a Action) (string, error) {
 	if l.db == nil || l.o.Cluster == "" {
 		return "", fault.New(fault.Usage, "", "%s: there is no database", a.Kind)
 	}
-	function, done := "pg_cancel_backend", "cancelled the query of session %d (%s)"
+	function, done := "pg_cancel_backend", "cancelled the query of session %d%s"
 	if a.Kind == TerminateSession {
-		function, done = "pg_terminate_backend", "ended session %d (%s)"
+		function, done = "pg_terminate_backend", "ended session %d%s"
 	}
 	who := ""
 	err := l.db.do(ctx, func(ctx context.Context, c *pgx.Conn, can *abilities) error {
@@ -115,9 +115,20 @@ func (l *Live) signal(ctx context.Context, a Action) (string, error) {
 		}
 		return err
 	})
+	if err != nil && fault.KindOf(err) == fault.Auth && l.look != nil && !a.BackendStart.IsZero() {
+		// The session's role may not; the cluster's owner may.
+		if asked, serr := l.look.Signal(ctx, l.o.Cluster, a.PID, a.BackendStart, a.Kind == TerminateSession); asked && serr == nil {
+			err = nil
+		} else if serr != nil {
+			l.log.Debug("the owner could not signal the session either", "pid", a.PID, "error", serr)
+		}
+	}
 	l.ask.now()
 	if err != nil {
 		return "", err
+	}
+	if who != "" {
+		who = " (" + who + ")"
 	}
 	return fmt.Sprintf(done, a.PID, who), nil
 }

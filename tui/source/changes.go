@@ -63,7 +63,13 @@ func (w *watcher) compare(draft *Snapshot, info ClusterInfo, nodes []Node) {
 		}
 	}
 	if w.state != "" && info.State != cluster.Unknown && info.State != w.state {
-		severity := map[string]string{cluster.Down: state.Critical, cluster.Degraded: state.Warning}[info.State] // "" is info
+		severity := state.Info
+		switch info.State {
+		case cluster.Down:
+			severity = state.Critical
+		case cluster.Degraded:
+			severity = state.Warning
+		}
 		w.add(state.Event{Kind: state.EventStateChanged, Severity: severity, Data: about("cluster"), Message: fmt.Sprintf("cluster %s is %s, was %s", draft.Cluster.Name, info.State, w.state)})
 	}
 	if info.State != cluster.Unknown {

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,7 +27,9 @@ type dbCollector struct {
 	failing bool
 	mpp     *mppView
 	down    map[int]time.Time
-	readAt  time.Time // of history
+	histErr error
+	readAt  time.Time     // what all segments said
+	wait    time.Duration // until they are asked again
 }
 
 func (g *dbCollector) pause() time.Duration {
@@ -49,7 +52,8 @@ type answer struct {
 
 func (g *dbCollector) read(ctx context.Context) {
 	var a answer
-	err := g.live.db.do(ctx, func(ctx context.Context, c *pgx.Conn, can *abilities) error {
+	l := g.live
+	err := l.db.do(ctx, func(ctx context.Context, c *pgx.Conn, can *abilities) error {
 		a = answer{can: can, user: can.user, errs: map[string]error{}}
 		return g.ask(ctx, c, &a)
 	})
@@ -62,10 +66,33 @@ func (g *dbCollector) read(ctx context.Context) {
 	}
 	g.failing = false
 	g.publish(a)
+	if !a.can.greenplum || time.Since(g.readAt) < g.wait || l.hostSilent() {
+		return
+	}
+	g.askAll(ctx, &a)
+	if ctx.Err() == nil {
+		g.publish(a)
+	}
 }
 
-// ask makes the queries of one turn: three light ones, and those that go to
-// all segments when they are due.
+// askAll makes the queries that go to all segments. They may hang when one
+// does not answer: that costs their columns and no more.
+func (g *dbCollector) askAll(ctx context.Context, a *answer) {
+	g.readAt, g.wait = time.Now(), mppEvery
+	err := g.live.db.do(ctx, func(ctx context.Context, c *pgx.Conn, can *abilities) error {
+		a.history, g.down, g.histErr = readHistory(ctx, c)
+		g.mpp = readMPP(ctx, c, can)
+		return nil
+	})
+	if err != nil {
+		g.mpp = &mppView{noLag: true, err: reason(err)}
+	}
+	if g.mpp.err != "" {
+		g.wait = mppPatience
+	}
+}
+
+// ask makes the light queries of one turn.
 func (g *dbCollector) ask(ctx context.Context, c *pgx.Conn, a *answer) (err error) {
 	if !a.can.greenplum {
 		if a.view, err = readPostgres(ctx, c, a.can); a.view == nil {
@@ -76,15 +103,8 @@ func (g *dbCollector) ask(ctx context.Context, c *pgx.Conn, a *answer) (err erro
 		if a.view, err = readGreenplum(ctx, c); a.view == nil {
 			return err
 		}
-		a.errs["nodes"] = err
-		if time.Since(g.readAt) >= mppEvery {
-			g.readAt = time.Now()
-			a.history, g.down, a.errs["history"] = readHistory(ctx, c)
-			g.mpp = readMPP(ctx, c, a.can)
-		}
-		a.view.down = g.down
-		if g.mpp != nil {
-			a.view.senders, a.view.noLag = g.mpp.senders, g.mpp.noLag
+		if err != nil {
+			return err
 		}
 	}
 	if a.sessions, a.hid, err = readSessions(ctx, c, a.can); err != nil {
@@ -93,24 +113,40 @@ func (g *dbCollector) ask(ctx context.Context, c *pgx.Conn, a *answer) (err erro
 		}
 		a.errs["sessions"] = err
 	}
-	if g.mpp != nil {
+	return nil
+}
+
+// withAll adds what all segments said last.
+func (g *dbCollector) withAll(a *answer) {
+	if !a.can.greenplum {
+		return
+	}
+	view := *a.view // the last one may be looked at
+	view.down = g.down
+	view.noLag = g.mpp == nil // not known yet
+	if a.view = &view; g.mpp == nil {
+		return
+	}
+	view.senders, view.noLag = g.mpp.senders, g.mpp.noLag
+	if len(g.mpp.locks) > 0 {
+		a.sessions = slices.Clone(a.sessions)
 		applyLocks(a.sessions, g.mpp.locks)
 	}
-	return nil
 }
 
 func (g *dbCollector) publish(a answer) {
 	l := g.live
 	now := time.Now()
-	reasons := map[string]string{"sessions": "", "lag": "", "query": "", "blocked_by": "", "history": reason(a.errs["history"])}
-	if a.view.noLag {
+	g.withAll(&a)
+	reasons := map[string]string{"sessions": "", "lag": "", "query": "", "blocked_by": "", "history": reason(g.histErr)}
+	if a.view.noLag && (g.mpp != nil || !a.can.greenplum) {
 		reasons["lag"] = fmt.Sprintf("role %s may not see replication: %s", a.user, grantHint(a.can))
 	}
 	if err := a.errs["lag"]; err != nil {
 		reasons["lag"] = reason(err)
 	}
 	if g.mpp != nil && g.mpp.err != "" {
-		reasons["blocked_by"] = g.mpp.err
+		reasons["blocked_by"], reasons["lag"] = g.mpp.err, g.mpp.err
 	}
 	if a.hid {
 		reasons["query"] = fmt.Sprintf("role %s may not see the queries of others: %s", a.user, grantHint(a.can))

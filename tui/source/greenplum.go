@@ -143,14 +143,19 @@ func readLockPairs(ctx context.Context, c *pgx.Conn) ([]lockPair, error) {
 // known by sess_id, the same on all segments.
 func applyLocks(items []Session, locks []lockPair) {
 	pid := make(map[int]int, len(items))
+	free := map[int]bool{}
 	for _, s := range items {
 		pid[s.SessID] = s.PID
+		free[s.PID] = s.State == "idle" // and outside of a transaction: it holds nothing any more
 	}
 	for i := range items {
 		s := &items[i]
+		if s.State != "" && s.State != "active" { // it waits no more
+			continue
+		}
 		for _, p := range locks {
 			holder, there := pid[p.holder]
-			if p.waiter != s.SessID || !there || slices.Contains(s.BlockedBy, holder) {
+			if p.waiter != s.SessID || !there || slices.Contains(s.BlockedBy, holder) || free[holder] {
 				continue
 			}
 			s.BlockedBy = append(s.BlockedBy, holder)

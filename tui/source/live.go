@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -256,6 +257,13 @@ func (l *Live) degrade(reasons map[string]string) {
 		}
 		s.Degraded = next
 	})
+}
+
+// hostSilent says whether a host of the cluster does not answer.
+func (l *Live) hostSilent() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.draft.Hosts.Items, func(h Host) bool { return h.Err != "" })
 }
 
 func (l *Live) every() time.Duration {

@@ -195,7 +195,7 @@ func (j judgement) sender(n cluster.Node) (sender, bool) {
 
 // vouched says whether the database itself knows how every node is.
 func (j judgement) vouched(nodes []Node) bool {
-	if j.s.db == nil || j.s.db.noLag || j.s.db.recovery {
+	if j.s.db == nil || j.s.db.noLag && len(j.s.db.segments) == 0 || j.s.db.recovery {
 		return false
 	}
 	for _, n := range nodes {

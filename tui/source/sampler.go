@@ -10,7 +10,8 @@ import (
 // samplerScript prints what the kernel counts, once a second, for ever; the
 // folders whose file systems matter are its arguments. It is the one command
 // that runs on a host for as long as it is watched. A df that hangs, as on a
-// dead NFS server, is left out for a while and holds nothing else up.
+// dead NFS server, is left out for a while and holds nothing else up. A folder
+// that is not there, or closed to us, stands for the one above it.
 const samplerScript = `LC_ALL=C; export LC_ALL
 echo "cw-host $(grep -c '^cpu[0-9]' /proc/stat)"
 skip=0
@@ -25,7 +26,13 @@ while :; do
   cat /proc/net/dev
   if [ $skip -gt 0 ]; then skip=$((skip-1)); elif [ $# -gt 0 ]; then
     echo cw-df
-    timeout 1 df -Pk -- "$@" 2>/dev/null
+    (
+      for d in "$@"; do
+        while [ "$d" ] && [ ! -e "$d" ]; do d=${d%/*}; done
+        set -- "$@" "${d:-/}"; shift
+      done
+      timeout 1 df -Pk -- "$@" 2>/dev/null
+    )
     [ $? -lt 124 ] || skip=30
   fi
   echo cw-end || exit

@@ -28,6 +28,7 @@ type site struct {
 	*lab.Lab
 	t     *testing.T
 	m     *manage.Manager
+	name  string
 	store *state.Store
 	live  *source.Live
 	snaps <-chan *source.Snapshot
@@ -42,7 +43,8 @@ func newSite(t *testing.T, n int) *site {
 	if testing.Short() {
 		t.Skip("-short: makes a real cluster")
 	}
-	s := &site{Lab: lab.Up(t, n), t: t}
+	s := &site{Lab: lab.Up(t, n), t: t, name: "lab"}
+	s.Run(n, "mount", "-t", "tmpfs", "-o", "size=400m,mode=1777", "none", "/data") // a disk that a test can fill
 	dir := t.TempDir()
 	if s.store, err = state.Open(t.Context(), filepath.Join(dir, "state.db")); err != nil {
 		t.Fatal(err)
@@ -88,7 +90,7 @@ hosts:
 
 func (s *site) watch() {
 	s.t.Helper()
-	s.live = source.NewLive(source.LiveOptions{Cluster: "lab", Manager: s.m, Store: s.store, Interval: time.Second})
+	s.live = source.NewLive(source.LiveOptions{Cluster: s.name, Manager: s.m, Store: s.store, Interval: time.Second})
 	ctx, cancel := context.WithCancel(s.t.Context())
 	began := time.Now()
 	var err error
@@ -97,7 +99,7 @@ func (s *site) watch() {
 	}
 	first := <-s.snaps
 	s.t.Logf("first snapshot after %s", time.Since(began).Round(time.Millisecond))
-	if len(first.Nodes.Items) != len(s.Hosts) || first.Nodes.Items[0].State != cluster.NodeUnknown {
+	if len(first.Nodes.Items) < len(s.Hosts) || first.Nodes.Items[0].State != cluster.NodeUnknown {
 		s.t.Errorf("first snapshot has nodes %+v", first.Nodes.Items)
 	}
 	s.t.Cleanup(func() {
@@ -115,7 +117,7 @@ func (s *site) watch() {
 func (s *site) until(what string, ok func(*source.Snapshot) bool) (*source.Snapshot, time.Duration) {
 	s.t.Helper()
 	began := time.Now()
-	patience := time.After(60 * time.Second)
+	patience := time.After(150 * time.Second)
 	var last *source.Snapshot
 	for {
 		select {
@@ -133,13 +135,75 @@ func (s *site) until(what string, ok func(*source.Snapshot) bool) (*source.Snaps
 func errs(s *source.Snapshot) string {
 	var out []string
 	for _, h := range s.Hosts.Items {
-		out = append(out, h.Name+": "+h.Err)
+		out = append(out, fmt.Sprintf("%s: %q %+v", h.Name, h.Err, h.Mounts))
 	}
 	return strings.Join(out, "; ")
 }
 
 func has(s *source.Snapshot, kind, text string) bool {
 	return slices.ContainsFunc(s.Events.Items, func(e source.Event) bool { return e.Kind == kind && strings.Contains(e.Message, text) })
+}
+
+// super has a session of the superuser block another one, and cancels it.
+func (s *site) super() {
+	s.t.Helper()
+	_, lay, err := s.m.Topology(s.t.Context(), "lab")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	p := lay.Primary()
+	bin, err := filepath.Glob("/usr/lib/postgresql/*/bin/psql")
+	if err != nil || len(bin) == 0 {
+		s.t.Fatal("no psql")
+	}
+	psql := func(app, sql string) <-chan string {
+		out := make(chan string, 1)
+		go func() {
+			text, _ := s.Try(1, "runuser", "-u", "postgres", "--", "env", "PGAPPNAME="+app, bin[len(bin)-1], "-X", "-h", p.SocketDir(), "-p", fmt.Sprint(p.Port), "-d", "postgres", "-c", sql)
+			out <- text
+		}()
+		return out
+	}
+	find := func(x *source.Snapshot, app string) source.Session {
+		for _, one := range x.Sessions.Items {
+			if one.App == app {
+				return one
+			}
+		}
+		return source.Session{}
+	}
+	if text := <-psql("made", "create table public.t (n int)"); !strings.Contains(text, "CREATE") {
+		s.t.Fatal(text)
+	}
+	holder := psql("holder", "begin; lock table public.t; select pg_sleep(600)")
+	s.until("the holder", func(x *source.Snapshot) bool { return strings.Contains(find(x, "holder").Query, "sleep") })
+	waiter := psql("waiter", "select count(*) from public.t")
+	x, _ := s.until("a blocked session", func(x *source.Snapshot) bool { return len(find(x, "waiter").BlockedBy) == 1 })
+	h := find(x, "holder")
+	text, err := s.live.Do(s.t.Context(), source.Action{Kind: source.CancelSession, PID: h.PID, BackendStart: h.Backend})
+	if err != nil {
+		s.t.Errorf("%q %v, hint %s", text, err, fault.HintOf(err))
+	}
+	if text := <-holder; !strings.Contains(text, "canceling statement due to user request") {
+		s.t.Errorf("holder: %s", text)
+	}
+	if text := <-waiter; !strings.Contains(text, "1 row") {
+		s.t.Errorf("waiter: %s", text)
+	}
+}
+
+func TestDatabaseBehindAFirewall(t *testing.T) {
+	s := newSite(t, 1)
+	for _, rule := range []string{"add table inet fw", "add chain inet fw in { type filter hook input priority 0 ; }", "add rule inet fw in iifname eth0 tcp dport 5432 drop"} {
+		s.Run(1, append([]string{"nft"}, strings.Fields(rule)...)...)
+	}
+	s.watch()
+	x, _ := s.until("sessions", func(x *source.Snapshot) bool {
+		return !x.Sessions.CollectedAt.IsZero() && x.Cluster.State == cluster.Up
+	})
+	if x.Sessions.Err != "" || x.Cluster.Err != "" {
+		t.Errorf("sessions %q cluster %q", x.Sessions.Err, x.Cluster.Err)
+	}
 }
 
 func TestFaultsOfARealCluster(t *testing.T) {
@@ -184,8 +248,21 @@ func TestFaultsOfARealCluster(t *testing.T) {
 	})
 
 	// A disk that fills.
-	s.Run(2, "mount", "-t", "tmpfs", "-o", "size=8m", "none", "/data/pg/lab/n2/log")
-	s.Run(2, "sh", "-c", "mkdir -p /data/fs; mount -t tmpfs -o size=8m none /data/fs; head -c 7m /dev/zero >/data/fs/x")
+	full := func(x *source.Snapshot) bool {
+		m := x.Hosts.Items[2].Mounts
+		return len(m) > 1 && m[0].Path == "/data" && m[0].Used*100 > m[0].Size*95
+	}
+	if full(x) {
+		t.Errorf("the disk is full before: %+v", x.Hosts.Items[2].Mounts)
+	}
+	s.Run(3, "sh", "-c", "head -c 1G /dev/zero >/data/ballast 2>/dev/null; truncate -s -2M /data/ballast")
+	if _, took := s.until("a full disk", full); took > 3*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	s.Run(3, "rm", "/data/ballast")
+
+	// A session of the superuser, which the dashboard's role may not signal.
+	s.super()
 
 	// A host without power.
 	s.Off(2)
