@@ -28,7 +28,10 @@ type database struct {
 	turn    chan struct{}
 	conn    *pgx.Conn
 	can     *abilities
+	shut    bool // no session is opened any more
 }
+
+var errShut = errors.New("the dashboard has ended")
 
 // abilities are what this server has, as its catalogue says: versions and
 // flavours differ, and nobody need know how.
@@ -53,6 +56,9 @@ func (d *database) do(ctx context.Context, fn func(ctx context.Context, c *pgx.C
 		defer func() { <-d.turn }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+	if d.shut {
+		return errShut
 	}
 	if d.conn == nil || d.conn.IsClosed() {
 		if err := d.open(ctx); err != nil {
@@ -132,7 +138,8 @@ func probe(ctx context.Context, c *pgx.Conn) (*abilities, error) {
 // close ends the session; the context is over already.
 func (d *database) close(ctx context.Context) {
 	d.turn <- struct{}{}
-	if d.conn != nil {
+	defer func() { <-d.turn }()
+	if d.shut = true; d.conn != nil {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastPatience)
 		defer cancel()
 		_ = d.conn.Close(last)
