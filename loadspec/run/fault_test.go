@@ -455,7 +455,8 @@ func TestObjectChangesDuringLoad(t *testing.T) {
 	srv.Put(t, "bucket", "x.csv", csvRows(0, 60_000))
 	e.o.Credentials, e.o.RangeSize = srv.Credentials(), 100_000
 	body := strings.Replace(simple("X", "csv", "items"), "{FILE: ['X']}", "{URL: ['s3://bucket/x.csv'], ENDPOINT: '"+srv.Endpoint+"'}", 1)
-	o := e.options(e.spec(body+"  SPEED: {LIMIT: 1MB/s}\n"+smallSplits, 0), "j")
+	// Slow enough for a busy machine to notice the first rows before the last.
+	o := e.options(e.spec(body+"  SPEED: {LIMIT: 150KB/s}\n"+smallSplits, 0), "j")
 	var once sync.Once
 	o.Reporter = &watch{on: func(p Progress) {
 		if p.Rows > 0 {

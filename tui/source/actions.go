@@ -148,7 +148,7 @@ func (l *Live) operation(ctx context.Context, a Action) (*manage.Operation, erro
 func (l *Live) plans(ctx context.Context, a Action) (string, error) {
 	op, err := l.operation(ctx, a)
 	if err != nil || op.Nothing != "" {
-		return nothing(op), err
+		return "", err // no plan: the dashboard says that there is nothing to do
 	}
 	view, err := op.Look(ctx)
 	if err != nil {

@@ -202,11 +202,11 @@ func (f *Fake) makeSessions() {
 
 func (f *Fake) event(at time.Time, i int) {
 	kinds := []Event{
-		{Kind: "load started", Severity: "info", Job: "l1q2mx0", Message: "load of public.lineitem started"},
-		{Kind: "state changed", Severity: "critical", Host: "sdw01", Message: "content 1: primary on sdw01:6001 is down, mirror on sdw02:7001 acts as primary"},
-		{Kind: "limit changed", Severity: "info", Job: "l2q2mx1", Message: "limit 200MB/s, was none"},
+		{Kind: "load-started", Severity: "info", Job: "l1q2mx0", Message: "load of public.lineitem started"},
+		{Kind: "state-changed", Severity: "critical", Host: "sdw01", Message: "content 1: primary on sdw01:6001 is down, mirror on sdw02:7001 acts as primary"},
+		{Kind: "limit-changed", Severity: "info", Job: "l2q2mx1", Message: "limit 200MB/s, was none"},
 		{Kind: "fault", Severity: "warning", Host: "sdw02", Message: "/data1 is 91 % full"},
-		{Kind: "load progress", Severity: "info", Job: "l1q2mx0", Message: "50 %, 1.2 GB/s"},
+		{Kind: "load-progress", Severity: "info", Job: "l1q2mx0", Message: "50 %, 1.2 GB/s"},
 	}
 	e := kinds[i%len(kinds)]
 	e.ID, e.At, e.Cluster = f.nextID, at, "prod-dw"
