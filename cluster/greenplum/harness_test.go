@@ -177,9 +177,10 @@ func (w *world) sql(i int, statements string) string {
 	return strings.TrimSpace(out)
 }
 
-// left are the processes and files of the cluster on host i.
+// left are the processes and files of the cluster on host i. The far side of
+// a command that is over may sleep out its second, so it looks again.
 func (w *world) left(i int) string {
-	out, err := w.lab.Try(i, "sh", "-c", `pgrep -u gpadmin -l; find /data /var/lib/cw -mindepth 1 2>/dev/null; ls /tmp/.s.PGSQL* 2>/dev/null; :`)
+	out, err := w.lab.Try(i, "sh", "-c", `for n in 1 2 3 4 5 6; do pgrep -u gpadmin >/dev/null || break; sleep 0.5; done; pgrep -u gpadmin -l; find /data /var/lib/cw -mindepth 1 2>/dev/null; ls /tmp/.s.PGSQL* 2>/dev/null; :`)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		w.t.Fatal(err)
 	}
