@@ -4,11 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,91 +25,6 @@ func newPerf(a *App) *cobra.Command {
 		newPerfBaseline(a), newPerfCompare(a), newPerfVerifyEngine(a),
 	)
 	return c
-}
-
-// perfOptions are the flags of every verb that measures. They are kept with
-// the run, so that cw perf resume needs none.
-type perfOptions struct {
-	Areas []perfcheck.Area
-
-	Hosts        []string
-	HostFile     string
-	Cluster      string
-	SSHUser      string
-	IdentityFile string
-	AgentBinary  string
-
-	Profile  string
-	Only     []string
-	Skip     []string
-	Duration time.Duration
-	Warmup   time.Duration
-	Reps     int
-	Seed     uint64
-	Engine   string
-
-	Dirs          []string
-	Size          string
-	AllowRootDisk bool
-	Topology      string
-
-	Baselines []string
-	Vendor    string
-	Require   []string
-	FailOn    string
-	JUnit     string
-	Markdown  string
-	Report    string
-	Clean     bool
-
-	dryRun bool
-}
-
-func (o *perfOptions) addHostFlags(c *cobra.Command) {
-	f := c.Flags()
-	f.StringSliceVar(&o.Hosts, "host", nil, "measure this host: [user@]name[:port] (repeat, or separate by commas; default: this machine)")
-	f.StringVarP(&o.HostFile, "hosts-file", "f", "", "measure the hosts of this file, one per line, or of a topology file (.yaml)")
-	f.StringVar(&o.Cluster, "cluster", "", "measure the hosts of this cluster")
-	f.StringVar(&o.SSHUser, "ssh-user", "", "SSH user of the hosts that name none")
-	f.StringVar(&o.IdentityFile, "identity-file", "", "SSH key (default: as ssh itself finds it)")
-	f.StringVar(&o.AgentBinary, "agent-binary", "", "cw for hosts of another architecture: a binary or a release archive")
-	f.BoolVar(&o.Clean, "clean", false, "remove what earlier runs that were killed left on the hosts")
-}
-
-func (o *perfOptions) addFlags(c *cobra.Command) {
-	o.addHostFlags(c)
-	f := c.Flags()
-	f.StringVar(&o.Profile, "profile", "quick", "how thorough: "+strings.Join(run.Profiles(), ", "))
-	f.StringSliceVar(&o.Only, "only", nil, "only these tests: an id, the beginning of one, or a pattern with * (cw perf list)")
-	f.StringSliceVar(&o.Skip, "skip", nil, "not these tests")
-	f.DurationVar(&o.Duration, "duration", 0, "measured phase of each test (default: the profile's)")
-	f.DurationVar(&o.Warmup, "warmup", -1, "warm-up before it (default: the profile's)")
-	f.Lookup("warmup").DefValue = "0s" // not -1ns in the help
-	f.IntVar(&o.Reps, "reps", 0, "repetitions of each test (default: the profile's)")
-	f.Uint64Var(&o.Seed, "seed", 1, "seed of the random data and offsets")
-	f.StringSliceVar(&o.Baselines, "baseline", nil, "compare with this baseline: a name (cw perf baseline list) or a file")
-	f.StringVar(&o.Vendor, "vendor", "", "compare with a vendor's promise: TYPE:SIZE, as qingcloud.general-ssd:500GB, or FILE#TYPE:SIZE")
-	f.StringArrayVar(&o.Require, "require", nil, "require a number, as 'disk.randread.8k.qd32.iops>=5000' (repeat), or a file of them")
-	f.StringVar(&o.FailOn, "fail-on", "fail", "the mildest verdict that ends with exit code 6: warn, inconclusive, fail")
-	f.StringVar(&o.JUnit, "junit", "", "write the verdicts as JUnit XML to this file")
-	f.StringVar(&o.Markdown, "markdown", "", "write a summary for a pull request to this file")
-	f.StringVar(&o.Report, "report", "", "write the whole report as JSON to this file (it is kept in cw's state folder anyway)")
-	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be measured and how long it takes, and measure nothing")
-}
-
-func (o *perfOptions) addDiskFlags(c *cobra.Command) {
-	f := c.Flags()
-	f.StringSliceVarP(&o.Dirs, "dir", "d", nil, "directory on the disk to test (repeat for each disk; it must exist on every host)")
-	f.StringVar(&o.Size, "size", "", "size of the test file in each directory, as 20GB (default: the profile's)")
-	f.BoolVar(&o.AllowRootDisk, "allow-root-disk", false, "test directories on the disk of / as well")
-}
-
-func (o *perfOptions) addNetFlags(c *cobra.Command) {
-	c.Flags().StringVar(&o.Topology, "topology", "", "which pairs: serial, pairs (neighbours at once), tournament (every pair), matrix (all at once)\n(default: tournament for throughput, latency and MTU, pairs for the rest)")
-}
-
-func (o *perfOptions) addEngineFlag(c *cobra.Command, peer string) {
-	c.Flags().StringVar(&o.Engine, "engine", "", "measure with "+peer+" instead of cw's own engine, where it is installed")
 }
 
 // perf runs a performance check and prints its report.
@@ -139,6 +51,20 @@ func (a *App) perf(ctx context.Context, o *perfOptions) error {
 			return err
 		}
 		o.Dirs[i] = abs
+	}
+	if o.Engine == "cw" {
+		o.Engine = ""
+	}
+	switch {
+	case o.Engine != "" && o.Engine != o.peer:
+		return usagef("--engine "+o.peer+", or none for cw's own", "--engine %q is not known here", o.Engine)
+	case o.Reps < 0, o.Duration < 0:
+		return usagef("leave it out for the profile's", "--reps and --duration cannot be negative")
+	}
+	for _, path := range []string{o.JUnit, o.Markdown, o.Report} {
+		if err := canWrite(path); err != nil {
+			return err
+		}
 	}
 	return a.perfRun(ctx, state.NewID("p"), o)
 }
@@ -255,57 +181,4 @@ func (a *App) perfRunOptions(ctx context.Context, o *perfOptions) (run.Options, 
 	}
 	ro.Machines, err = a.machines(ctx, o)
 	return ro, err
-}
-
-// perfFiles writes the report in the other forms that were asked for.
-func (a *App) perfFiles(o *perfOptions, r *perfcheck.Report) error {
-	for _, f := range []struct {
-		path  string
-		write func(*os.File) error
-	}{
-		{o.JUnit, func(f *os.File) error { return perfcheck.WriteJUnit(f, r) }},
-		{o.Markdown, func(f *os.File) error { return perfcheck.WriteMarkdown(f, r) }},
-		{o.Report, func(f *os.File) error { return printJSON(f, r) }},
-	} {
-		if f.path == "" {
-			continue
-		}
-		file, err := os.Create(f.path)
-		if err != nil {
-			return fmt.Errorf("write the report: %w", err)
-		}
-		if err := errors.Join(f.write(file), file.Close()); err != nil {
-			return fmt.Errorf("write %s: %w", f.path, err)
-		}
-	}
-	return nil
-}
-
-// printReport prints a report in the format the user chose.
-func (a *App) printReport(r *perfcheck.Report) error {
-	switch a.flags.output {
-	case "json":
-		return printJSON(a.IO.Out, r)
-	case "yaml":
-		return printYAML(a.IO.Out, r)
-	case "csv":
-		return printCSV(a.IO.Out, perfTable(r))
-	}
-	return perfcheck.WriteTable(a.IO.Out, r)
-}
-
-// perfTable has a line for each metric.
-func perfTable(r *perfcheck.Report) table {
-	t := table{cols: cols("TEST", "WHERE", "METRIC", "VALUE", "UNIT", "MAD", "CV", "N", "VERDICT", "REASON")}
-	for i := range r.Tests {
-		test := &r.Tests[i]
-		for _, name := range test.MetricNames() {
-			m := test.Metrics[name]
-			t.add(test.ID, test.Where(), name, fmt.Sprint(m.Value), m.Unit, fmt.Sprint(m.MAD), fmt.Sprint(m.CV), fmt.Sprint(m.N), string(test.Verdict), test.Reason)
-		}
-		if len(test.Metrics) == 0 {
-			t.add(test.ID, test.Where(), "", "", "", "", "", "", string(test.Verdict), test.Reason)
-		}
-	}
-	return t
 }

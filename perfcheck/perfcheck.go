@@ -127,16 +127,27 @@ const (
 
 // Flags that a measurement or a test can carry.
 const (
-	FlagClientLimited = "client_limited" // the generator, not the thing measured, was the limit
-	FlagRateMissed    = "rate_missed"    // the open loop could not keep its rate
-	FlagCachedSuspect = "cached_suspect" // too good to be true
-	FlagBurstUnsafe   = "burst_unsafe"   // too short to see credits run out
-	FlagNoisy         = "noisy"          // repetitions differ too much to judge
-	FlagReceiverDrops = "receiver_drops" // lost at the receiving socket, not in the network
-	FlagStartSkew     = "start_skew"     // hosts did not begin together
-	FlagSteal         = "steal"          // the hypervisor took CPU time away
-	FlagOtherLoad     = "other_load"     // other programs used the CPUs meanwhile
-	FlagExternal      = "external"       // measured by fio or iperf3
+	FlagClientLimited = "client_limited"     // the generator, not the thing measured, was the limit
+	FlagRateMissed    = "rate_missed"        // the open loop could not keep its rate
+	FlagCachedSuspect = "cached_suspect"     // too good to be true
+	FlagBurstUnsafe   = "burst_unsafe"       // too short to see credits run out
+	FlagNoisy         = "noisy"              // repetitions differ too much to judge
+	FlagReceiverDrops = "receiver_drops"     // lost at the receiving socket, not in the network
+	FlagStartSkew     = "start_skew"         // hosts did not begin together
+	FlagSteal         = "steal"              // the hypervisor took CPU time away
+	FlagOtherLoad     = "other_load"         // other programs used the CPUs meanwhile
+	FlagExternal      = "external"           // measured by fio or iperf3
+	FlagSmallFile     = "small_file"         // smaller than 32 GiB and a tenth of the filesystem: a cache behind the disk may hold it
+	FlagSameDevice    = "same_device"        // two of the directories share a disk
+	FlagRootDisk      = "root_disk"          // the operating system's disk was measured
+	FlagNoFiemap      = "extents_unchecked"  // the filesystem cannot tell whether the file's extents are written
+	FlagMemoryBacked  = "memory_backed"      // a loop device on a file in memory
+	FlagCopyOnWrite   = "copy_on_write"      // each write goes to a new place: overwriting is not what it is elsewhere
+	FlagWrongNIC      = "wrong_nic"          // the traffic did not leave or arrive by the interface that was meant
+	FlagMTUMismatch   = "mtu_mismatch"       // small datagrams arrive, large ones vanish
+	FlagMTUSilent     = "mtu_silent"         // a smaller MTU on the path is not told by ICMP: a black hole
+	FlagSmallArrays   = "small_arrays"       // less than four times the last-level cache
+	FlagSlower        = "slower_than_others" // clearly slower than the other machines or pairs of the run
 )
 
 // Measurement is what an engine measured once, on one host or pair.

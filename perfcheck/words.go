@@ -29,27 +29,27 @@ func explain(flag string) string {
 		return "other programs used the CPUs meanwhile: measure again when the machine is idle"
 	case FlagExternal:
 		return "measured by fio or iperf3"
-	case "small_arrays":
+	case FlagSmallArrays:
 		return "memory was too short for arrays of four times the cache: caches may have helped"
-	case "small_file":
+	case FlagSmallFile:
 		return "the test file is smaller than 32 GiB and a tenth of the disk: a cache behind the disk may hold it (--size)"
-	case "same_device":
+	case FlagSameDevice:
 		return "two of the directories share a disk: together they are not faster than one"
-	case "root_disk":
+	case FlagRootDisk:
 		return "the disk of the operating system was measured"
-	case "extents_unchecked":
+	case FlagNoFiemap:
 		return "this filesystem does not tell whether a file's extents are written: reads may not reach the disk"
-	case "memory_backed":
+	case FlagMemoryBacked:
 		return "the disk is a loop device on a file in memory"
-	case "copy_on_write":
+	case FlagCopyOnWrite:
 		return "this filesystem writes everything to a new place: overwriting is not what it is elsewhere"
-	case "wrong_nic":
+	case FlagWrongNIC:
 		return "the traffic did not take the interface that was meant: look at the routes"
-	case "mtu_mismatch":
+	case FlagMTUMismatch:
 		return "small packets arrive and large ones vanish: the MTU differs on the way"
-	case "mtu_silent":
+	case FlagMTUSilent:
 		return "a smaller MTU on the way is not told: ICMP is filtered"
-	case "slower_than_others":
+	case FlagSlower:
 		return "clearly slower than the others of this run"
 	}
 	return flag

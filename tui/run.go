@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
@@ -23,12 +20,9 @@ const framesPerSecond = 30
 // latter is an error of kind fault.Interrupted. The caller has made sure that
 // in and out are a terminal. The terminal is as before when Run returns.
 func Run(ctx context.Context, opts Options, in io.Reader, out io.Writer) error {
-	// Not left to the library, which takes a TERM for a wish to quit: a signal
-	// is an interruption, and the same one whether the caller's context or this
-	// one hears it first.
-	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer cancel()
 	app := New(ctx, opts)
+	// Signals are not left to the library, which takes a TERM for a wish to
+	// quit: they end the context, as in every command.
 	teaOpts := []tea.ProgramOption{
 		tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler(),
 	}

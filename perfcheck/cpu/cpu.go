@@ -144,7 +144,9 @@ func work(ctx context.Context, w *kind, threads int, d time.Duration, on func(pe
 			ends[i] = time.Now()
 		})
 	}
-	series = watch(ctx, began, d, &done, w.size, on)
+	count := perfcheck.CountSeconds(&done, w.size, on)
+	_ = perfcheck.WaitUntil(ctx, began.Add(d)) // a context that is over is told below
+	series = count()
 	stop.Store(true)
 	all.Wait()
 	if ctx.Err() != nil {
@@ -160,36 +162,4 @@ func work(ctx context.Context, w *kind, threads int, d time.Duration, on func(pe
 		}
 	}
 	return float64(done.Load()) * w.size / last.Sub(began).Seconds(), series, nil
-}
-
-// watch waits for the end and counts what is done in each second.
-func watch(ctx context.Context, began time.Time, d time.Duration, done *atomic.Int64, size float64, on func(perfcheck.Second)) []float64 {
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
-	end := time.NewTimer(d)
-	defer end.Stop()
-	series := []float64{}
-	last, before := began, int64(0)
-	tick := func(now time.Time) {
-		n := done.Load()
-		v := float64(n-before) * size / now.Sub(last).Seconds()
-		series = append(series, v)
-		if on != nil {
-			on(perfcheck.Second{At: now.Sub(began).Seconds(), Value: v})
-		}
-		last, before = now, n
-	}
-	for {
-		select {
-		case now := <-ticker.C:
-			tick(now)
-		case <-end.C:
-			if now := time.Now(); now.Sub(last) >= 900*time.Millisecond { // the tick of the last second lost the race
-				tick(now)
-			}
-			return series
-		case <-ctx.Done():
-			return series
-		}
-	}
 }

@@ -22,16 +22,6 @@ const (
 	gib = int64(1) << 30
 )
 
-// Flags of this engine, beside those of perfcheck.
-const (
-	FlagSmallFile    = "small_file"        // smaller than 32 GiB and a tenth of the filesystem: a cache behind the disk may hold it
-	FlagSameDevice   = "same_device"       // two of the directories share a disk
-	FlagRootDisk     = "root_disk"         // the operating system's disk was measured
-	FlagNoFiemap     = "extents_unchecked" // the filesystem cannot tell whether the file's extents are written
-	FlagMemoryBacked = "memory_backed"     // a loop device on a file in memory
-	FlagCopyOnWrite  = "copy_on_write"     // each write goes to a new place: overwriting is not what it is elsewhere
-)
-
 // Limits of waiting that are no part of a measurement.
 const (
 	cancelGrace = 800 * time.Millisecond // for requests under way, once the context is over
@@ -52,7 +42,7 @@ const (
 // DefaultSize is how much is written into each directory when nobody says.
 // quick must be through, prefill included, within five minutes on a disk of
 // 100 MB/s; the reference asks for 32 GiB or a tenth of the disk, which only
-// soak has the time for: the others carry FlagSmallFile.
+// soak has the time for: the others carry perfcheck.FlagSmallFile.
 func DefaultSize(profile string) int64 {
 	switch profile {
 	case standard:

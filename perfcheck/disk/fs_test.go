@@ -257,7 +257,7 @@ func TestRefusals(t *testing.T) {
 		if v := m.Values; v["iops.0"] <= 0 || v["iops.1"] <= 0 || v["iops.0"]+v["iops.1"]-v["iops"] > 1e-6*v["iops"] {
 			t.Errorf("values of the two: %v", v)
 		}
-		if !strings.Contains(strings.Join(m.Flags, " "), FlagSameDevice) {
+		if !strings.Contains(strings.Join(m.Flags, " "), perfcheck.FlagSameDevice) {
 			t.Errorf("flags: %v", m.Flags)
 		}
 	})

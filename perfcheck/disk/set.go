@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cw/fault"
+	"cw/perfcheck"
 )
 
 // PrepareOptions say how test files are made.
@@ -153,12 +154,12 @@ func (s *Set) judge(ctx context.Context) {
 		}
 	}
 	for i, t := range s.targets {
-		flag(FlagSmallFile, t.sizes.small)
-		flag(FlagRootDisk, t.facts.RootDisk)
-		flag(FlagMemoryBacked, t.facts.backedByMemory(ctx))
-		flag(FlagCopyOnWrite, t.facts.Filesystem == "btrfs" || t.facts.Filesystem == "zfs" || t.facts.Filesystem == "bcachefs")
+		flag(perfcheck.FlagSmallFile, t.sizes.small)
+		flag(perfcheck.FlagRootDisk, t.facts.RootDisk)
+		flag(perfcheck.FlagMemoryBacked, t.facts.backedByMemory(ctx))
+		flag(perfcheck.FlagCopyOnWrite, t.facts.Filesystem == "btrfs" || t.facts.Filesystem == "zfs" || t.facts.Filesystem == "bcachefs")
 		for _, u := range s.targets[:i] {
-			flag(FlagSameDevice, shareDisk(t.facts, u.facts))
+			flag(perfcheck.FlagSameDevice, shareDisk(t.facts, u.facts))
 		}
 	}
 }
@@ -192,8 +193,8 @@ func (s *Set) make(ctx context.Context, on func(done, total int64)) error {
 			n, err := unwritten(file)
 			switch {
 			case errors.Is(err, errNoFiemap):
-				if !slices.Contains(s.flags, FlagNoFiemap) {
-					s.flags = append(s.flags, FlagNoFiemap)
+				if !slices.Contains(s.flags, perfcheck.FlagNoFiemap) {
+					s.flags = append(s.flags, perfcheck.FlagNoFiemap)
 				}
 			case err != nil:
 				return err

@@ -9,6 +9,7 @@ import (
 	"context"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"cw/fault"
@@ -22,10 +23,6 @@ const (
 	Add   = "add"   // c = a + b: 24
 	Triad = "triad" // a = b + s·c: 24
 )
-
-// FlagSmallArrays says that there was not enough free memory for arrays of
-// four times the last-level cache: caches may have helped.
-const FlagSmallArrays = "small_arrays"
 
 // Job is one measurement.
 type Job struct {
@@ -117,7 +114,7 @@ func Run(ctx context.Context, j Job, on func(perfcheck.Second)) (perfcheck.Measu
 	defer t.close()
 	m := perfcheck.Measurement{Values: map[string]float64{}}
 	if j.Bytes == 0 && t.elements*8 < want*9/10 {
-		m.Flags = append(m.Flags, FlagSmallArrays)
+		m.Flags = append(m.Flags, perfcheck.FlagSmallArrays)
 	}
 	if err := j.Await(ctx); err != nil {
 		return m, err
@@ -133,9 +130,9 @@ func Run(ctx context.Context, j Job, on func(perfcheck.Second)) (perfcheck.Measu
 		}
 	}
 	m.Began = time.Now()
-	watch := watchSeconds(t.done, float64(bytesEach), on)
-	times, err := t.passes(ctx, run, j.Duration, watch.stop)
-	m.Series = []perfcheck.Series{{Name: "throughput", Unit: perfcheck.BytesPerSecond, Interval: 1, Values: watch.end()}}
+	series := sync.OnceValue(perfcheck.CountSeconds(t.done, float64(bytesEach), on))
+	times, err := t.passes(ctx, run, j.Duration, func() { series() })
+	m.Series = []perfcheck.Series{{Name: "throughput", Unit: perfcheck.BytesPerSecond, Interval: 1, Values: series()}}
 	if err != nil {
 		return m, err
 	}

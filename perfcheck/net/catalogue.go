@@ -14,6 +14,9 @@ import (
 type Test struct {
 	perfcheck.Definition
 	Job Job
+	// EveryPair: the result of one pair says nothing of another, since any
+	// link may be the bad one. The others are enough on neighbours.
+	EveryPair bool
 	// MinDuration is the shortest measured phase that makes sense; 0 is any.
 	MinDuration time.Duration
 	// RateFrom and RateMetric name the test and the metric whose value on the
@@ -52,6 +55,7 @@ func Tests() []Test {
 	for i := range tests {
 		t := &tests[i]
 		t.Area, t.Scope = perfcheck.Net, perfcheck.Pair
+		t.EveryPair = t.Job.Kind == TCP || t.Job.Kind == PMTU || t.Job.Kind == RR && t.Job.Rate == 0
 		if t.Params == nil {
 			t.Params = map[string]any{}
 		}
@@ -137,11 +141,13 @@ func plural(n int, word string) string {
 	return strconv.Itoa(n) + " " + word + "s"
 }
 
-// nicsTest needs links: hosts with one interface skip it.
+// NICsTest is the test that needs links: hosts with one interface skip it.
+const NICsTest = "net.nics"
+
 func nicsTest() Test {
 	return Test{
 		Definition: perfcheck.Definition{
-			ID: "net.nics", Title: "several interfaces, each alone and all together", Profiles: []string{standard},
+			ID: NICsTest, Title: "several interfaces, each alone and all together", Profiles: []string{standard},
 			Metrics: []perfcheck.MetricDef{
 				{Name: "independence", Unit: perfcheck.Ratio, Better: perfcheck.Higher, Gate: perfcheck.GateWarn, Floor: 0.01, Ceiling: 10},
 				throughputDef(), said("alone_sum", perfcheck.BytesPerSecond), said("retransmits", perfcheck.Count),

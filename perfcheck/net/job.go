@@ -31,13 +31,6 @@ const (
 // EngineIperf3 in Job.Engine lets iperf3, installed on both hosts, measure TCP and UDP.
 const EngineIperf3 = "iperf3"
 
-// Flags of this package, beside those of perfcheck.
-const (
-	FlagWrongNIC    = "wrong_nic"    // the traffic did not leave or arrive by the interface that was meant
-	FlagMTUMismatch = "mtu_mismatch" // small datagrams arrive, large ones vanish
-	FlagMTUSilent   = "mtu_silent"   // a smaller MTU on the path is not told by ICMP: a black hole
-)
-
 // Job is one measurement. Zero fields take the kind's defaults.
 type Job struct {
 	perfcheck.Timing

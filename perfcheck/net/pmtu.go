@@ -216,7 +216,7 @@ func (c *client) runPMTU(ctx context.Context) (perfcheck.Measurement, error) {
 			return m, err
 		}
 		if silent {
-			m.Flags = append(m.Flags, FlagMTUSilent)
+			m.Flags = append(m.Flags, perfcheck.FlagMTUSilent)
 		}
 	}
 	return m, p.volleys(ctx, &m)
@@ -249,7 +249,7 @@ func (p *prober) volleys(ctx context.Context, m *perfcheck.Measurement) error {
 	}
 	m.Values["small_loss"], m.Values["large_loss"] = small, large
 	if large > 0.5 && small < 0.5 {
-		m.Flags = append(m.Flags, FlagMTUMismatch)
+		m.Flags = append(m.Flags, perfcheck.FlagMTUMismatch)
 	}
 	return nil
 }

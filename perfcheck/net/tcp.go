@@ -208,7 +208,7 @@ func (j *Job) tcpMeasurement(mine, theirs half, began time.Time) (perfcheck.Meas
 		came = mine.Bytes
 	}
 	if wrongNIC(mine, left) || wrongNIC(theirs, came) {
-		m.Flags = append(m.Flags, FlagWrongNIC)
+		m.Flags = append(m.Flags, perfcheck.FlagWrongNIC)
 	}
 	return m, nil
 }

@@ -235,7 +235,7 @@ func TestMTU(t *testing.T) {
 		if v := m.Values["mtu"]; v < 1400 || v > 1404 || m.Values["mtu_back"] != 1400 || m.Values["mtu_interface"] != 9000 {
 			t.Errorf("%v", m.Values)
 		}
-		if !slices.Contains(m.Flags, net.FlagMTUMismatch) || !slices.Contains(m.Flags, net.FlagMTUSilent) || m.Values["large_loss"] != 1 || m.Values["small_loss"] != 0 {
+		if !slices.Contains(m.Flags, perfcheck.FlagMTUMismatch) || !slices.Contains(m.Flags, perfcheck.FlagMTUSilent) || m.Values["large_loss"] != 1 || m.Values["small_loss"] != 0 {
 			t.Errorf("large datagrams vanish: %v %v", m.Values, m.Flags)
 		}
 	})
@@ -279,7 +279,7 @@ func TestTwoNICs(t *testing.T) {
 	b.sh("sysctl -qw net.ipv4.conf.eth0.rp_filter=0")
 	tries(t, func() error {
 		m := a.measure(job)
-		if !slices.Contains(m.Flags, net.FlagWrongNIC) {
+		if !slices.Contains(m.Flags, perfcheck.FlagWrongNIC) {
 			return fmt.Errorf("flags %v", m.Flags)
 		}
 		return off("independence of one interface", m.Values["independence"], 0.5, 0.1)

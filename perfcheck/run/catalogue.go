@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"cw/perfcheck"
@@ -16,6 +15,7 @@ import (
 type test struct {
 	perfcheck.Definition
 	MinDuration time.Duration
+	everyPair   bool // see net.Test
 	// unsupported says why an external engine cannot run the test; nil when
 	// all can.
 	unsupported func(engine string) error
@@ -38,7 +38,7 @@ func catalogue(areas []perfcheck.Area) []test {
 		switch area {
 		case perfcheck.CPU:
 			for _, t := range cpu.Tests() {
-				tests = append(tests, test{t.Definition, t.MinDuration, nil, func(_ context.Context, _ *runner, _ seat, timing perfcheck.Timing) (any, error) {
+				tests = append(tests, test{Definition: t.Definition, MinDuration: t.MinDuration, job: func(_ context.Context, _ *runner, _ seat, timing perfcheck.Timing) (any, error) {
 					j := t.Job
 					j.Timing = timing
 					return j, nil
@@ -46,7 +46,7 @@ func catalogue(areas []perfcheck.Area) []test {
 			}
 		case perfcheck.Memory:
 			for _, t := range memory.Tests() {
-				tests = append(tests, test{t.Definition, t.MinDuration, nil, func(_ context.Context, _ *runner, _ seat, timing perfcheck.Timing) (any, error) {
+				tests = append(tests, test{Definition: t.Definition, MinDuration: t.MinDuration, job: func(_ context.Context, _ *runner, _ seat, timing perfcheck.Timing) (any, error) {
 					j := t.Job
 					j.Timing = timing
 					return j, nil
@@ -59,7 +59,7 @@ func catalogue(areas []perfcheck.Area) []test {
 					j.Engine = engine
 					return j.Supported()
 				}
-				entry := test{t.Definition, t.MinDuration, supported, func(_ context.Context, r *runner, _ seat, timing perfcheck.Timing) (any, error) {
+				entry := test{Definition: t.Definition, MinDuration: t.MinDuration, unsupported: supported, job: func(_ context.Context, r *runner, _ seat, timing perfcheck.Timing) (any, error) {
 					j := t.Job
 					j.Timing, j.Engine = timing, r.o.Engine
 					return j, nil
@@ -71,7 +71,7 @@ func catalogue(areas []perfcheck.Area) []test {
 			}
 		case perfcheck.Net:
 			for _, t := range net.Tests() {
-				tests = append(tests, test{t.Definition, t.MinDuration, netSupported(t), netJob(t)})
+				tests = append(tests, test{Definition: t.Definition, MinDuration: t.MinDuration, everyPair: t.EveryPair, unsupported: netSupported(t), job: netJob(t)})
 			}
 		}
 	}
@@ -97,18 +97,12 @@ func (r *runner) rounds(t test) [][]seat {
 	return [][]seat{all}
 }
 
-// everyPair are the tests whose results of one pair say nothing of another:
-// any link may be the bad one.
-func everyPair(id string) bool {
-	return strings.HasPrefix(id, "net.tcp.s") || id == "net.rr" || id == "net.pmtu"
-}
-
 // pairs are the rounds of a network test.
 func (r *runner) pairs(t test) [][]seat {
 	topology := r.o.Topology
 	if topology == "" {
 		topology = net.Tournament
-		if !everyPair(t.ID) {
+		if !t.everyPair {
 			topology = net.Pairs
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"cw/perfcheck"
-	"cw/perfcheck/net"
 )
 
 // test measures and judges one test everywhere.
@@ -112,11 +111,11 @@ func (r *runner) combine(t test, s seat, res *result) perfcheck.Test {
 func judgeFlags(t *perfcheck.Test) {
 	for _, f := range t.Flags {
 		switch f {
-		case net.FlagMTUMismatch:
+		case perfcheck.FlagMTUMismatch:
 			t.Worsen(perfcheck.Fail, "small packets arrive and large ones vanish: the MTU differs on the way, and the interconnect of a cluster will stall")
-		case net.FlagMTUSilent:
+		case perfcheck.FlagMTUSilent:
 			t.Worsen(perfcheck.Warn, "a smaller MTU on the way is not told, since ICMP is filtered: connections may hang")
-		case net.FlagWrongNIC:
+		case perfcheck.FlagWrongNIC:
 			t.Worsen(perfcheck.Warn, "the traffic did not take the interface that was meant: look at the routes and rp_filter")
 		}
 	}

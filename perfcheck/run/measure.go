@@ -68,6 +68,7 @@ func (r *runner) barrier(ctx context.Context, t test, round []seat, into map[sea
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	var first, last time.Time
+	healths := map[seat]perfcheck.Health{}
 	for _, s := range round {
 		res := into[s]
 		if res == nil {
@@ -95,19 +96,17 @@ func (r *runner) barrier(ctx context.Context, t test, round []seat, into map[sea
 			if began.After(last) {
 				last = began
 			}
-			got.Flags = append(got.Flags, healthFlags(t.Area, got.Health)...)
 			res.reps = append(res.reps, got.Measurement)
-			res.health = worse(res.health, got.Health)
+			healths[s] = got.Health
 		})
 	}
 	all.Wait()
-	skew := last.Sub(first).Seconds()
-	for _, s := range round {
+	for s, health := range healths {
+		health.StartSkew = last.Sub(first).Seconds()
 		res := into[s]
-		res.health.StartSkew = max(res.health.StartSkew, skew)
-		if n := len(res.reps); n > 0 && skew > skewLimit {
-			res.reps[n-1].Flags = append(res.reps[n-1].Flags, perfcheck.FlagStartSkew)
-		}
+		rep := &res.reps[len(res.reps)-1]
+		rep.Flags = append(rep.Flags, healthFlags(t.Area, health)...)
+		res.health = worse(res.health, health)
 	}
 }
 

@@ -115,7 +115,7 @@ func sameNetwork(a, b net.NIC) (from, to string, ok bool) {
 // withLinks leaves out of a test of several interfaces the pairs that have
 // only one in common.
 func withLinks(t test, rounds [][]seat) (fit [][]seat, omitted []perfcheck.Test) {
-	if t.ID != nicsTest {
+	if t.ID != net.NICsTest {
 		return rounds, nil
 	}
 	for _, round := range rounds {
@@ -135,9 +135,6 @@ func withLinks(t test, rounds [][]seat) (fit [][]seat, omitted []perfcheck.Test)
 	}
 	return fit, omitted
 }
-
-// nicsTest measures several interfaces alone and together.
-const nicsTest = "net.nics"
 
 // summary says what the network seems to be: the class of each line and the
 // tiers of distance.

@@ -7,10 +7,6 @@ import (
 	"cw/perfcheck/net"
 )
 
-// FlagSlower marks a machine or pair that is clearly slower than the others
-// of the same run.
-const FlagSlower = "slower_than_others"
-
 // slowerFails is the share of the others' level below which being slower
 // fails a test; above it warns, as gpcheckperf does below nine tenths.
 const slowerFails = 0.7
@@ -37,7 +33,7 @@ func compareOthers(def perfcheck.Definition, tests []perfcheck.Test) []int {
 	for _, s := range net.SlowPairs(rates) {
 		i := index[s.Pair]
 		t := &tests[i]
-		t.Flags = append(t.Flags, FlagSlower)
+		t.Flags = append(t.Flags, perfcheck.FlagSlower)
 		verdict := perfcheck.Warn
 		if s.Ratio < slowerFails {
 			verdict = perfcheck.Fail

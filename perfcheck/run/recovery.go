@@ -31,11 +31,7 @@ func (r *runner) recovery(ctx context.Context, t test, tests []perfcheck.Test) {
 		return
 	}
 	r.o.Reporter.Phase(fmt.Sprintf("%s was throttled: idle for %s, then another look", t.ID, r.o.Profile.Idle))
-	timer := time.NewTimer(r.o.Profile.Idle)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
+	if perfcheck.WaitUntil(ctx, time.Now().Add(r.o.Profile.Idle)) != nil {
 		return
 	}
 	short := r.o.Profile
@@ -51,16 +47,15 @@ func (r *runner) recovery(ctx context.Context, t test, tests []perfcheck.Test) {
 			continue
 		}
 		throttle := throttleOf(&tests[i])
-		for _, series := range results[s].reps[0].Series {
-			if series.Name != t.Metrics[0].Name {
-				continue
-			}
-			if share, ok := perfcheck.Recovered(*throttle, series); ok {
-				tests[i].Events = append(tests[i].Events, perfcheck.Event{
-					Kind: perfcheck.EventRecovery, At: long.Timing.Duration.Seconds() + long.Idle.Seconds(), Before: throttle.After, After: throttle.After + share*(throttle.Before-throttle.After),
-					Text: fmt.Sprintf("after %s of idling %s of what the throttle took is back", long.Idle, percent(min(max(share, 0), 1))),
-				})
-			}
+		series := results[s].reps[0].Series
+		if len(series) == 0 {
+			continue
+		}
+		if share, ok := perfcheck.Recovered(*throttle, series[0]); ok { // the one that throttles are found in
+			tests[i].Events = append(tests[i].Events, perfcheck.Event{
+				Kind: perfcheck.EventRecovery, At: long.Timing.Duration.Seconds() + long.Idle.Seconds(), Before: throttle.After, After: throttle.After + share*(throttle.Before-throttle.After),
+				Text: fmt.Sprintf("after %s of idling %s of what the throttle took is back", long.Idle, percent(min(max(share, 0), 1))),
+			})
 		}
 	}
 }

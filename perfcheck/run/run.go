@@ -34,7 +34,6 @@ type Options struct {
 	// Topology chooses the pairs of network tests; "" is every pair for
 	// throughput, latency and path MTU, and neighbours for the rest.
 	Topology net.Topology
-	Sources  []Source // further network interfaces, see Source
 
 	References []perfcheck.Reference
 	Seed       uint64
@@ -168,12 +167,7 @@ func (r *runner) run(ctx context.Context) error {
 }
 
 func anyDisk(tests []test) bool {
-	for _, t := range tests {
-		if t.Area == perfcheck.Disk {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(tests, func(t test) bool { return t.Area == perfcheck.Disk })
 }
 
 // leftover names what an earlier run left on a machine, or removes it.
@@ -205,8 +199,13 @@ func (o Options) tests() ([]test, error) {
 		all = slices.DeleteFunc(all, func(t test) bool { return isAlone(t.ID) })
 	}
 	tests, err := choose(all, o.Profile.Name, o.Only, o.Skip)
-	if err == nil && anyDisk(tests) && len(o.Dirs) == 0 {
+	switch {
+	case err != nil:
+	case anyDisk(tests) && len(o.Dirs) == 0:
 		err = fault.New(fault.Usage, "add --dir DIR, a directory on the disk to test; repeat it for each disk", "which disk to test was not said")
+	case len(o.Machines) < 2 && !slices.ContainsFunc(tests, func(t test) bool { return t.Scope != perfcheck.Pair }):
+		// Among others they are skipped; alone there would be nothing to judge.
+		err = fault.New(fault.Usage, "name two or more: --host HOST,HOST, -f FILE or --cluster NAME", "a network test takes two hosts, there is %d", len(o.Machines))
 	}
 	return tests, err
 }
@@ -232,11 +231,4 @@ func newToken() string {
 	b := make([]byte, 16)
 	_, _ = rand.Read(b) // never fails
 	return hex.EncodeToString(b)
-}
-
-// Source is a further network interface of a machine, tested alone and
-// together with the others.
-type Source struct {
-	Machine string
-	NIC     net.NIC
 }

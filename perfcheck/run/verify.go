@@ -73,7 +73,7 @@ func VerifyEngine(ctx context.Context, o VerifyOptions) (*EngineCheck, error) {
 		}
 	}
 	if len(tests) == 0 {
-		return nil, fault.New(fault.Usage, "choose of these: disk.read.1m, disk.write.1m, disk.randread, disk.fdatasync.8k, net.tcp", "none of these tests is verified")
+		return nil, fault.New(fault.Usage, "choose from these: disk.read.1m, disk.write.1m, disk.randread, disk.fdatasync.8k, net.tcp", "none of these tests is verified")
 	}
 	fleet, err := StartFleet(ctx, o.Machines, o.Agent)
 	if err != nil {

@@ -46,7 +46,7 @@ func binaryFor(ctx context.Context, h *remote.Host, given string) (file string, 
 			return exe, done, nil
 		}
 		if given = beside(exe, arch); given == "" {
-			return "", done, fault.New(fault.Usage, "give it with --agent-binary FILE: the binary or the release archive cw_VERSION_linux_"+arch+".tar.gz",
+			return "", done, fault.New(fault.Usage, "put the release archive cw_VERSION_linux_"+arch+".tar.gz or the binary as cw_linux_"+arch+" beside "+exe+" (cw perf takes either by --agent-binary)",
 				"host %s is linux/%s, cw here is %s/%s: it cannot run there", h.Name(), arch, runtime.GOOS, runtime.GOARCH)
 		}
 	}

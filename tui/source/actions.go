@@ -224,8 +224,6 @@ func describe(a Action) string {
 		return fmt.Sprintf("load %s %s", a.Kind, a.Load)
 	case CancelSession, TerminateSession:
 		return fmt.Sprintf("%s %d", a.Kind, a.PID)
-	case Recover, Rebalance:
-		return string(a.Kind)
 	}
 	return string(a.Kind)
 }
