@@ -305,6 +305,12 @@ func describe(n *yaml.Node) string {
 		if n.Tag == "!!null" {
 			return "nothing"
 		}
+		// The whole of a file that is no YAML is one value, and none of it
+		// has to be shown to say that.
+		const most = 40
+		if text := []rune(n.Value); len(text) > most {
+			return fmt.Sprintf("%q…", string(text[:most]))
+		}
 		return fmt.Sprintf("%q", n.Value)
 	}
 }

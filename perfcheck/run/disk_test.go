@@ -83,8 +83,12 @@ func TestInterruptedInEveryPhase(t *testing.T) {
 			o.Reporter = q
 			o.Profile.Timing.Duration = time.Minute
 			began := time.Now()
-			if _, err := Run(ctx, o); err == nil {
+			report, err := Run(ctx, o)
+			if err == nil {
 				t.Fatal("it was not interrupted")
+			}
+			if report.Verdict != perfcheck.Inconclusive || report.Run.Complete || !strings.Contains(report.Reason, "cut off") {
+				t.Errorf("verdict %s, complete %v: %s", report.Verdict, report.Run.Complete, report.Reason)
 			}
 			if took := time.Since(began); took > 40*time.Second {
 				t.Errorf("it took %s to end", took)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -106,6 +108,11 @@ func Run(ctx context.Context, o Options) (*perfcheck.Report, error) {
 	r.report.Run.Complete = err == nil
 	r.report.Network = r.summary()
 	r.report.Conclude(o.References)
+	if err != nil && r.report.Verdict != perfcheck.Fail && r.report.Verdict != perfcheck.Error {
+		// What was not measured may be what is bad.
+		r.report.Verdict = perfcheck.Inconclusive
+		r.report.Reason = strings.TrimSuffix(fmt.Sprintf("the run was cut off; %s", r.report.Reason), "; ")
+	}
 	return r.report, err
 }
 
