@@ -55,16 +55,6 @@ func (a *App) clusterExpand(ctx context.Context, file string, args []string, o c
 	})
 }
 
-// warnChecks repeats what checks before an operation advise; required ones
-// that failed are an error already.
-func (a *App) warnChecks(op *manage.Operation) {
-	for _, c := range op.Report.Checks {
-		if !c.OK {
-			a.warnf("%s: %s: %s: %s", c.Host, c.ID, c.Observed, c.Remedy)
-		}
-	}
-}
-
 // nodesByHost says which nodes are on which host, one line per host.
 func nodesByHost(top *cluster.Topology, nodes []cluster.Node) []string {
 	var hosts, lines []string
