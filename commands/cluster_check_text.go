@@ -137,6 +137,6 @@ func (a *App) warnChecks(op *manage.Operation) {
 	}
 	if len(fixable) > 0 {
 		hosts := groupBy(fixable, func(c hostprep.Check) string { return c.Host })
-		a.warnf("%d settings of the operating system on %d hosts are not as advised: cw cluster check %s --fix shows and sets them", len(fixable), len(hosts), op.Cluster)
+		a.warnf("%d settings of the operating system on %d hosts are not as advised: cw cluster check --fix, with the same file or name, shows and sets them", len(fixable), len(hosts))
 	}
 }

@@ -85,6 +85,7 @@ $dirs"; d=${d%/*}; done
   for p; do
     grep -q "^$p " "$g/live" || ! [ -r "$p" ] || echo "$p $(value "$p")" >>"$g/live.new"
   done
+  if cmp -s "$g/live.new" "$g/live"; then rm "$g/live.new"; return; fi
   sync -d "$g/live.new" 2>/dev/null || :
   mv -f "$g/live.new" "$g/live"
 }
@@ -128,11 +129,17 @@ same() {
   fi
 }
 
+# counts GROUP says whether the file is what counts in the end.
+counts() {
+  [ "$1" != sshd ] || [ "$(sshd -T 2>/dev/null | grep -cE '^(maxstartups 10:30:200|maxsessions 200|usedns no)$')" = 3 ]
+}
+
 # look prints what is not as it should be, one line each.
 look() {
   group=$1 file=$2 text=$3; shift 5
   same "$file" "$text" "$group" || echo "$file is not cw's"
   [ ! -e "$base/$group/pending" ] || echo "$group has not heard of it"
+  counts "$group" || echo "$group does not go by it"
   while [ $# -gt 1 ]; do
     [ "$(value "$1")" = "$2" ] || echo "$1 is $(value "$1")"
     shift 2
@@ -153,7 +160,7 @@ fix() {
     put "$file" "$text" || return 1
   fi
   set_live "$@" || return 1
-  if [ -e "$base/$group/pending" ]; then
+  if [ -e "$base/$group/pending" ] || ! counts "$group"; then
     if ! accepted "$group" "$user"; then
       revert "$group"
       return 1
@@ -168,8 +175,8 @@ accepted() {
   case $1 in
   sshd)
     if ! e=$(sshd -t 2>&1); then say "sshd does not accept it: $e"; return 1; fi
-    if ! sshd -T 2>/dev/null | grep -q '^maxstartups 10:30:200$'; then
-      say "/etc/ssh/sshd_config does not read /etc/ssh/sshd_config.d, or sets it before: add the lines there by hand"; return 1
+    if ! counts sshd; then
+      say "/etc/ssh/sshd_config does not read /etc/ssh/sshd_config.d, or sets it elsewhere: change the lines there by hand"; return 1
     fi;;
   limits)
     id "$2" >/dev/null 2>&1 || return 0

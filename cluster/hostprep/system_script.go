@@ -76,7 +76,7 @@ func ownFilesScript(t *cluster.Topology) string {
 		files = append(files, g.file(t.Name))
 	}
 	return "echo @own\nfor f in " + remote.Quote(files) + `; do
-  [ -f "$f" ] && echo "file $f" && sed 's/^/ /' "$f" 2>/dev/null
+  [ -f "$f" ] && echo "file $f" && sed 's/^/ /' "$f" 2>/dev/null && echo # the last line may have no end
 done
 `
 }

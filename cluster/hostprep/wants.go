@@ -29,7 +29,8 @@ var groups = []group{ //nolint:gochecknoglobals // constant table
 	{GroupLimits, "/etc/security/limits.d/90-cw-%s.conf"},
 	{GroupMemory, "/etc/tmpfiles.d/90-cw-%s.conf"},
 	{GroupDisks, "/etc/udev/rules.d/90-cw-%s.rules"},
-	// sshd takes the first of two settings: this file is read early.
+	// Of two MaxSessions sshd takes the first: this file is read early. Of two
+	// MaxStartups it takes the last; a repair that loses is taken back.
 	{GroupSSHD, "/etc/ssh/sshd_config.d/10-cw-%s.conf"},
 	{GroupLogind, "/etc/systemd/logind.conf.d/90-cw-%s.conf"},
 	{GroupHosts, "/etc/hosts"},
