@@ -66,7 +66,7 @@ func SizeOf(t *Topology, l *Layout, machines map[string]Machine, o SizingOptions
 		s.postgres(t, l, machines)
 		return s
 	}
-	least, acting := Machine{}, 0
+	least, acting, beside := Machine{}, 0, false
 	for _, h := range t.Hosts {
 		own := l.primariesOn(h.Name)
 		if own == 0 {
@@ -75,7 +75,10 @@ func SizeOf(t *Topology, l *Layout, machines map[string]Machine, o SizingOptions
 		s.SegmentHosts++
 		s.Segments += own
 		s.SegmentsPerHost = max(s.SegmentsPerHost, own)
-		acting = max(acting, l.Acting(h.Name))
+		if n := l.Acting(h.Name); n > acting {
+			acting = n
+			beside = slices.ContainsFunc(l.On(h.Name), func(n Node) bool { return n.Content < 0 })
+		}
 		if m, ok := machines[h.Name]; ok {
 			if least.Memory == 0 {
 				least = m
@@ -85,7 +88,7 @@ func SizeOf(t *Topology, l *Layout, machines map[string]Machine, o SizingOptions
 	}
 	s.ActingOneFailed = acting
 	s.Mirrors, s.Memory, s.Cores, s.Bound = cmp.Or(t.Layout.Mirrors, MirrorsNone), least.Memory, least.CPUs, o.Bound
-	s.layout(t)
+	s.layout(t, beside)
 	if least.Memory > 0 {
 		s.memory(t, least, o)
 		s.settings(greenplumSettings(t, l, machines, int64(o.Concurrency)))
@@ -109,7 +112,7 @@ func (s *Sizing) add(topic, item, value, reason, source string) {
 	s.Lines = append(s.Lines, SizingLine{topic, item, value, reason, source})
 }
 
-func (s *Sizing) layout(t *Topology) {
+func (s *Sizing) layout(t *Topology, beside bool) {
 	why := s.Bound
 	if why == "" {
 		why = "as layout.segments_per_host or the existing layout says"
@@ -130,6 +133,9 @@ func (s *Sizing) layout(t *Topology) {
 	default:
 		s.AddHosts, reason = 1, "no mirrors: what was on the host is not to be had until it is back"
 		s.Warnings = append(s.Warnings, "without mirrors one host that fails stops the cluster")
+	}
+	if beside {
+		reason += "; and the coordinator or its standby on the same host"
 	}
 	s.add("layout", "acting primaries after one host failed", strconv.Itoa(s.ActingOneFailed), reason, srcBest)
 	s.add("layout", "hosts to add at a time", strconv.Itoa(s.AddHosts), "so that new hosts hold each other's mirrors and nothing that is there moves", srcBest)

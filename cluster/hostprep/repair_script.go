@@ -50,13 +50,9 @@ place() {
 open_base() {
   [ -d "$base" ] || (
     umask 022
-    made=
-    for d in "${base%/*/*}" "${base%/*}"; do
-      [ -d "$d" ] || { mkdir "$d" && made="$made$d
-"; }
-    done
+    mkdir -p "${base%/*}"
     umask 077
-    mkdir "$base" && printf '%s' "$made" >"$base/made"
+    mkdir "$base"
   )
   if [ -L "$base" ] || [ ! -O "$base" ]; then say "$base is not root's own"; return 1; fi
 }
@@ -260,6 +256,7 @@ END
 # kept prints what a reversal would bring back, one line each.
 kept() {
   [ -d "$base" ] || return 0
+  echo base
   for g in "$base"/*/; do
     [ -d "$g" ] || continue
     f=$(cat "$g/file")
@@ -275,7 +272,6 @@ kept() {
 
 # revert_all brings back everything.
 revert_all() {
-  [ -d "$base" ] || return 0
   bad=0
   for each in "$base"/*/; do
     [ ! -d "$each" ] || { each=${each%/}; revert "${each##*/}" || bad=1; }
@@ -287,20 +283,15 @@ revert_all() {
 # begun GROUP says whether it was this run that first changed the group.
 begun() { [ "$(cat "$base/$1/run" 2>/dev/null)" = "$run" ]; }
 
-# close_base takes the folder away when nothing is kept in it any more.
+# close_base takes the folder away when nothing is kept in it any more, and
+# those above that are root's and empty, as they were made for it.
 close_base() {
-  [ -d "$base" ] || return 0
-  rm -rf "$base"/.new-* "$base"/.gone-*
-  for d in "$base"/*/; do [ ! -d "$d" ] || return 0; done
-  made=$(cat "$base/made" 2>/dev/null)
-  rm -f "$base/made"
-  rmdir "$base"
+  if [ -d "$base" ]; then
+    rm -rf "$base"/.new-* "$base"/.gone-*
+    rmdir "$base" 2>/dev/null || return 0
+  fi
   for d in "${base%/*}" "${base%/*/*}"; do
-    case "
-$made
-" in *"
-$d
-"*) rmdir "$d" 2>/dev/null || :;; esac
+    [ ! -O "$d" ] || rmdir "$d" 2>/dev/null || return 0
   done
 }
 `

@@ -91,6 +91,10 @@ func (p Repair) title() string {
 type Kept struct {
 	Host    string   `json:"host"`
 	Changes []Change `json:"changes"`
+
+	// Any says that something was kept; after a crash it may be what is the same
+	// now.
+	Any bool `json:"-"`
 }
 
 // Kept looks what was kept on a host when its repairs were made.
@@ -101,6 +105,7 @@ func (f *Fleet) Kept(ctx context.Context, host string) (Kept, error) {
 		return k, needsRoot(f.Topology.Name, err)
 	}
 	for _, line := range strings.Split(strings.TrimSuffix(out, "\n"), "\n") {
+		k.Any = k.Any || line == "base"
 		w := strings.Split(line, "\t")
 		if name, ok := strings.CutPrefix(w[0], "file "); ok && len(w) == 2 {
 			k.Changes = append(k.Changes, Change{name, "cw's", w[1]})

@@ -73,7 +73,7 @@ func (m *Manager) Unprepare(ctx context.Context, t *cluster.Topology) (*Preparat
 		if err != nil {
 			return nil, err
 		}
-		if len(k.Changes) > 0 && (facts.MachineID == "" || !machines[facts.MachineID]) {
+		if k.Any && (facts.MachineID == "" || !machines[facts.MachineID]) {
 			machines[facts.MachineID] = true
 			p.Kept, hosts = append(p.Kept, k), append(hosts, k.Host)
 		}
