@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"cw/cluster"
+	"cw/schema"
 )
 
 // reservedPorts keeps the system from giving the cluster's ports to clients.
@@ -272,6 +273,20 @@ func joinRanges(parts []string) string {
 	return strings.Join(words, ",")
 }
 
+// promised is, for the rule of strict overcommitting, how much memory the host
+// has promised and nine tenths of how much it could then. Where that is less
+// nothing more could be started, not even what would take it back.
+func (s *survey) promised(r kernelRule) (used, limit int64) {
+	if r.key != overcommitMode {
+		return 0, 0
+	}
+	n, err := strconv.ParseInt(s.kernel["Committed_AS"], 10, 64)
+	if err != nil {
+		return 0, 0
+	}
+	return n << 10, (s.facts.MemTotal + s.facts.SwapTotal) / 10 * 9
+}
+
 // checkKernel compares the kernel's settings with the rules.
 func checkKernel(t *cluster.Topology, l *cluster.Layout, s *survey) []Check {
 	var out []Check
@@ -293,7 +308,11 @@ func checkKernel(t *cluster.Topology, l *cluster.Layout, s *survey) []Check {
 		case !r.ok(have):
 			c.OK = false
 			c.Remedy = fmt.Sprintf("on %s as root: sysctl -w %s=%q, and the same line in /etc/sysctl.d (%s)", s.host.Name, r.key, r.want, prepGuide)
-			c.fixKernel(r.key, r.want)
+			if used, limit := s.promised(r); used > limit {
+				c.Remedy = fmt.Sprintf("more is promised on %s (%s) than the strict limit would be (%s): add swap or end something, then try again", s.host.Name, schema.FormatSize(used), schema.FormatSize(limit))
+			} else {
+				c.fixKernel(r.key, r.want)
+			}
 		}
 		out = append(out, c)
 	}

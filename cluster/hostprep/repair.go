@@ -3,6 +3,7 @@ package hostprep
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -199,7 +200,7 @@ func (s *survey) repairDevices(p *Repair, old string, set map[string]deviceWant)
 			}
 			p.live = append(p.live, live{w.queue + "/" + v.file, v.value})
 			p.Changes = append(p.Changes, Change{disk + " " + v.file, v.have, v.value})
-			if r := rule(disk, "queue/"+v.file, v.value); disk != "" && !slices.Contains(rules, r) {
+			if r := rule(disk, "queue/"+v.file, v.value); deviceName.MatchString(disk) && !slices.Contains(rules, r) {
 				rules = append(rules, r)
 			}
 		}
@@ -210,6 +211,9 @@ func (s *survey) repairDevices(p *Repair, old string, set map[string]deviceWant)
 	}
 	p.text = header(p.cluster) + strings.Join(rules, "")
 }
+
+// deviceName is what a rule of udev can hold without quoting.
+var deviceName = regexp.MustCompile(`^[A-Za-z0-9_!-]+$`)
 
 // diskName is the disk of a partition: the name without its number, as sda of
 // sda1 and nvme0n1 of nvme0n1p1.
