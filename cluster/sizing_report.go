@@ -228,7 +228,7 @@ func (s *Sizing) kernel(m Machine) {
 // WAL beside that.
 func (s *Sizing) capacity(t *Topology, l *Layout, m Machine, o SizingOptions) {
 	raw, what := int64(o.Disks)*o.DiskSize, fmt.Sprintf("%d disks of %s", o.Disks, tbText(o.DiskSize))
-	left, parts := 1.0, 1
+	left := 1.0
 	switch o.RAID {
 	case "10", "1":
 		left, what = 0.5, what+" as RAID "+o.RAID
@@ -240,7 +240,7 @@ func (s *Sizing) capacity(t *Topology, l *Layout, m Machine, o SizingOptions) {
 	}
 	if raw == 0 {
 		raw, what = m.Disk, "the file system of the first data folder"
-		if parts = len(t.Layout.DataDirs); parts > 1 {
+		if len(t.Layout.DataDirs) > 1 {
 			what += "; other data folders are not counted"
 		}
 	}

@@ -47,8 +47,11 @@ func TestSizingVectors(t *testing.T) {
 			t.Errorf("%+v: acting %d, add %d, segments %d", tt, s.ActingOneFailed, s.AddHosts, s.Segments)
 		}
 		for _, want := range []struct{ topic, item, value string }{
-			{"memory", "gp_vmem", tt.vmem}, {"memory", "gp_vmem_protect_limit", tt.limit}, {"memory", "gp_vmem_protect_limit by the rule for 256 GB and more", tt.other},
-			{"kernel", "vm.overcommit_ratio", tt.ratio}, {"kernel", "vm.min_free_kbytes", tt.minFree},
+			{"memory", "gp_vmem", tt.vmem},
+			{"memory", "gp_vmem_protect_limit", tt.limit},
+			{"memory", "gp_vmem_protect_limit by the rule for 256 GB and more", tt.other},
+			{"kernel", "vm.overcommit_ratio", tt.ratio},
+			{"kernel", "vm.min_free_kbytes", tt.minFree},
 			{"segments", "gp_vmem_protect_limit", strings.TrimSuffix(tt.limit, " MB")}, // what is configured is what is printed
 		} {
 			if got := lineOf(s, want.topic, want.item).Value; got != want.value {

@@ -52,7 +52,7 @@ func (p *person) run(want int, args ...string) (out, errOut string) {
 const topology = `apiVersion: cw/v1
 kind: Cluster
 name: dw1
-engine: {kind: greenplum, home: /opt/cw-test/gp}
+engine: {kind: greenplum, home: /data/gp}
 os_user: cwowner
 database: {locale: C.UTF-8}
 ssh: {user: %s, identity_file: %s}
@@ -72,9 +72,9 @@ func TestCheckFixAndRevert(t *testing.T) {
 	for i := range l.Hosts {
 		l.Run(i+1, "sh", "-c", `set -e
 useradd --create-home cwowner
-mkdir -p /opt/cw-test/gp/bin
-printf '#!/bin/sh\ncase $1 in --gp-version) echo "postgres (Greenplum Database) 6.24.3 build x";; *) echo "Catalog version number:               42";; esac\n' >/opt/cw-test/gp/bin/postgres
-cp /opt/cw-test/gp/bin/postgres /opt/cw-test/gp/bin/initdb; chmod 755 /opt/cw-test/gp/bin/*
+mkdir -p /data/gp/bin
+printf '#!/bin/sh\ncase $1 in --gp-version) echo "postgres (Greenplum Database) 6.24.3 build x";; *) echo "Catalog version number:               42";; esac\n' >/data/gp/bin/postgres
+cp /data/gp/bin/postgres /data/gp/bin/initdb; chmod 755 /data/gp/bin/*
 echo madvise >/sys/kernel/mm/transparent_hugepage/enabled
 echo madvise >/sys/kernel/mm/transparent_hugepage/defrag
 echo 32 1000 32 100 >/proc/sys/kernel/sem`)

@@ -30,9 +30,9 @@ func TestKilledRepairs(t *testing.T) {
 		t.Skip("-short: kills the script at every place")
 	}
 	l := lab.Up(t, 1)
-	f := labFleet(t, l, nil)
+	f := labFleet(t, l, inData)
 	ctx := t.Context()
-	install(l, 1, "/opt/cw-test/gp", "abc")
+	install(l, 1, engineHome, "abc")
 	addOwner(l, 1)
 	disk(l, 1, "mq-deadline", "128")
 	l.Run(1, "sh", "-c", `install -d -o `+dbUser+` /var/lib/cw; printf 'vm.swappiness = 33' >/etc/sysctl.d/90-cw-gp1.conf; rm -rf /etc/tmpfiles.d; sed -i '/ db1$/d' /etc/hosts`)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"cw/cluster"
 	"cw/cluster/step"
 	"cw/playground/lab"
 	"cw/remote"
@@ -19,6 +20,11 @@ import (
 type forgetful struct{}
 
 func (forgetful) Write(context.Context, step.Record) error { return nil }
+
+// engineHome is a place that hosts without real root may write to as well.
+const engineHome = "/data/gp"
+
+func inData(t *cluster.Topology) { t.Engine.Home = engineHome }
 
 // runSteps runs a plan and returns the ids of the steps that did something.
 func runSteps(t *testing.T, steps []step.Step) []string {
@@ -93,10 +99,10 @@ echo madvise >/sys/kernel/mm/transparent_hugepage/defrag`, scheduler, readAhead)
 // reversal brings every file and value back.
 func TestTenFaults(t *testing.T) {
 	l := lab.Up(t, 2)
-	f := labFleet(t, l, nil)
+	f := labFleet(t, l, inData)
 	ctx := t.Context()
 	for i := range l.Hosts {
-		install(l, i+1, "/opt/cw-test/gp", "abc")
+		install(l, i+1, engineHome, "abc")
 		addOwner(l, i+1)
 		disk(l, i+1, "none", "8192")
 	}
@@ -186,9 +192,9 @@ printf 'MaxStartups 2:30:5\n' >>/etc/ssh/sshd_config
 // TestRevertToTheByte takes back a repair of everything.
 func TestRevertToTheByte(t *testing.T) {
 	l := lab.Up(t, 1)
-	f := labFleet(t, l, nil)
+	f := labFleet(t, l, inData)
 	ctx := t.Context()
-	install(l, 1, "/opt/cw-test/gp", "abc")
+	install(l, 1, engineHome, "abc")
 	addOwner(l, 1)
 	disk(l, 1, "mq-deadline", "128")
 	// A file of the very name that somebody made before, and no last newline.
@@ -227,10 +233,10 @@ sed -i '/ db1$/d' /etc/hosts; printf '# no newline' >>/etc/hosts`)
 // TestRootScript runs as root what is printed for hosts without sudo.
 func TestRootScript(t *testing.T) {
 	l := lab.Up(t, 2)
-	f := labFleet(t, l, nil)
+	f := labFleet(t, l, inData)
 	ctx := t.Context()
 	for i := range l.Hosts {
-		install(l, i+1, "/opt/cw-test/gp", "abc")
+		install(l, i+1, engineHome, "abc")
 		addOwner(l, i+1)
 		disk(l, i+1, "mq-deadline", "128")
 	}

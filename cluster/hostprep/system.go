@@ -128,12 +128,15 @@ func readSystem(parts map[string][]string) system {
 			s.clock[strings.TrimSpace(k)] = strings.TrimSpace(v)
 		}
 	}
-	s.readSSHD(parts)
+	s.readRoot(parts)
 	return s
 }
 
-// readSSHD reads the answer of sshdScript, if it was asked.
-func (s *system) readSSHD(parts map[string][]string) {
+// readRoot reads the answer of rootScript, if it was asked.
+func (s *system) readRoot(parts map[string][]string) {
+	if r := parts["raise"]; len(r) > 0 {
+		s.raises = r[0] == "yes"
+	}
 	lines := parts["sshd"]
 	if len(lines) == 0 {
 		return
@@ -148,11 +151,11 @@ func (s *system) readSSHD(parts map[string][]string) {
 // lookAsRoot asks what only root may see, where root is at hand anyway: trying
 // may ask for a password, which is too much for advice.
 func (f *Fleet) lookAsRoot(ctx context.Context, s *survey) {
-	if s.facts.UID == 0 || s.facts.User == f.Topology.OSUser || s.access.Err != nil || !s.system.has["sshd"] {
+	if s.facts.UID == 0 || s.facts.User == f.Topology.OSUser || s.access.Err != nil {
 		return
 	}
-	if out, err := f.Script(ctx, s.host.Name, "root", sshdScript); err == nil {
-		s.system.readSSHD(sections(out))
+	if out, err := f.Script(ctx, s.host.Name, "root", rootScript); err == nil {
+		s.system.readRoot(sections(out))
 	}
 }
 

@@ -62,8 +62,11 @@ elif command -v chronyc >/dev/null; then
 fi
 `
 
-// sshdScript prints what sshd will do; only root may ask.
-const sshdScript = `echo @sshd
+// rootScript prints what only root can find out: what sshd will do, and whether
+// root may raise limits, which in containers depends on more than capabilities.
+const rootScript = `echo @raise
+(ulimit -n 524288) 2>/dev/null && echo yes || echo no
+echo @sshd
 PATH=$PATH:/usr/sbin:/sbin
 sshd -T 2>/dev/null | grep -E '^(maxstartups|maxsessions|usedns) '
 echo @sshdend
@@ -90,7 +93,7 @@ func systemScript(t *cluster.Topology) string {
 		keys = append(keys, procPath(k))
 	}
 	return systemFiles + systemServices + `if [ "$(id -u)" = 0 ]; then
-` + sshdScript + "fi\n" + ownFilesScript(t) + "echo @kernel\n(cd /proc/sys && grep -s '' " + strings.Join(keys, " ") + `)
+` + rootScript + "fi\n" + ownFilesScript(t) + "echo @kernel\n(cd /proc/sys && grep -s '' " + strings.Join(keys, " ") + `)
 while read -r k v u; do
   case $k in CommitLimit:|Committed_AS:) echo "$k$v";; esac
 done </proc/meminfo
