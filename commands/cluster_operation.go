@@ -139,6 +139,10 @@ func (s *stepProgress) event(e step.Event) {
 	if where == "" {
 		where = "this machine"
 	}
+	if e.State == step.Said {
+		s.p.Event(fmt.Sprintf("%s: %s", where, redact(e.Observed)), v)
+		return
+	}
 	if e.State == step.Running {
 		s.running[where+": "+e.Step.Title] = true
 		s.status(e.Total)
