@@ -140,7 +140,12 @@ func (s *stepProgress) event(e step.Event) {
 		where = "this machine"
 	}
 	if e.State == step.Said {
-		s.p.Event(fmt.Sprintf("%s: %s", where, redact(e.Observed)), v)
+		if text := fmt.Sprintf("%s: %s", where, redact(e.Observed)); s.p.mode == "tty" {
+			s.p.Status(text, nil) // hundreds of lines would bury the steps
+		} else {
+			v.Observed = redact(e.Observed)
+			s.p.Event(text, v)
+		}
 		return
 	}
 	if e.State == step.Running {

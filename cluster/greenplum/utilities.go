@@ -94,8 +94,8 @@ func (u *Utilities) utility(ctx context.Context, c call) error {
 // 20261121:12:00:00:004711 gpstart:cdw:gpadmin-[INFO]:-text.
 var utilityLine = regexp.MustCompile(`^\d{8}:[\d:]+ \S+?:\S*?-?\[([A-Z]+)\]:?-?(.*)$`)
 
-// utilityLines takes what a utility prints apart: warnings and worse are kept
-// and told, of the rest what stands in no table.
+// utilityLines takes what a utility prints apart: lines of its log are told,
+// errors are kept.
 type utilityLines struct {
 	tell   func(string)
 	part   []byte
@@ -126,7 +126,7 @@ func (l *utilityLines) end() {
 }
 
 func (l *utilityLines) line(text string) {
-	level := "INFO"
+	level := "" // of what another program printed, which the utility passes on
 	if m := utilityLine.FindStringSubmatch(text); m != nil {
 		level, text = m[1], m[2]
 	}
@@ -141,7 +141,7 @@ func (l *utilityLines) line(text string) {
 		l.tell(strings.ToLower(level) + ": " + text)
 	case "WARN", "WARNING":
 		l.tell("warning: " + text)
-	case "DEBUG":
+	case "DEBUG", "":
 	default:
 		l.tell(text)
 	}

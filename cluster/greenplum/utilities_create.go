@@ -72,9 +72,7 @@ func (u *Utilities) Create() ([]step.Step, error) {
 		}
 		steps, ready = append(steps, u.claimStep(h, u.lay.On(h))), append(ready, "claim@"+h)
 	}
-	for _, n := range u.coordinators() {
-		steps, ready = append(steps, u.trustStep(n, users)), append(ready, "trust@"+n.Host)
-	}
+	steps, ready = append(steps, u.trustStep(users)), append(ready, "trust")
 	steps = append(steps, u.initSystemStep(ready))
 	last := "gpinitsystem"
 	if n, ok := u.standby(); ok {

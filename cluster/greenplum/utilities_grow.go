@@ -47,10 +47,8 @@ func (u *Utilities) Grow(nodes []cluster.Node) ([]step.Step, error) {
 		}
 		steps, ready = append(steps, u.claimStep(h, on[h])), append(ready, "claim@"+h)
 	}
-	for _, n := range u.coordinators() {
-		steps = append(steps, u.trustStep(n, ready))
-	}
-	needs := []string{"trust@" + u.coordinator().Host}
+	steps = append(steps, u.trustStep(ready))
+	needs := []string{"trust"}
 	for _, s := range []struct {
 		nodes []cluster.Node
 		step  func([]cluster.Node) step.Step
@@ -98,7 +96,12 @@ func (u *Utilities) addMirrorsStep(nodes []cluster.Node) step.Step {
 			left := 0
 			for _, n := range nodes {
 				if _, known := rows.of(n); !known {
-					fmt.Fprintf(&b, "%d|%s|%d|%s\n", n.Content, u.address(n), n.Port, n.DataDir)
+					// It takes the address for the host's name as well.
+					at := n.Address
+					if at == "" {
+						at = n.Host
+					}
+					fmt.Fprintf(&b, "%d|%s|%d|%s\n", n.Content, at, n.Port, n.DataDir)
 					left++
 				}
 			}
@@ -197,7 +200,8 @@ func (u *Utilities) expand(ctx context.Context, nodes []cluster.Node) error {
 				}
 			}
 		}
-		if err := u.utility(ctx, call{node: c, name: "gpexpand", args: []string{"-i", file, "-t", path.Dir(file)}, input: "y\n", warnings: []int{1}}); err != nil {
+		// The folder for the template is wanted on the new hosts too.
+		if err := u.utility(ctx, call{node: c, name: "gpexpand", args: []string{"-i", file, "-t", path.Dir(c.Dir)}, input: "y\n", warnings: []int{1}}); err != nil {
 			return err
 		}
 	}

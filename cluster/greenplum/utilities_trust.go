@@ -11,11 +11,10 @@ import (
 	"cw/remote"
 )
 
-// The utilities go from the coordinator to all hosts by ssh, as the database's
-// owner and without a password. What that takes is made here: a key of the
-// owner on the coordinator's and the standby's host, that key in
-// authorized_keys everywhere, and the hosts' own keys in known_hosts, which cw
-// reads over connections that it has verified. Lines of ours end with "cw" and
+// The utilities go from host to host by ssh, as the database's owner and
+// without a password. What that takes is made here: a key of the owner on every
+// host, all of them in authorized_keys everywhere, and the hosts' own keys in
+// known_hosts, which cw reads over connections that it has verified. Lines of ours end with "cw" and
 // the cluster's unique id, by which a delete finds them.
 
 // trustTag ends the lines that trustStep writes.
@@ -78,78 +77,108 @@ func (u *Utilities) names(h cluster.Host) []string {
 	return kept
 }
 
-// trustStep lets the owner go from a coordinator's host to all.
-func (u *Utilities) trustStep(from cluster.Node, needs []string) step.Step {
-	var all []string
-	for _, h := range u.top.Hosts {
-		all = append(all, u.names(h)...)
-	}
+// trustStep lets the owner go from every host to every other: the utilities
+// run on the coordinator, and some have the far side copy something back. Of
+// the n x n ways those from and to the coordinators are tried.
+func (u *Utilities) trustStep(needs []string) step.Step {
 	return step.Step{
-		ID: "trust@" + from.Host, Host: from.Host, Title: fmt.Sprintf("let %s go from %s to all hosts by key", u.top.OSUser, from.Host), Needs: needs,
+		ID: "trust", Title: fmt.Sprintf("let %s go from host to host by key", u.top.OSUser), Needs: needs,
 		Check: func(ctx context.Context) (step.Observed, error) {
-			why, err := u.Fleet.Script(ctx, from.Host, u.top.OSUser, reachScript, all...)
-			if err != nil {
-				return step.Observed{}, ignoreAbsent(err)
-			}
-			why = strings.TrimSpace(why)
-			return step.Observed{Done: why == "", Note: choose(why == "", "all are reached", why)}, nil
+			why, err := u.outOfReach(ctx)
+			return step.Observed{Done: why == "" && err == nil, Note: choose(why == "", "all are reached", why)}, err
 		},
-		Apply: func(ctx context.Context) error { return u.trust(ctx, from) },
+		Apply: u.trust,
 		Verify: func(ctx context.Context) error {
-			why, err := u.Fleet.Script(ctx, from.Host, u.top.OSUser, reachScript, all...)
-			if why = strings.TrimSpace(why); err == nil && why != "" {
-				return fault.New(fault.Auth, fmt.Sprintf("try it on %s as %s: ssh HOST true; its sshd must listen on port 22 and take keys", from.Host, u.top.OSUser),
-					"%s cannot go from %s to %s", u.top.OSUser, from.Host, why)
+			why, err := u.outOfReach(ctx)
+			if err == nil && why != "" {
+				return fault.New(fault.Auth, fmt.Sprintf("try it as %s on the first host: ssh SECOND true; sshd must listen on port 22 and take keys", u.top.OSUser), "%s cannot go from %s", u.top.OSUser, why)
 			}
 			return err
 		},
 	}
 }
 
-func (u *Utilities) trust(ctx context.Context, from cluster.Node) error {
-	if _, err := remote.Each(ctx, u.Fleet.Hosts(), 0, func(ctx context.Context, h *remote.Host) (struct{}, error) {
+// outOfReach says which way from host to host is closed, and why; "" is none.
+func (u *Utilities) outOfReach(ctx context.Context) (string, error) {
+	var all, heads []string
+	central := map[string]bool{}
+	for _, n := range u.coordinators() {
+		central[n.Host] = true
+	}
+	for _, h := range u.top.Hosts {
+		all = append(all, u.names(h)...)
+		if central[h.Name] {
+			heads = append(heads, u.names(h)...)
+		}
+	}
+	answers, err := remote.Each(ctx, u.Fleet.Hosts(), 0, func(ctx context.Context, h *remote.Host) (string, error) {
+		to := heads
+		if central[h.Name()] {
+			to = all
+		}
+		why, err := u.Fleet.Script(ctx, h.Name(), u.top.OSUser, reachScript, to...)
+		if err != nil && ignoreAbsent(err) == nil {
+			return h.Name() + ": there is no user " + u.top.OSUser, nil
+		}
+		if why = strings.TrimSpace(why); why != "" {
+			why = h.Name() + " to " + why
+		}
+		return why, err
+	})
+	if err != nil {
+		return "", err
+	}
+	for _, why := range answers {
+		if why != "" {
+			return why, nil
+		}
+	}
+	return "", nil
+}
+
+// trust makes keys where there are none and spreads them.
+func (u *Utilities) trust(ctx context.Context) error {
+	type pair struct{ owner, host string }
+	keys, err := remote.Each(ctx, u.Fleet.Hosts(), 0, func(ctx context.Context, h *remote.Host) (pair, error) {
 		if _, err := u.Fleet.Script(ctx, h.Name(), "root", openScript, u.top.OSUser); err != nil {
 			step.Say(ctx, "%s: the account %s was not looked at: %s", h.Name(), u.top.OSUser, clean(err.Error())) // it may be open all the same
 		}
-		return struct{}{}, nil
-	}); err != nil {
-		return err
-	}
-	key, err := u.Fleet.Script(ctx, from.Host, u.top.OSUser, ownerKeyScript, u.trustTag())
-	if err != nil {
-		return fmt.Errorf("making a key of %s on %s: %w", u.top.OSUser, from.Host, err)
-	}
-	f := strings.Fields(key)
-	if len(f) < 2 {
-		return fmt.Errorf("%s: the public key of %s is %q", from.Host, u.top.OSUser, clean(key))
-	}
-	authorised := f[0] + " " + f[1] + " " + u.trustTag() + "\n"
-	known, err := remote.Each(ctx, u.Fleet.Hosts(), 0, func(ctx context.Context, h *remote.Host) (string, error) {
-		if _, err := u.Fleet.ScriptInput(ctx, h.Name(), u.top.OSUser, authorised, addLinesScript, "authorized_keys"); err != nil {
-			return "", fmt.Errorf("authorised keys of %s: %w", u.top.OSUser, err)
-		}
-		keys, err := u.Fleet.Script(ctx, h.Name(), "", hostKeyScript)
+		key, err := u.Fleet.Script(ctx, h.Name(), u.top.OSUser, ownerKeyScript, u.trustTag())
 		if err != nil {
-			return "", err
+			return pair{}, fmt.Errorf("making a key of %s: %w", u.top.OSUser, err)
+		}
+		f := strings.Fields(key)
+		if len(f) < 2 {
+			return pair{}, fmt.Errorf("the public key of %s is %q", u.top.OSUser, clean(key))
+		}
+		own, err := u.Fleet.Script(ctx, h.Name(), "", hostKeyScript)
+		if err != nil {
+			return pair{}, fmt.Errorf("reading the host's keys: %w", err)
 		}
 		host, _ := u.top.Host(h.Name())
 		var b strings.Builder
-		for line := range strings.Lines(keys) {
+		for line := range strings.Lines(own) {
 			fmt.Fprintf(&b, "%s %s %s\n", strings.Join(u.names(host), ","), strings.TrimSpace(line), u.trustTag())
 		}
-		return b.String(), nil
+		return pair{owner: f[0] + " " + f[1] + " " + u.trustTag() + "\n", host: b.String()}, nil
 	})
 	if err != nil {
 		return err
 	}
-	var lines strings.Builder
-	for _, k := range known {
-		lines.WriteString(k)
+	var authorised, known strings.Builder
+	for _, k := range keys {
+		authorised.WriteString(k.owner)
+		known.WriteString(k.host)
 	}
-	if _, err := u.Fleet.ScriptInput(ctx, from.Host, u.top.OSUser, lines.String(), addLinesScript, "known_hosts"); err != nil {
-		return fmt.Errorf("known hosts of %s on %s: %w", u.top.OSUser, from.Host, err)
-	}
-	return nil
+	_, err = remote.Each(ctx, u.Fleet.Hosts(), 0, func(ctx context.Context, h *remote.Host) (struct{}, error) {
+		for file, lines := range map[string]string{"authorized_keys": authorised.String(), "known_hosts": known.String()} {
+			if _, err := u.Fleet.ScriptInput(ctx, h.Name(), u.top.OSUser, lines, addLinesScript, file); err != nil {
+				return struct{}{}, fmt.Errorf("%s of %s: %w", file, u.top.OSUser, err)
+			}
+		}
+		return struct{}{}, nil
+	})
+	return err
 }
 
 // distrustScript takes the lines that end with $1 out of the caller's files,
