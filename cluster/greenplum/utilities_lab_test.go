@@ -2,8 +2,12 @@ package greenplum_test
 
 import (
 	"context"
+	"math/rand/v2"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"cw/cluster"
 	"cw/cluster/step"
@@ -113,5 +117,33 @@ func TestUtilitiesGrow(t *testing.T) {
 	w.status(cluster.Up)
 	if got := w.sql(2, sums); got != want {
 		t.Errorf("after the promotion %s, not %s", got, want)
+	}
+}
+
+// A create by the utilities that is killed at any moment is finished by
+// resume: what gpinitsystem had begun is thrown away and made anew. CW_KILLS is
+// how many kills, 1 unless it is set.
+func TestKillUtilitiesCreate(t *testing.T) {
+	w := newWorldVia(t, 4, true, "segments_per_host: 1, mirrors: group, data_dirs: [/data]", lab.Config{}, cluster.ViaUtilities)
+	u := newCLI(t)
+	kills := 1
+	if n, err := strconv.Atoi(os.Getenv("CW_KILLS")); err == nil {
+		kills = n
+	}
+	for round := range kills {
+		after := time.Duration((2 + 58*rand.Float64()) * float64(time.Second)) //nolint:gosec // no secret
+		killed := u.killAfter(after, "cluster", "create", "-f", w.file, "--yes")
+		t.Logf("round %d: killed=%v after %v", round, killed, after.Round(time.Millisecond))
+		u.must("cluster", "resume", "gp", "--yes")
+		u.status(cluster.Up)
+		if got := w.sql(1, "select count(*) from gp_segment_configuration where status = 'u' and (mode = 's' or content = -1)"); got != "6" {
+			t.Errorf("%s instances are up and in sync", got)
+		}
+		u.must("cluster", "delete", "gp", "--confirm", "gp")
+		for i := range w.lab.Hosts {
+			if left := w.left(i + 1); left != "" {
+				t.Errorf("round %d, host %d: %s", round, i+1, left)
+			}
+		}
 	}
 }
