@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -95,38 +96,23 @@ func (a *App) clusterCheck(ctx context.Context, o checkOptions, args []string) e
 // exit code.
 func (a *App) printChecks(report hostprep.Report) error {
 	t := table{cols: cols("HOST", "CHECK", "RESULT", "OBSERVED", "+EXPECTED", "REMEDY")}
-	brief := a.flags.output == "table"
-	well := map[string]int{}
 	fixable := 0
-	for _, c := range report.Checks {
-		result, remedy := "ok", c.Remedy
-		switch {
-		case c.NotApplicable != "":
-			result, remedy = "n/a", c.NotApplicable
-		case !c.OK && c.Severity == hostprep.Required:
-			result = "FAILED"
-		case !c.OK:
-			result = "advice"
+	for _, checks := range groupBy(report.Checks, func(c hostprep.Check) string { return c.Host }) {
+		shown := checks
+		if a.flags.output == "table" {
+			shown = briefly(checks)
 		}
-		if c.Fix != "" {
-			fixable++
-			if brief {
-				remedy = "cw can: --fix (" + c.Fix + ")"
+		for _, c := range shown {
+			t.add(c.Host, c.ID, resultOf(c), redact(c.Observed), c.Expected, cmp.Or(c.NotApplicable, c.Remedy))
+		}
+		for _, c := range checks {
+			if c.Fix != "" {
+				fixable++
 			}
-		}
-		if brief && c.OK && ofSystem(c.ID) {
-			well[c.Host]++
-			continue
-		}
-		t.add(c.Host, c.ID, result, redact(c.Observed), c.Expected, remedy)
-	}
-	for _, of := range groupBy(report.Checks, func(c hostprep.Check) string { return c.Host }) {
-		if host := of[0].Host; well[host] > 0 {
-			t.add(host, "operating system", "ok", fmt.Sprintf("%d settings are as advised or do not apply", well[host]), "", "")
 		}
 	}
 	if fixable > 0 {
-		t.note = fmt.Sprintf("%d of them can be set by cw: the same command with --fix shows how, and asks", fixable)
+		t.note = fmt.Sprintf("%d settings can be made by cw: the same command with --fix shows how, and asks; -o wide shows each", fixable)
 	}
 	if err := a.print(object("CheckReport", report), t); err != nil {
 		return err
@@ -135,6 +121,57 @@ func (a *App) printChecks(report hostprep.Report) error {
 		return silent(fault.KindOf(err))
 	}
 	return nil
+}
+
+func resultOf(c hostprep.Check) string {
+	switch {
+	case c.NotApplicable != "":
+		return "n/a"
+	case c.OK:
+		return "ok"
+	case c.Severity == hostprep.Required:
+		return "FAILED"
+	}
+	return "advice"
+}
+
+// briefly are the checks of a host with the many of the operating system in a
+// few lines: what is well in one, and what cw can set in one for each group.
+func briefly(checks []hostprep.Check) []hostprep.Check {
+	var out []hostprep.Check
+	fixable := map[string][]hostprep.Check{}
+	well := 0
+	for _, c := range checks {
+		switch {
+		case c.OK && ofSystem(c.ID):
+			well++
+			continue
+		case c.Fix != "" && c.Severity == hostprep.Advised:
+			if fixable[c.Fix] = append(fixable[c.Fix], c); len(fixable[c.Fix]) > 1 {
+				continue
+			}
+		}
+		if c.Fix != "" {
+			c.Remedy = "cw can: --fix (" + c.Fix + ")"
+		}
+		out = append(out, c)
+	}
+	for i, c := range out {
+		if same := fixable[c.Fix]; c.Severity == hostprep.Advised && len(same) > 1 {
+			var names []string
+			for _, o := range same[:min(len(same), 3)] {
+				names = append(names, strings.TrimPrefix(o.ID, "sysctl "))
+			}
+			out[i].ID, out[i].Observed = c.Fix, fmt.Sprintf("%d not as advised: %s", len(same), strings.Join(names, ", "))
+			if len(same) > len(names) {
+				out[i].Observed += " …"
+			}
+		}
+	}
+	if well > 0 {
+		out = append(out, hostprep.Check{Host: checks[0].Host, ID: "operating system", OK: true, Observed: fmt.Sprintf("%d settings are as advised or do not apply", well)})
+	}
+	return out
 }
 
 // ofSystem says whether a check is one of the many of the operating system.

@@ -90,14 +90,23 @@ func repairText(p *manage.Preparation) string {
 	if len(left) > 0 {
 		fmt.Fprintf(&b, "What cw cannot set:\n")
 	}
-	for _, same := range groupBy(left, func(c hostprep.Check) string { return c.ID + c.Observed + strings.ReplaceAll(c.Remedy, c.Host, "") }) {
+	for _, line := range sameChecks(left) {
+		fmt.Fprintf(&b, "  %s\n", line)
+	}
+	return b.String()
+}
+
+// sameChecks are lines about failed checks, those of several hosts together.
+func sameChecks(checks []hostprep.Check) []string {
+	var lines []string
+	for _, same := range groupBy(checks, func(c hostprep.Check) string { return c.ID + c.Observed + strings.ReplaceAll(c.Remedy, c.Host, "") }) {
 		hosts := make([]string, len(same))
 		for i, c := range same {
 			hosts[i] = c.Host
 		}
-		fmt.Fprintf(&b, "  %s: %s: %s: %s\n", strings.Join(hosts, ", "), same[0].ID, redact(same[0].Observed), same[0].Remedy)
+		lines = append(lines, fmt.Sprintf("%s: %s: %s: %s", strings.Join(hosts, ", "), same[0].ID, redact(same[0].Observed), same[0].Remedy))
 	}
-	return b.String()
+	return lines
 }
 
 func changesText(changes []hostprep.Change, file string) string {
@@ -125,15 +134,18 @@ func changesText(changes []hostprep.Change, file string) string {
 // that failed are an error already. What cw can set by itself is one line: the
 // guides have dozens of settings.
 func (a *App) warnChecks(op *manage.Operation) {
-	var fixable []hostprep.Check
+	var fixable, left []hostprep.Check
 	for _, c := range op.Report.Checks {
 		switch {
 		case c.OK:
 		case c.Fix != "":
 			fixable = append(fixable, c)
 		default:
-			a.warnf("%s: %s: %s: %s", c.Host, c.ID, c.Observed, c.Remedy)
+			left = append(left, c)
 		}
+	}
+	for _, line := range sameChecks(left) {
+		a.warnf("%s", line)
 	}
 	if len(fixable) > 0 {
 		hosts := groupBy(fixable, func(c hostprep.Check) string { return c.Host })

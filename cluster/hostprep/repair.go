@@ -88,7 +88,11 @@ func (s *survey) repair(t *cluster.Topology, g group, w wants) Repair {
 	case GroupSSHD:
 		p.text = header(t.Name) + fmt.Sprintf("MaxStartups %s\nMaxSessions %d\nUseDNS no\n", sshdStarts, sshdSessions)
 		v := s.system.sshd
-		p.Changes = append(p.Changes, Change{"MaxStartups", v["maxstartups"], sshdStarts}, Change{"MaxSessions", v["maxsessions"], fmt.Sprint(sshdSessions)}, Change{"UseDNS", v["usedns"], "no"})
+		for _, c := range []Change{{"MaxStartups", v["maxstartups"], sshdStarts}, {"MaxSessions", v["maxsessions"], fmt.Sprint(sshdSessions)}, {"UseDNS", v["usedns"], "no"}} {
+			if c.Old != c.New {
+				p.Changes = append(p.Changes, c)
+			}
+		}
 	case GroupLogind:
 		p.text = header(t.Name) + "[Login]\nRemoveIPC=no\n"
 		p.Changes = append(p.Changes, Change{"RemoveIPC", "yes", "no"})

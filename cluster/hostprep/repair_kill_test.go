@@ -35,7 +35,7 @@ func TestKilledRepairs(t *testing.T) {
 	install(l, 1, engineHome, "abc")
 	addOwner(l, 1)
 	disk(l, 1, "mq-deadline", "128")
-	l.Run(1, "sh", "-c", `install -d -o `+dbUser+` /var/lib/cw; printf 'vm.swappiness = 33' >/etc/sysctl.d/90-cw-gp1.conf; rm -rf /etc/tmpfiles.d; sed -i '/ db1$/d' /etc/hosts`)
+	l.Run(1, "sh", "-c", `rm -rf /var/lib/cw; printf 'vm.swappiness = 33' >/etc/sysctl.d/90-cw-gp1.conf; rm -rf /etc/tmpfiles.d; sed -i '/ db1$/d' /etc/hosts`)
 	before := tree(l, 1)
 	r := Run(ctx, f, "")
 	fix, revert := r.RootScript(f.Topology, false), r.RootScript(f.Topology, true)

@@ -50,8 +50,8 @@ func failedIDs(r Report) []string {
 
 // treeScript prints everything that a repair could have touched: files with
 // mode, owner, time and sum, and the values of the running system.
-const treeScript = `cd / && { find etc var/lib/cw \( -type d -printf '%p %m %u:%g d\n' -o -type l -printf '%p -> %l\n' -o -type f -printf '%p %m %u:%g %T@\n' \)
-find etc var/lib/cw -type f -not -path 'etc/ssl/*' -print0 | xargs -0 sha256sum; } 2>/dev/null | sort
+const treeScript = `cd / && { find etc var/lib/cw* \( -type d -printf '%p %m %u:%g d\n' -o -type l -printf '%p -> %l\n' -o -type f -printf '%p %m %u:%g %T@\n' \)
+find etc var/lib/cw* -type f -not -path 'etc/ssl/*' -print0 | xargs -0 sha256sum; } 2>/dev/null | sort
 grep -rs '' /proc/sys/vm /proc/sys/kernel/sysrq /proc/sys/kernel/core_uses_pid /proc/sys/kernel/core_pattern /proc/sys/kernel/sem /proc/sys/kernel/shm* /proc/sys/kernel/msg* /proc/sys/net/ipv4/ip* /proc/sys/net/ipv4/tcp_max_syn_backlog /proc/sys/net/ipv4/tcp_syncookies /proc/sys/net/ipv4/conf/all/arp_filter /proc/sys/net/ipv4/conf/default/accept_source_route /proc/sys/net/core /sys/kernel/mm/transparent_hugepage/enabled /sys/kernel/mm/transparent_hugepage/defrag | grep -v -e stat_refresh -e random_uuid | sort
 grep -s '' /sys/dev/block/*/queue/* | sort
 `

@@ -49,7 +49,11 @@ place() {
 # open_base makes the folder for what was there before.
 open_base() {
   [ -d "$base" ] || (
+    top=${base%/*/*}
     umask 022
+    if [ ! -d "$top" ]; then # and it is known whose it is from its first moment on
+      rm -rf "$top-prep" && mkdir "$top-prep" && : >"$top-prep/.made-by-prep" && mv -T "$top-prep" "$top"
+    fi
     mkdir -p "${base%/*}"
     umask 077
     mkdir "$base"
@@ -286,14 +290,15 @@ revert_all() {
 begun() { [ "$(cat "$base/$1/run" 2>/dev/null)" = "$run" ]; }
 
 # close_base takes the folder away when nothing is kept in it any more, and
-# those above that are root's and empty, as they were made for it.
+# those above that were made for it.
 close_base() {
+  top=${base%/*/*}
+  rm -rf "$top-prep"
   if [ -d "$base" ]; then
     rm -rf "$base"/.new-* "$base"/.gone-*
     rmdir "$base" 2>/dev/null || return 0
   fi
-  for d in "${base%/*}" "${base%/*/*}"; do
-    [ ! -O "$d" ] || rmdir "$d" 2>/dev/null || return 0
-  done
+  [ ! -O "${base%/*}" ] || rmdir "${base%/*}" 2>/dev/null || return 0
+  if [ "$(ls -A "$top" 2>/dev/null)" = .made-by-prep ]; then mv -T "$top" "$top-prep" && rm -rf "$top-prep"; fi
 }
 `
