@@ -109,6 +109,10 @@ func checkSemaphores(_ *cluster.Topology, s *survey) Check {
 		c.OK = false
 		c.Remedy = fmt.Sprintf(`on %s as root: sysctl -w kernel.sem="%d %d %d %d", and the same line in /etc/sysctl.d/90-cw.conf`, s.host.Name,
 			max(have[0], 250), max(have[1], 2048000, needSems), max(have[2], 200), max(have[3], 8192, needSets))
+		if slices.Contains(s.system.readOnly, "/proc/sys/kernel/sem") {
+			c.Remedy = s.notHere()
+			return c
+		}
 		c.fixKernel("kernel.sem", fmt.Sprintf("%d %d %d %d", max(have[0], 250), max(have[1], 2048000, needSems), max(have[2], 200), max(have[3], 8192, needSets)))
 	}
 	return c

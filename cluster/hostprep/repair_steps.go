@@ -58,7 +58,7 @@ func (f *Fleet) repairStep(p Repair, run string) step.Step {
 			return err
 		},
 		Undo: func(ctx context.Context) error {
-			_, err := f.Script(ctx, p.Host, "root", repairHead(p.cluster, run)+`! begun "$1" || { revert "$1" && close_base; }`, p.Group)
+			_, err := f.Script(ctx, p.Host, "root", repairHead(p.cluster, run)+`! half "$1" || { revert "$1" && close_base; }`, p.Group)
 			return err
 		},
 	}
