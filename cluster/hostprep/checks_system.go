@@ -71,6 +71,9 @@ func checkLimits(t *cluster.Topology, s *survey) []Check {
 		have, known := s.limits[l.limit]
 		if !known {
 			c.Observed, c.NotApplicable = "-", t.OSUser+" does not exist yet"
+			if s.access.UserExists {
+				c.NotApplicable = "commands cannot run as " + t.OSUser
+			}
 		} else {
 			c.Observed = limitText(have.soft)
 			c.OK = have.soft >= l.want
