@@ -46,6 +46,7 @@ type Engine struct {
 
 	sights    map[string]*sighting // by host; fixed set
 	template  template
+	growing   bool // nodes that are being added are to be started
 	beingMade bool // by Create: data directories that are missing are still to come
 
 	growth growth

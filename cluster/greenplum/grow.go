@@ -8,7 +8,6 @@ import (
 
 	"cw/cluster"
 	"cw/cluster/step"
-	"cw/fault"
 )
 
 // Grow adds nodes of the layout to a running cluster: segments, mirrors, the
@@ -183,37 +182,6 @@ func (e *Engine) registerStep(nodes []cluster.Node) step.Step {
 				return fmt.Errorf("registering %s: %w", names(m), err)
 			}
 			return nil
-		},
-	}
-}
-
-// Shrink takes the standby out of the cluster.
-func (e *Engine) Shrink(nodes []cluster.Node) ([]step.Step, error) {
-	var steps []step.Step
-	for _, n := range nodes {
-		if n.Content != -1 || n.Role != cluster.NodeStandby {
-			return nil, fault.New(fault.Usage, "name the standby's host", "taking segments out of a greenplum cluster is not supported by this version of cw (node %s on %s)", n.Name(), n.Host)
-		}
-		steps = append(steps, e.unregisterStep(n))
-		end, remove, tidy := e.endStep(n.Host, nodes), e.removeStep(n.Host, nodes), e.tidyStep(n.Host)
-		end.Needs, tidy.Needs = []string{"unregister@" + n.Name()}, []string{remove.ID}
-		steps = append(steps, end, remove, tidy)
-	}
-	return steps, nil
-}
-
-// unregisterStep takes the standby out of the catalogue.
-func (e *Engine) unregisterStep(n cluster.Node) step.Step {
-	return step.Step{
-		ID: "unregister@" + n.Name(), Host: e.coordinator().Host, Title: "take the standby out of the catalogue", PointOfNoReturn: true,
-		Check: func(ctx context.Context) (step.Observed, error) {
-			c, err := e.catalog(ctx)
-			_, known := c.of(n)
-			return step.Observed{Done: err == nil && !known, Note: choose(known, "registered", "not registered")}, err
-		},
-		Apply: func(ctx context.Context) error {
-			_, err := e.sql(ctx, session{node: e.coordinator(), options: utility}, "select gp_remove_master_standby();\n")
-			return err
 		},
 	}
 }

@@ -68,6 +68,7 @@ func isPrimary(n cluster.Node) bool { return n.Role == cluster.NodePrimary && !i
 // Before that the cluster knows nothing of them.
 func (e *Engine) growSegments(nodes []cluster.Node) ([]step.Step, error) {
 	c := e.coordinator()
+	e.growing = true
 	p := e.plannedGrowth(nodes)
 	steps := []step.Step{e.fitStep(p)}
 	var claimed []string
@@ -129,7 +130,7 @@ func (e *Engine) growSegments(nodes []cluster.Node) ([]step.Step, error) {
 			needs = append(needs, fetched...)
 		}
 		if h == c.Host || len(made[h]) > 0 {
-			steps = append(steps, e.dropTemplateStep(h, needs))
+			steps = append(steps, e.clearTemplateStep(h, needs...))
 		}
 	}
 	return append(steps, e.followers(nodes, register.ID)...), nil
@@ -214,12 +215,16 @@ func (e *Engine) joined(ctx context.Context, nodes []cluster.Node) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	g.joined, g.at = true, time.Now()
+	count := 0
 	for _, n := range nodes {
-		if _, known := c.of(n); !known {
-			g.joined = false
+		if _, known := c.of(n); known {
+			count++
 		}
 	}
+	if count > 0 && count < len(nodes) { // what is in must never be made anew
+		return false, fault.New(fault.Failed, "cw cluster recover "+e.top.Name, "%d of %d new segments are in the catalogue: somebody else has changed it", count, len(nodes))
+	}
+	g.joined, g.at = count == len(nodes), time.Now()
 	return g.joined, nil
 }
 

@@ -55,6 +55,19 @@ func (w *world) segments() string {
 	return w.sql(1, "select count(distinct gp_segment_id) || ' of ' || (select count(*) from gp_segment_configuration where content >= 0 and role = 'p') from gp_dist_random('gp_id');")
 }
 
+// everyPrimary runs a statement on the coordinator and on each primary alone.
+func (w *world) everyPrimary(statement string) string {
+	w.t.Helper()
+	out, err := w.gp(1, `export PGOPTIONS="-c gp_session_role=utility -c allow_system_table_mods=true"
+psql -X -A -t -F ' ' -d postgres -c "select address, port from gp_segment_configuration where role = 'p' order by content" | while read h p; do
+psql -X -q -A -t -v ON_ERROR_STOP=1 -h $h -p $p -d postgres -c "`+statement+`" </dev/null || exit 1
+done`)
+	if err != nil {
+		w.t.Fatalf("%s: %v: %s", statement, err, out)
+	}
+	return strings.TrimSpace(out)
+}
+
 // TestGrowSegments adds two hosts, then more segments to every host, while
 // sessions read and write, and has the stock tools look at the result.
 func TestGrowSegments(t *testing.T) {
@@ -65,7 +78,8 @@ func TestGrowSegments(t *testing.T) {
 	w.create()
 	w.sql(1, fill)
 	w.sql(1, fillMore)
-	w.mustStock(w.node(cluster.NodeCoordinator).DataDir, `createdb "it's = a \ \"base\"" && createdb shut && PGOPTIONS="-c allow_system_table_mods=true" psql -X -q -d postgres -c "update pg_database set datallowconn = false where datname = 'shut'"`)
+	w.mustStock(w.node(cluster.NodeCoordinator).DataDir, `createdb "it's = a \ \"base\"" && createdb shut`)
+	w.everyPrimary("update pg_database set datallowconn = false where datname = 'shut'")
 	want := w.checksums()
 
 	stop := w.traffic("busy")
@@ -97,7 +111,10 @@ func TestGrowSegments(t *testing.T) {
 	t.Log("the stock tools, a restart, a failover")
 	dir := w.node(cluster.NodeCoordinator).DataDir
 	w.healthy(dir, len(st.Nodes))
-	w.mustStock(dir, `PGOPTIONS="-c allow_system_table_mods=true" psql -X -q -d postgres -c "update pg_database set datallowconn = true where datname = 'shut'"`)
+	if got := w.everyPrimary("select datallowconn from pg_database where datname = 'shut'"); got != strings.TrimSpace(strings.Repeat("f\n", 9)) {
+		t.Errorf("the database that took no sessions: %s", got)
+	}
+	w.everyPrimary("update pg_database set datallowconn = true where datname = 'shut'")
 	for _, db := range []string{"template1", "postgres", "warehouse", "shut"} { // -A stumbles over quotes in names
 		if out := w.mustStock(dir, "gpcheckcat -O "+db); !strings.Contains(out, "Found no catalog issue") || strings.Contains(out, "Found a total of") {
 			t.Errorf("gpcheckcat %s: %s", db, tail(out, 60))
