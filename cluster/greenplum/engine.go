@@ -160,7 +160,7 @@ func (e *Engine) shInput(ctx context.Context, host, input, script string, args .
 	if err != nil {
 		return "", err
 	}
-	out, err := e.Fleet.ScriptInput(ctx, host, e.top.OSUser, input, prelude+script, append([]string{home}, args...)...)
+	out, err := e.Fleet.ScriptInput(ctx, host, e.top.OSUser, e.dialect(input), prelude+e.dialect(script), append([]string{home}, args...)...)
 	var exit *remote.ExitError
 	if errors.As(err, &exit) && strconv.Itoa(exit.Code) == noEngine {
 		if _, missing := e.Fleet.Greenplum(ctx, host); missing != nil {
@@ -184,7 +184,7 @@ type session struct {
 // go over standard input: what is in them is in no argv. The result is the
 // output of psql without headers and padding.
 func (e *Engine) sql(ctx context.Context, s session, statements string) (string, error) {
-	out, err := e.shInput(ctx, s.node.Host, statements, psqlScript, e.connInfo(s), s.options)
+	out, err := e.shInput(ctx, s.node.Host, statements, psqlScript, e.connInfo(s), e.dialect(s.options))
 	return strings.TrimSpace(out), err
 }
 

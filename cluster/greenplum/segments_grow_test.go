@@ -114,6 +114,8 @@ func TestGrowSegments(t *testing.T) {
 		t.Errorf("expanding again: %+v, %v", op, err)
 	}
 
+	w.nothingExtra()
+
 	t.Log("the stock tools, a restart, a failover")
 	dir := w.node(cluster.NodeCoordinator).DataDir
 	w.healthy(dir, len(st.Nodes))
@@ -134,7 +136,6 @@ func TestGrowSegments(t *testing.T) {
 	w.do(w.m.Recover(t.Context(), "gp", cluster.RecoverOptions{Rebalance: true}))
 	w.status(cluster.Up)
 	w.grown(want, "", 8)
-	w.nothingExtra()
 	w.do(w.m.Delete(t.Context(), "gp"))
 	for i := range w.lab.Hosts {
 		w.bare(i + 1)
