@@ -56,7 +56,7 @@ func (e *Engine) holdCatalog(ctx context.Context) (*hold, error) {
 	}()
 	go func() {
 		_, err := e.Fleet.Host(s.node.Host).Run(ctx, remote.Cmd{
-			Args: []string{"/bin/sh", "-c", prelude + psqlScript, "cw", home, e.connInfo(s), s.options}, As: e.top.OSUser, Dir: "/", Stdin: input, Stdout: out,
+			Args: []string{"/bin/sh", "-c", prelude + psqlScript, "cw", home, e.connInfo(s), e.dialect(s.options)}, As: e.top.OSUser, Dir: "/", Stdin: input, Stdout: out,
 		})
 		var exit *remote.ExitError
 		switch {
