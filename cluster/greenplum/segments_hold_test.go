@@ -77,7 +77,7 @@ func TestExpandInterrupted(t *testing.T) {
 		t.Errorf("rows %s, not %s", got, want)
 	}
 	for i := range tables {
-		script := fmt.Sprintf("alter table between_%[1]d set with (reorganize=true); insert into between_%[1]d select generate_series(1, 100); select count(*) from between_%[1]d;", i)
+		script := fmt.Sprintf("alter table between_%[1]d set distributed randomly; insert into between_%[1]d select generate_series(1, 100); select count(*) from between_%[1]d;", i)
 		if got := w.sql(1, script); got != "200" {
 			t.Errorf("table %d: %s rows", i, got)
 		}
