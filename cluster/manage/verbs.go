@@ -163,6 +163,9 @@ func (m *Manager) Resume(ctx context.Context, name string) (*Operation, error) {
 	if err != nil && !errors.Is(err, state.ErrNotFound) {
 		return nil, err
 	}
+	if p := k.lay.Pending; p != nil && (err != nil || last.State == state.Done) {
+		return m.existing(ctx, name, VerbExpand, params{Nodes: p.Nodes}) // another verb came between
+	}
 	if err != nil || last.State == state.Done {
 		return &Operation{Cluster: name, Verb: "resume", m: m, k: k, Nothing: fmt.Sprintf("nothing of cluster %s is unfinished", name)}, nil
 	}
