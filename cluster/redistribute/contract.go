@@ -15,14 +15,26 @@ import (
 
 // Cluster is what the controller asks of an engine.
 type Cluster interface {
-	// SQL runs statements in one session of a database ("" is postgres) on the
-	// coordinator as the superuser and returns what psql prints, without
-	// headers and padding; the first error ends it. options is PGOPTIONS. When
-	// ctx ends the statement that runs is cancelled in the database too.
-	SQL(ctx context.Context, database, options, statements string) (string, error)
+	// Open opens a session of a database ("" is postgres) on the coordinator
+	// as the superuser.
+	Open(ctx context.Context, database string) (Session, error)
+	// Sessions is how many sessions may be open at a time.
+	Sessions() int
 	// Look measures the hosts that carry segments. One that does not answer is in
 	// the result with Err.
 	Look(ctx context.Context) ([]Host, error)
+}
+
+// Session is a session of a database; one goroutine uses it at a time.
+type Session interface {
+	// Exec runs statements one after another, each in a transaction of its own,
+	// and hands what each printed (without headers and padding) or its
+	// *StatementError to each, in their order, as soon as it is known. The error
+	// that it returns is about the session, which then is of no use any more.
+	// When ctx ends the statement that runs is ended in the database too, and no
+	// later one begins.
+	Exec(ctx context.Context, statements []string, each func(i int, out string, err error)) error
+	Close()
 }
 
 // Host is what one segment host has left.
