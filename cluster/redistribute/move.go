@@ -94,7 +94,8 @@ begin
     execute format('refresh materialized view %s with no data', rel::regclass);
     perform pg_temp.cw_policy(rel, target);
   else
-    execute format('alter %s table %s expand table', case when c.relstorage = 'x' then 'external' else '' end, rel::regclass);
+    execute format('alter %s table %s %s expand table', case when c.relstorage = 'x' then 'external' else '' end,
+      case when exists (select 1 from pg_catalog.pg_partition q where q.parrelid = rel) then '' else 'only' end, rel::regclass);
   end if;
   return 'moved';
 end $cw$;`,
