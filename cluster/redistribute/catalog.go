@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // relation is a row of gp_distribution_policy and what else matters of it.
@@ -56,6 +57,8 @@ type unit struct {
 	first            int           // place in Options.First, from 1; 0 is none
 	most             int           // the most segments one of its parts is on
 	least            int
+	due              time.Time     // not to be tried before
+	atLeast          time.Duration // that a move takes
 }
 
 type key struct {

@@ -81,6 +81,8 @@ type Options struct {
 	MaxBusy     float64       `json:"max_busy,omitempty"`     // disks busier than this part of the time lower the number of tables at once; 0 is off
 	MaxLag      int64         `json:"max_lag,omitempty"`      // bytes that a mirror may be behind before fewer tables are moved at once; 0 is off
 	Analyze     bool          `json:"analyze,omitempty"`      // ANALYZE each table that was moved
+
+	By string `json:"-"` // who the controller is, for a second one
 }
 
 // The states of a table.
