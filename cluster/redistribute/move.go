@@ -47,15 +47,21 @@ const moverName = "cw redistribute"
 // The policy is in the catalogue of the coordinator, which plans by it, and in
 // that of every segment (gp_policy.h); one distributed transaction changes
 // both, and invalidates what other sessions have cached (inval.c).
+//
+// An UPDATE that a client sends to the coordinator locks the catalogue against
+// all DDL until its transaction ends (CdbOpenRelation in heapam.c, unless the
+// global deadlock detector is on). What a WITH changes through a view gets the
+// ordinary row lock, like the engine's own DDL: hence cw_policies.
 var functions = []string{ //nolint:gochecknoglobals // constant table
+	`create or replace temporary view cw_policies as select localoid, numsegments from pg_catalog.gp_distribution_policy;`,
+
 	`create or replace function pg_temp.cw_policy_here(rel oid, target int4) returns int4 language sql volatile as
 $cw$ update pg_catalog.gp_distribution_policy set numsegments = target where localoid = rel; select 1 $cw$;`,
 
 	`create or replace function pg_temp.cw_policy(rel oid, target int4) returns void language plpgsql volatile as $cw$
 declare n int8;
 begin
-  update pg_catalog.gp_distribution_policy set numsegments = target where localoid = rel;
-  get diagnostics n = row_count;
+  execute format('with p as (update pg_temp.cw_policies set numsegments = %s where localoid = %s returning 1) select count(*) from p', target, rel) into n;
   if n <> 1 then raise exception 'table % has % distribution policies', rel::regclass, n; end if;
   perform pg_temp.cw_policy_here(rel, target) from gp_dist_random('pg_catalog.gp_id');
 end $cw$;`,

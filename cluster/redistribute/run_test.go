@@ -103,7 +103,7 @@ func TestRunDownAndUpUnderTraffic(t *testing.T) {
 				}
 			}
 		})
-		if err != nil || !p.Done() || p.Moved != p.Tables || p.Tables < 25 {
+		if err != nil || !p.Done() || p.Moved != p.Tables || p.Tables < 23 {
 			t.Fatalf("to %d: %+v %v", target, p, err)
 		}
 		f.end(t, open)
