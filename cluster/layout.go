@@ -15,7 +15,8 @@ const (
 	MaxPostgres = 18
 )
 
-// GreenplumMajor is the major version of Greenplum that cw runs.
+// GreenplumMajor is the major version of Greenplum that cw runs without the
+// engine's own utilities.
 const GreenplumMajor = "6"
 
 // ReplicationRole is the database role with which standbys stream.

@@ -108,7 +108,7 @@ func (t *Topology) setDefaults() {
 			*p = v
 		}
 	}
-	str(&t.Engine.Via, "native")
+	str(&t.Engine.Via, t.Engine.defaultVia())
 	str(&t.Database.Name, "warehouse")
 	num(&t.Database.Port, 5432)
 	str(&t.Database.Admin, "dwadmin")

@@ -130,9 +130,10 @@ hosts:
 	}
 	for _, tt := range []struct{ name, old, repl, want string }{
 		{"tls", "layout:", "tls: {mode: self-signed}\nlayout:", "gp.yaml:5:13: tls.mode: self-signed is not supported for greenplum"},
-		{"version", "version: 6", "version: 7", "gp.yaml:4:36: engine.version: greenplum 7 is not supported by this version of cw"},
-		{"cloudberry", "kind: greenplum, version: 6", "kind: cloudberry", "engine.kind: cloudberry is not supported by this version of cw"},
-		{"utilities", "version: 6", "via: utilities", "engine.via: utilities is not supported by this version of cw"},
+		{"version", "version: 6", "version: 5", "gp.yaml:4:36: engine.version: greenplum 5 is not supported by this version of cw: 6 or 7 is"},
+		{"cloudberry version", "kind: greenplum, version: 6", "kind: cloudberry, version: 3", "engine.version: cloudberry 3 is not supported by this version of cw: 1 or 2 is"},
+		{"native cloudberry", "kind: greenplum, version: 6", "kind: cloudberry, via: native", "engine.via: cloudberry is driven by its own utilities"},
+		{"native 7", "version: 6", "version: 7, via: native", "engine.via: greenplum 7 is driven by its own utilities"},
 		{"package", "version: 6", "package: ./gp.zip", `engine.package: "gp.zip" is neither a .tar.gz nor a .deb nor a .rpm`},
 		{"spread", "mirrors: group", "mirrors: spread", "spread needs more segment hosts (2) than primaries per host (4)"},
 		{"auto ports", "segments_per_host: 4", "segments_per_host: auto, port_base: 5430", "ports 5430 to 5437 hold database.port 5432"},
@@ -267,4 +268,28 @@ func FuzzParse(f *testing.F) {
 			t.Error("no hosts and no error")
 		}
 	})
+}
+
+func TestWhichWay(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		engine       Engine
+		via, product string
+	}{
+		{Engine{Kind: Postgres, Version: "15"}, ViaNative, "PostgreSQL 15"},
+		{Engine{Kind: Greenplum}, ViaNative, "Greenplum 6"},
+		{Engine{Kind: Greenplum, Version: "6"}, ViaNative, "Greenplum 6"},
+		{Engine{Kind: Greenplum, Version: "7"}, ViaUtilities, "Greenplum 7"},
+		{Engine{Kind: Greenplum, Via: ViaUtilities}, ViaUtilities, "Greenplum 6 or 7"},
+		{Engine{Kind: Cloudberry}, ViaUtilities, "Cloudberry 1 or 2"},
+		{Engine{Kind: Cloudberry, Version: "2"}, ViaUtilities, "Cloudberry 2"},
+	} {
+		e := tt.engine
+		if e.Via == "" {
+			e.Via = e.defaultVia()
+		}
+		if e.Via != tt.via || e.Product() != tt.product {
+			t.Errorf("%+v: %s, %s", tt.engine, e.Via, e.Product())
+		}
+	}
 }

@@ -56,17 +56,14 @@ func (p *parser) validateEngine(t *Topology) {
 			p.add([]any{"engine", "version"}, "%q is not a supported major version of PostgreSQL: %d to %d are", t.Engine.Version, MinPostgres, MaxPostgres)
 		}
 	}
-	switch v := t.Engine.Version; {
-	case t.Engine.Kind == Cloudberry:
-		p.add([]any{"engine", "kind"}, "cloudberry is not supported by this version of cw: postgres and greenplum are")
-	case t.Engine.Kind == Greenplum && v != "" && v != GreenplumMajor:
-		p.add([]any{"engine", "version"}, "greenplum %s is not supported by this version of cw: %s is", v, GreenplumMajor)
+	if t.Engine.Kind != Postgres {
+		p.validateProduct(t.Engine)
 	}
 	if f := t.Engine.Package; f != "" && t.Engine.Kind != Postgres && !slices.ContainsFunc([]string{".tar.gz", ".tgz", ".deb", ".rpm"}, func(end string) bool { return strings.HasSuffix(f, end) }) {
 		p.add([]any{"engine", "package"}, "%q is neither a .tar.gz nor a .deb nor a .rpm", path.Base(f))
 	}
-	if t.Engine.Via == "utilities" {
-		p.add([]any{"engine", "via"}, "utilities is not supported by this version of cw: native is")
+	if t.Engine.Kind == Postgres && t.Engine.ByUtilities() {
+		p.add([]any{"engine", "via"}, "postgres has no utilities of its own: native is")
 	}
 	if t.Engine.Home != "" && !path.IsAbs(t.Engine.Home) {
 		p.add([]any{"engine", "home"}, "%q must be an absolute path on the hosts", t.Engine.Home)

@@ -139,6 +139,15 @@ func (s *stepProgress) event(e step.Event) {
 	if where == "" {
 		where = "this machine"
 	}
+	if e.State == step.Said {
+		if text := fmt.Sprintf("%s: %s", where, redact(e.Observed)); s.p.mode == "tty" {
+			s.p.Status(text, nil) // hundreds of lines would bury the steps
+		} else {
+			v.Observed = redact(e.Observed)
+			s.p.Event(text, v)
+		}
+		return
+	}
 	if e.State == step.Running {
 		s.running[where+": "+e.Step.Title] = true
 		s.status(e.Total)

@@ -156,7 +156,7 @@ func (e *Engine) shInput(ctx context.Context, host, input, script string, args .
 	if err != nil {
 		return "", err
 	}
-	out, err := e.Fleet.ScriptInput(ctx, host, e.top.OSUser, input, prelude+script, append([]string{home}, args...)...)
+	out, err := e.Fleet.ScriptInput(ctx, host, e.top.OSUser, e.dialect(input), prelude+e.dialect(script), append([]string{home}, args...)...)
 	var exit *remote.ExitError
 	if errors.As(err, &exit) && strconv.Itoa(exit.Code) == noEngine {
 		if _, missing := e.Fleet.Greenplum(ctx, host); missing != nil {
@@ -185,7 +185,7 @@ func (e *Engine) sql(ctx context.Context, s session, statements string) (string,
 		db = "postgres"
 	}
 	info := fmt.Sprintf("host=%s port=%d dbname=%s user=%s connect_timeout=5", connValue(socketDir(s.node)), s.node.Port, connValue(db), connValue(e.top.OSUser))
-	out, err := e.shInput(ctx, s.node.Host, statements, `PGOPTIONS="$2" exec psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$1"`, info, s.options)
+	out, err := e.shInput(ctx, s.node.Host, statements, `PGOPTIONS="$2" exec psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$1"`, info, e.dialect(s.options))
 	return strings.TrimSpace(out), err
 }
 

@@ -56,10 +56,15 @@ func newWorld(t testing.TB, hosts int, standby bool, layout string) *world {
 
 func newWorldWith(t testing.TB, hosts int, standby bool, layout string, o lab.Config) *world {
 	t.Helper()
+	return newWorldVia(t, hosts, standby, layout, o, cluster.ViaNative)
+}
+
+func newWorldVia(t testing.TB, hosts int, standby bool, layout string, o lab.Config, via string) *world {
+	t.Helper()
 	home := gpHome(t)
 	w := &world{t: t, lab: lab.UpWith(t, hosts, o), dir: t.TempDir()}
 	var b strings.Builder
-	fmt.Fprintf(&b, "apiVersion: cw/v1\nkind: Cluster\nname: gp\nengine: {kind: greenplum, home: %q}\n", home)
+	fmt.Fprintf(&b, "apiVersion: cw/v1\nkind: Cluster\nname: gp\nengine: {kind: greenplum, home: %q, via: %s}\n", home, via)
 	fmt.Fprintf(&b, "database: {name: warehouse, port: 5432, locale: C.UTF-8}\nnode_type: low-speed\nnetwork: {allow: [10.77.0.0/16]}\n")
 	fmt.Fprintf(&b, "ssh: {user: %s, identity_file: %q}\n", lab.User, w.lab.Key)
 	fmt.Fprintf(&b, "layout: {%s}\nhosts:\n", layout)
@@ -129,7 +134,11 @@ func (w *world) try(op *manage.Operation, err error) (manage.Outcome, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	return op.Run(ctx, func(e step.Event) {
-		if e.State != step.Running && testing.Verbose() {
+		switch {
+		case !testing.Verbose() || e.State == step.Running:
+		case e.State == step.Said:
+			w.t.Logf("%s", e.Observed)
+		default:
 			w.t.Logf("%-8s %-22s %5.2f s %s", e.State, e.Step.ID, e.Duration.Seconds(), errText(e.Err))
 		}
 	})

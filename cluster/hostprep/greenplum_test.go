@@ -23,11 +23,12 @@ func TestChooseHome(t *testing.T) {
 		{"one", "home /usr/local/greenplum-db\n" + six, "6.24.3 in /usr/local/greenplum-db", ""},
 		{"other major first", "home /usr/local/greenplum-db-7\npostgres (Greenplum Database) 7.1.0 build x\nCatalog version number: 3\nhome /usr/local/greenplum-db-6\n" + six, "6.24.3 in /usr/local/greenplum-db-6", ""},
 		{"only another major", "home /a\npostgres (Greenplum Database) 7.1.0 build x\nCatalog version number: 3\n", "", "(found: 7.1.0 in /a)"},
+		{"cloudberry is not greenplum", "home /b\npostgres (Apache Cloudberry) 2.0.0-incubating build 1\nCatalog version number: 3\nhome /a\n" + six, "6.24.3 in /a", ""},
 		{"does not run", "home /a\n/a/bin/postgres: error while loading shared libraries: libxerces.so: no such file\n", "", "/a, which does not run: /a/bin/postgres: error while loading"},
 		{"none", "", "", "(found: none)"},
 	}
 	for _, tt := range tests {
-		h, err := chooseHome("h1", parseHomes(trimLines(tt.out)))
+		h, err := chooseHome("h1", cluster.Engine{Kind: cluster.Greenplum, Via: cluster.ViaNative}, parseHomes(trimLines(tt.out)))
 		if tt.err == "" && (err != nil || h.String() != tt.want) || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
 			t.Errorf("%s: %v, %v", tt.name, h, err)
 		}
@@ -41,6 +42,33 @@ func TestChooseHome(t *testing.T) {
 	}
 }
 
+func TestChooseHomeByUtilities(t *testing.T) {
+	t.Parallel()
+	out := trimLines(`home /usr/local/greenplum-db-7
+postgres (Greenplum Database) 7.1.0 build x
+Catalog version number: 302307241
+home /usr/local/cbdb
+postgres (Cloudberry Database) 1.5.4 build dev
+Catalog version number: 302206171
+home /usr/local/cloudberry
+postgres (Apache Cloudberry) 2.0.0-incubating build 1
+Catalog version number: 302502091`)
+	for _, tt := range []struct {
+		want cluster.Engine
+		dir  string
+	}{
+		{cluster.Engine{Kind: cluster.Greenplum, Via: cluster.ViaUtilities}, "/usr/local/greenplum-db-7"},
+		{cluster.Engine{Kind: cluster.Greenplum, Via: cluster.ViaNative}, ""},
+		{cluster.Engine{Kind: cluster.Cloudberry, Via: cluster.ViaUtilities}, "/usr/local/cbdb"},
+		{cluster.Engine{Kind: cluster.Cloudberry, Version: "2", Via: cluster.ViaUtilities}, "/usr/local/cloudberry"},
+	} {
+		h, err := chooseHome("h1", tt.want, parseHomes(out))
+		if h.Dir != tt.dir || (err == nil) != (tt.dir != "") {
+			t.Errorf("%+v: %+v, %v", tt.want, h, err)
+		}
+	}
+}
+
 func TestHomeScriptOnTheRealEngine(t *testing.T) {
 	t.Parallel()
 	home := os.Getenv("CW_TEST_GPHOME")
@@ -51,7 +79,7 @@ func TestHomeScriptOnTheRealEngine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := chooseHome("here", parseHomes(trimLines(string(out))))
+	h, err := chooseHome("here", cluster.Engine{Kind: cluster.Greenplum}, parseHomes(trimLines(string(out))))
 	if err != nil || h.Dir != home || !strings.HasPrefix(h.Version, "6.") || h.Catalog == "" {
 		t.Errorf("%+v %v", h, err)
 	}

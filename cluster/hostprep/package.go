@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"cw/cluster"
 	"cw/fault"
 	"cw/remote"
 )
@@ -49,7 +48,7 @@ func packageVersion(file string) string {
 // checkGreenplum looks for the engine, or for what installing it takes.
 func (f *Fleet) checkGreenplum(ctx context.Context, s *survey) Check {
 	t, host := f.Topology, s.host.Name
-	c := Check{ID: "greenplum", Host: host, Severity: Required, Expected: "Greenplum " + cluster.GreenplumMajor}
+	c := Check{ID: "greenplum", Host: host, Severity: Required, Expected: t.Engine.Product()}
 	if t.Engine.Package != "" {
 		c.Expected += " of " + packageName(t)
 	}

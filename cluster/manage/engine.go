@@ -67,9 +67,13 @@ func (m *Manager) engine(fleet *hostprep.Fleet, uid, run string) (Engine, error)
 	switch t.Engine.Kind {
 	case cluster.Postgres:
 		return postgres.New(postgres.Config{Fleet: fleet, UID: uid, Run: run, Dir: m.Dir(t.Name)}), nil
-	case cluster.Greenplum:
-		return greenplum.New(greenplum.Config{Fleet: fleet, UID: uid, Run: run, Dir: m.Dir(t.Name)}), nil
+	case cluster.Greenplum, cluster.Cloudberry:
+		c := greenplum.Config{Fleet: fleet, UID: uid, Run: run, Dir: m.Dir(t.Name)}
+		if t.Engine.ByUtilities() {
+			return greenplum.NewUtilities(c), nil
+		}
+		return greenplum.New(c), nil
 	default:
-		return nil, fault.New(fault.Usage, "set engine.kind: postgres or greenplum", "engine %s is not supported by this version of cw", t.Engine.Kind)
+		return nil, fault.New(fault.Usage, "set engine.kind: postgres, greenplum or cloudberry", "engine %s is not supported by this version of cw", t.Engine.Kind)
 	}
 }

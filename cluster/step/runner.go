@@ -110,7 +110,11 @@ func (x *execution) run(ctx context.Context) (Summary, error) {
 		if x.running == 0 {
 			break
 		}
-		x.end(<-x.results)
+		if res := <-x.results; res.state == Said {
+			x.report(Event{Step: x.steps[res.index], State: Said, Observed: res.note, Index: res.index})
+		} else {
+			x.end(res)
+		}
 	}
 	for _, s := range x.steps {
 		if x.states[s.ID] == "" {
@@ -141,7 +145,12 @@ func (x *execution) begin(ctx context.Context) {
 			x.running++
 			x.perHost[s.Host]++
 			x.report(Event{Step: s, State: Running, Index: i})
-			go func() { x.results <- x.one(ctx, i, s) }()
+			go func() {
+				told, hush := x.saying(ctx, i)
+				res := x.one(told, i, s)
+				hush()
+				x.results <- res
+			}()
 		}
 	}
 }

@@ -262,3 +262,32 @@ func TestLookChangesNothing(t *testing.T) {
 		t.Errorf("text:\n%s\nwant:\n%s", buf.String(), want)
 	}
 }
+
+func TestSay(t *testing.T) {
+	t.Parallel()
+	var said []string
+	leaked := make(chan func(), 1)
+	s := Step{
+		ID: "a", Title: "a", Check: func(context.Context) (Observed, error) { return Observed{}, nil }, Verify: func(context.Context) error { return nil },
+		Apply: func(ctx context.Context) error {
+			for i := range 100 {
+				Say(ctx, "line %d", i)
+			}
+			leaked <- func() { Say(ctx, "after the end") }
+			return nil
+		},
+	}
+	r := Runner{Journal: &memory{}, Report: func(e Event) {
+		if e.State == Said {
+			said = append(said, e.Observed)
+		}
+	}}
+	if _, err := r.Run(t.Context(), Plan{Steps: []Step{s}}); err != nil {
+		t.Fatal(err)
+	}
+	(<-leaked)() // must not block
+	Say(t.Context(), "to nobody")
+	if len(said) != 100 || said[99] != "line 99" {
+		t.Errorf("%d lines, %v", len(said), said)
+	}
+}
