@@ -28,6 +28,7 @@ that differs in anything else is refused, with the command for each difference.`
 	}
 	c.Flags().StringVarP(&file, "file", "f", "", "topology file with the new hosts, - for standard input")
 	o.addFlags(c)
+	c.AddCommand(newClusterExpandStatus(a), newClusterExpandPause(a), newClusterExpandContinue(a))
 	return c
 }
 

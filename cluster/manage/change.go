@@ -128,7 +128,7 @@ func (m *Manager) Expand(ctx context.Context, t *cluster.Topology) (*Operation, 
 		}
 	}
 	if len(ids) == 0 {
-		last, err := m.Store.LastRun(ctx, t.Name)
+		last, err := m.lastChange(ctx, t.Name)
 		if err == nil && last.Verb == VerbExpand && last.State != state.Done {
 			return m.Resume(ctx, t.Name)
 		}

@@ -76,11 +76,11 @@ type Options struct {
 	LockTimeout time.Duration `json:"lock_timeout,omitempty"` // how long a move waits for its lock, and others behind it; 0 is 5 s
 	Attempts    int           `json:"attempts,omitempty"`     // before a table is quarantined; 0 is 5
 	Windows     []Window      `json:"windows,omitempty"`
-	Until       time.Time     `json:"until,omitzero"`         // end of the whole attempt; zero is none
-	FreeFactor  float64       `json:"free_factor,omitempty"`  // free space needed per file system over what the table takes there; 0 is 1.2
-	MaxBusy     float64       `json:"max_busy,omitempty"`     // disks busier than this part of the time lower the number of tables at once; 0 is off
-	MaxLag      int64         `json:"max_lag,omitempty"`      // bytes that a mirror may be behind before fewer tables are moved at once; 0 is off
-	Analyze     bool          `json:"analyze,omitempty"`      // ANALYZE each table that was moved
+	Until       time.Time     `json:"until,omitzero"`        // end of the whole attempt; zero is none
+	FreeFactor  float64       `json:"free_factor,omitempty"` // free space needed per file system over what the table takes there; 0 is 1.2
+	MaxBusy     float64       `json:"max_busy,omitempty"`    // disks busier than this part of the time lower the number of tables at once; 0 is off
+	MaxLag      int64         `json:"max_lag,omitempty"`     // bytes that a mirror may be behind before fewer tables are moved at once; 0 is off
+	Analyze     bool          `json:"analyze,omitempty"`     // ANALYZE each table that was moved
 
 	By string `json:"-"` // who the controller is, for a second one
 }

@@ -25,9 +25,9 @@ func (e *StatementError) Error() string { return e.Message }
 // are -X -q -A -t, and its standard error goes where its output does.
 type Psql struct {
 	in        *io.PipeWriter
-	lines     chan string   // of its output; closed at its end
-	ended     chan struct{} // closed when the program is over
-	endErr    error         // why, to be read after ended
+	lines     chan string     // of its output; closed at its end
+	ended     chan struct{}   // closed when the program is over
+	endErr    error           // why, to be read after ended
 	life      context.Context // of the program
 	kill      context.CancelFunc
 	terminate func(ctx context.Context, pid int) error

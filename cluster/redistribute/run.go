@@ -304,4 +304,3 @@ func Clean(ctx context.Context, c Cluster) error {
 	}
 	return all(ctx, s, "drop schema if exists cw_expand cascade;")
 }
-
