@@ -158,6 +158,7 @@ func (c *controller) took(e event) {
 		return
 	}
 	j := e.job
+	ours := j.ctx.Err() != nil // ended by a pause, a window's end or an interruption
 	j.cancel(nil)
 	delete(c.jobs, j)
 	if e.err == nil {
@@ -168,17 +169,15 @@ func (c *controller) took(e event) {
 		u.State, u.Started = Pending, nil
 		c.dirty[u.key()] = true
 		switch {
-		case j.ctx.Err() != nil && errors.Is(e.err, errWindow) && i == 0:
+		case i > 0:
+		case errors.Is(e.err, errWindow):
 			u.atLeast = max(u.atLeast, now.Sub(j.begun)+time.Second)
-		case errors.Is(e.err, errWindow), errors.Is(e.err, errPaused), errors.Is(e.err, context.Canceled):
-		case i == 0:
+		case !ours:
 			c.again(u, e.err, now)
 		}
 	}
 	c.sort()
-	if !errors.Is(e.err, errWindow) && !errors.Is(e.err, errPaused) {
-		c.odd = true
-	}
+	c.odd = c.odd || !ours
 }
 
 // ended is the outcome of one table.

@@ -94,6 +94,7 @@ func TestRunDownAndUpUnderTraffic(t *testing.T) {
 	before := sums(t, open, tablesOf)
 	cl := real{Cluster: c}
 	for _, target := range []int{2, 4} {
+		c.Exec(t, "postgres", "truncate live")
 		f := newTraffic(t, c)
 		p, err := Run(t.Context(), cl, Options{Target: target, Parallel: 3, LockTimeout: 5 * time.Second, Analyze: target == 4, By: "the test"}, func(p Progress) {
 			if testing.Verbose() {
