@@ -53,7 +53,7 @@ const moverName = "cw redistribute"
 // global deadlock detector is on). What a WITH changes through a view gets the
 // ordinary row lock, like the engine's own DDL: hence cw_policies.
 var functions = []string{ //nolint:gochecknoglobals // constant table
-	`create or replace temporary view cw_policies as select localoid, numsegments from pg_catalog.gp_distribution_policy;`,
+	`create or replace temporary view cw_policies as select localoid, policytype, numsegments from pg_catalog.gp_distribution_policy;`,
 
 	`create or replace function pg_temp.cw_policy_here(rel oid, target int4) returns int4 language sql volatile as
 $cw$ update pg_catalog.gp_distribution_policy set numsegments = target where localoid = rel; select 1 $cw$;`,
@@ -87,6 +87,17 @@ begin
     raise exception 'moving % kept % rows, deleted % and inserted %', name, kept, deleted, inserted;
   end if;
   execute 'drop table pg_temp.cw_kept';
+end $cw$;`,
+
+	// The segments that go keep no copy of a replicated table: for one statement
+	// the coordinator takes its copies for parts.
+	`create or replace function pg_temp.cw_copies(rel oid, target int4) returns void language plpgsql volatile as $cw$
+declare n int8; as_parts text := $q$with p as (update pg_temp.cw_policies set policytype = '%s' where localoid = %s returning 1) select count(*) from p$q$;
+begin
+  execute format(as_parts, 'p', rel) into n;
+  execute format('delete from only %s where gp_segment_id >= %s', rel::regclass, target);
+  execute format(as_parts, 'r', rel) into n;
+  perform pg_temp.cw_policy(rel, target);
 end $cw$;`,
 
 	`create or replace function pg_temp.cw_grow(rel oid, target int4) returns text language plpgsql volatile as $cw$
@@ -136,7 +147,9 @@ begin
       where p.numsegments > target
   loop
     moved := true;
-    if c.relstorage = 'x' or c.policytype = 'r' or c.inner_part then
+    if c.policytype = 'r' then
+      perform pg_temp.cw_copies(c.oid, target);
+    elsif c.relstorage = 'x' or c.inner_part then
       perform pg_temp.cw_policy(c.oid, target);
     elsif c.relhasoids then
       raise exception using errcode = '0A000', message = 'the rows of ' || c.oid::regclass || ' have OIDs, which moving them would change';

@@ -110,7 +110,7 @@ func TestRunDownAndUpUnderTraffic(t *testing.T) {
 		f.end(t, open)
 		what := fmt.Sprintf("on %d", target)
 		same(t, what, sums(t, open, tablesOf), before)
-		placed(t, open, target, tablesOf)
+		placed(t, c, open, target)
 		if err := Verify(t.Context(), cl, target); err != nil {
 			t.Error(err)
 		}
@@ -158,7 +158,7 @@ func TestEndedAnywhere(t *testing.T) {
 			same(t, "ended", sums(t, open, tablesOf), before)
 		}
 		same(t, "done", sums(t, open, tablesOf), before)
-		placed(t, open, target, tablesOf)
+		placed(t, c, open, target)
 	}
 	t.Logf("%d of the controllers were ended", ended)
 	if ended == 0 {
