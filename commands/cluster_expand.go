@@ -14,22 +14,43 @@ import (
 func newClusterExpand(a *App) *cobra.Command {
 	var file string
 	var o changeOptions
+	var undo bool
 	c := &cobra.Command{
 		Use: "expand [NAME] -f FILE", Short: "Add the nodes that a topology has and the cluster lacks", Args: args(0, 1),
 		Long: `Add to a running cluster the nodes that a topology has and the cluster lacks:
-new hosts, and in clusters with segments also mirrors and a standby. What is
-there keeps its place, port and folder. New hosts are checked first. A topology
-that differs in anything else is refused, with the command for each difference.` + exitHelp(4, 5, 6, 7),
+new hosts, and in clusters with segments also more segments per host, mirrors
+and a standby. What is there keeps its place, port and folder. New hosts are
+checked first. A topology that differs in anything else is refused, with the
+command for each difference.
+
+New segments are made beside the running cluster and become part of it at one
+point, which the plan names. While they are made, tables can be read and
+written, but not made or changed. An expand that did not get there is finished
+by cw cluster resume NAME, or taken back by cw cluster expand NAME --undo.` + exitHelp(4, 5, 6, 7),
 		Example: `  cw cluster expand -f cluster.yaml --dry-run
-  cw cluster expand dw1 -f cluster.yaml --yes`,
+  cw cluster expand dw1 -f cluster.yaml --yes
+  cw cluster expand dw1 --undo`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if undo {
+				return a.clusterUndoExpand(cmd.Context(), file, args, o)
+			}
 			return a.clusterExpand(cmd.Context(), file, args, o)
 		},
 	}
 	c.Flags().StringVarP(&file, "file", "f", "", "topology file with the new hosts, - for standard input")
+	c.Flags().BoolVar(&undo, "undo", false, "take back an expand that has not reached its point of no return")
 	o.addFlags(c)
 	c.AddCommand(newClusterExpandStatus(a), newClusterExpandPause(a), newClusterExpandContinue(a))
 	return c
+}
+
+func (a *App) clusterUndoExpand(ctx context.Context, file string, args []string, o changeOptions) error {
+	if file != "" || len(args) == 0 {
+		return usagef("cw cluster expand NAME --undo", "--undo takes the name of a cluster, and no file")
+	}
+	return a.clusterChange(ctx, args[0], o, func(ctx context.Context, m *manage.Manager) (*manage.Operation, error) {
+		return m.UndoExpand(ctx, args[0])
+	})
 }
 
 func (a *App) clusterExpand(ctx context.Context, file string, args []string, o changeOptions) error {

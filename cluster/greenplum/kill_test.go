@@ -127,7 +127,7 @@ func (w *world) nothingExtra() {
 		running[r.host]++
 	}
 	for i, h := range w.lab.Hosts {
-		script := `find /data \( -name '*.cw-new*' -o -name 'cw-re*' -o -name '*.log' \) ! -path '*/pg_log/*'
+		script := `find /data \( -name '*.cw-new*' -o -name 'cw-re*' -o -name '*.log' -o -name template \) ! -path '*/pg_log/*'
 n=0
 for p in $(pgrep -u gpadmin); do
   exe=$(readlink /proc/$p/exe) || continue

@@ -38,8 +38,8 @@ type deviceTime struct {
 // one for looks and one for what ends a session.
 func (r *redistribution) Sessions() int { return 7 }
 
-// psqlScript is a psql that reads statements for as long as its input is open.
-const psqlScript = `PGOPTIONS="$2" exec psql -X -q -A -t -d "$1" 2>&1`
+// sessionScript is a psql that reads statements for as long as its input is open.
+const sessionScript = `PGOPTIONS="$2" exec psql -X -q -A -t -d "$1" 2>&1`
 
 // Open makes it a redistribute.Cluster.
 func (r *redistribution) Open(ctx context.Context, database string) (redistribute.Session, error) {
@@ -54,7 +54,7 @@ func (r *redistribution) Open(ctx context.Context, database string) (redistribut
 	info := fmt.Sprintf("host=%s port=%d dbname=%s user=%s connect_timeout=10", connValue(socketDir(n)), n.Port, connValue(database), connValue(e.top.OSUser))
 	run := func(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 		_, err := e.Fleet.Host(n.Host).Run(ctx, remote.Cmd{
-			Args: []string{"/bin/sh", "-c", prelude + psqlScript, "cw", home, info, "-c lc_messages=C -c DateStyle=ISO"}, As: e.top.OSUser, Dir: "/", Stdin: stdin, Stdout: stdout,
+			Args: []string{"/bin/sh", "-c", prelude + sessionScript, "cw", home, info, "-c lc_messages=C -c DateStyle=ISO"}, As: e.top.OSUser, Dir: "/", Stdin: stdin, Stdout: stdout,
 		})
 		var exit *remote.ExitError
 		if errors.As(err, &exit) {

@@ -73,8 +73,8 @@ func (u *Utilities) Create() ([]step.Step, error) {
 		steps, ready = append(steps, u.claimStep(h, u.lay.On(h))), append(ready, "claim@"+h)
 	}
 	steps, ready = append(steps, u.trustStep(users)), append(ready, "trust")
-	steps = append(steps, u.initSystemStep(ready))
-	last := "gpinitsystem"
+	steps = append(steps, u.initSystemStep(ready), u.runningStep("gpinitsystem"))
+	last := "gpstart"
 	if n, ok := u.standby(); ok {
 		steps = append(steps, u.standbyByUtility(n, last))
 		last = "gpinitstandby"
@@ -82,6 +82,23 @@ func (u *Utilities) Create() ([]step.Step, error) {
 	steps = append(steps, u.settingsStep(last))
 	admin := u.adminStep("settings")
 	return append(steps, admin, u.databaseStep(admin.ID), u.allUpStep(c, "database")), nil
+}
+
+// runningStep starts a cluster that an interrupted run has left stopped, between
+// the stop and the start of its restart.
+func (u *Utilities) runningStep(needs ...string) step.Step {
+	c := u.coordinator()
+	return step.Step{
+		ID: "gpstart", Host: c.Host, Title: "see the coordinator run (gpstart)", Needs: needs,
+		Check: func(ctx context.Context) (step.Observed, error) {
+			s, err := u.see(ctx, c)
+			return step.Observed{Done: s.Proc == procReady, Note: choose(s.Data, s.Proc, "not initialised")}, err
+		},
+		Apply: func(ctx context.Context) error {
+			defer u.lookAnew()
+			return u.utility(ctx, call{node: c, name: "gpstart", args: []string{"-a"}, warnings: []int{1}})
+		},
+	}
 }
 
 // allUpStep waits until everything is in sync: the utilities return before.

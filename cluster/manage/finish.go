@@ -67,8 +67,10 @@ func (op *Operation) settle() {
 		}
 		return
 	case VerbShrink:
-		op.k.drop(op.params.Nodes)
+		op.shrunk()
 		return
+	case VerbExpand:
+		op.grown()
 	case VerbPromote:
 		op.k.lay.Promote(op.params.Promote.Node)
 	}
@@ -91,6 +93,9 @@ func (op *Operation) tookOver(err error) bool {
 // message is the sentence of the event.
 func (op *Operation) message() string {
 	text := "cluster " + op.Cluster + " " + pastOf[op.Verb]
+	if op.params.TakeBack {
+		text = "the expand of cluster " + op.Cluster + " was taken back"
+	}
 	switch op.Verb {
 	case VerbPromote:
 		old := op.k.lay.Primary()

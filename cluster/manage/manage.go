@@ -221,6 +221,12 @@ func (m *Manager) Status(ctx context.Context, name string) (cluster.Status, erro
 			st.State = cluster.Degraded
 		}
 	}
+	if k.lay.Pending != nil {
+		st.Problems = append(st.Problems, fmt.Sprintf("expand is not finished: cw cluster resume %s", name))
+		if st.State == cluster.Up {
+			st.State = cluster.Degraded
+		}
+	}
 	return st, ctx.Err()
 }
 

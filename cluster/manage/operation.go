@@ -47,8 +47,10 @@ type params struct {
 	Recover *cluster.RecoverOptions `json:"recover,omitempty"`
 	Promote *cluster.PromoteOptions `json:"promote,omitempty"`
 	Nodes   []int                   `json:"nodes,omitempty"` // of expand and shrink
-	Config  *cluster.ConfigChange   `json:"config,omitempty"`
-	Undo    *cluster.ConfigChange   `json:"undo,omitempty"` // what takes Config back
+	// TakeBack makes an expand remove what it has begun to make.
+	TakeBack bool                  `json:"take_back,omitempty"`
+	Config   *cluster.ConfigChange `json:"config,omitempty"`
+	Undo     *cluster.ConfigChange `json:"undo,omitempty"` // what takes Config back
 }
 
 // plannedRun is what state.Run.Plan holds.
@@ -104,7 +106,7 @@ func (m *Manager) operation(ctx context.Context, k *known, verb string, p params
 			op.params.Promote = &cluster.PromoteOptions{Node: to.Name(), Force: p.Promote.Force}
 		}
 	case VerbExpand:
-		steps, err = eng.Grow(k.nodes(p.Nodes))
+		steps, err = op.grow(ctx)
 	case VerbShrink:
 		steps, err = eng.Shrink(k.nodes(p.Nodes))
 	case VerbConfig:
@@ -246,6 +248,9 @@ func (op *Operation) failed(ctx context.Context, run state.Run, err error) error
 		// What can be cleaned is clean; the rest is named, and kept in the store.
 		hint += fmt.Sprintf(" when the hosts are back; if they never will be: cw cluster delete %s --confirm %s --forget", op.Cluster, op.Cluster)
 		return fault.New(fault.Partial, hint, "%s", op.notCleaned(err))
+	}
+	if op.Verb == VerbExpand && !op.params.TakeBack {
+		hint += fmt.Sprintf(", or take it back: cw cluster expand %s --undo", op.Cluster)
 	}
 	if h := fault.HintOf(err); h != "" {
 		hint = h + "; then: " + hint

@@ -163,7 +163,11 @@ func (m *Manager) Resume(ctx context.Context, name string) (*Operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	if last.ID == "" || last.State == state.Done {
+	over := last.ID == "" || last.State == state.Done
+	if p := k.lay.Pending; p != nil && over {
+		return m.existing(ctx, name, VerbExpand, params{Nodes: p.Nodes}) // another verb came between
+	}
+	if over {
 		return &Operation{Cluster: name, Verb: "resume", m: m, k: k, Nothing: fmt.Sprintf("nothing of cluster %s is unfinished", name)}, nil
 	}
 	var planned plannedRun
