@@ -41,6 +41,7 @@ by cw cluster resume NAME, or taken back by cw cluster expand NAME --undo.` + ex
 	c.Flags().BoolVar(&undo, "undo", false, "take back an expand that has not reached its point of no return")
 	c.Flags().BoolVar(&forget, "forget", false, "with --undo: forget the new nodes even when a host could not be cleaned")
 	o.addFlags(c)
+	c.AddCommand(newClusterExpandStatus(a), newClusterExpandPause(a), newClusterExpandContinue(a))
 	return c
 }
 
