@@ -122,9 +122,21 @@ func reachable(ordered []step.Step) map[string]map[string]bool {
 func TestGrowthIsOrdered(t *testing.T) {
 	t.Parallel()
 	before := [][2]string{
-		{"fit@cdw", "user@"}, {"claim@", "hold@n1"}, {"hold@n1", "template@cdw"}, {"template@cdw", "template@sdw1"}, {"template@sdw1", "make@n2"},
-		{"make@n2", "start-primaries@sdw1"}, {"start-primaries@", "start-mirrors@"}, {"start-mirrors@", "register"}, {"start-primaries@", "register"},
-		{"register", "mirror@"}, {"register", "standby@"}, {"mirror@", "sync"}, {"register", "announce"}, {"template@", "clear@cdw"}, {"make@", "clear@sdw1"},
+		{"fit@cdw", "user@"},
+		{"claim@", "hold@n1"},
+		{"hold@n1", "template@cdw"},
+		{"template@cdw", "template@sdw1"},
+		{"template@sdw1", "make@n2"},
+		{"make@n2", "start-primaries@sdw1"},
+		{"start-primaries@", "start-mirrors@"},
+		{"start-mirrors@", "register"},
+		{"start-primaries@", "register"},
+		{"register", "mirror@"},
+		{"register", "standby@"},
+		{"mirror@", "sync"},
+		{"register", "announce"},
+		{"template@", "clear@cdw"},
+		{"make@", "clear@sdw1"},
 	}
 	for _, mirrors := range []string{"none", "group"} {
 		for _, standby := range []bool{false, true} {
