@@ -44,14 +44,20 @@ files to the byte, and the values of the running system. Where there is no sudo,
   cw cluster check -f cluster.yaml --fix --dry-run
   cw cluster check dw1 --revert
   cw cluster check -f cluster.yaml --print-root-script > prepare.sh`,
-		RunE: func(cmd *cobra.Command, args []string) error { return a.clusterCheck(cmd.Context(), o, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.fix || o.revert {
+				cmd.Annotations = mutating()
+			}
+			return a.clusterCheck(cmd.Context(), o, args)
+		},
 	}
 	f := c.Flags()
 	f.StringVarP(&o.file, "file", "f", "", "topology file, - for standard input")
 	f.BoolVar(&o.fix, "fix", false, "set what can be set, after showing it")
 	f.BoolVar(&o.revert, "revert", false, "bring back what was there before --fix")
 	f.BoolVar(&o.script, "print-root-script", false, "print what --fix (or --revert) would do as a script for root, and change nothing")
-	o.addFlags(c)
+	f.BoolVar(&o.dryRun, "dry-run", false, "with --fix or --revert: show the plan and change nothing")
+	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	return c
 }
 
@@ -59,6 +65,9 @@ func (a *App) clusterCheck(ctx context.Context, o checkOptions, args []string) e
 	name, err := nameOrFile(o.file, args)
 	if err != nil {
 		return err
+	}
+	if o.dryRun && !o.fix && !o.revert {
+		return usagef("add --fix to see what would be set", "check changes nothing: there is no --dry-run of it")
 	}
 	m, err := a.manager(ctx)
 	if err != nil {
@@ -180,7 +189,7 @@ func ofSystem(id string) bool {
 		return true
 	}
 	switch id {
-	case "huge pages", "huge page defrag", "processes", "core files", "open files", "sshd", "selinux", "firewall", "time synchronisation", "swap", "core pattern", "read-ahead", "i/o scheduler", "mount options":
+	case "huge pages", "huge page defrag", "processes", "core files", "open files", "sshd", "selinux", "firewall", "time synchronisation", "swap", "core pattern", "settings at boot", "read-ahead", "i/o scheduler", "mount options":
 		return true
 	}
 	return false

@@ -2,6 +2,7 @@ package hostprep
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -197,6 +198,27 @@ func checkSwap(t *cluster.Topology, s *survey) []Check {
 	c.Remedy = "add a swap disk: half of memory, 32 GB at most; with vm.overcommit_memory 2 it is memory that can be promised"
 	if t.Engine.Kind == cluster.Postgres || s.system.virt == "container" {
 		c.OK, c.Expected = true, "any"
+	}
+	return []Check{c}
+}
+
+// checkBoot finds settings that other files change back at the next boot.
+func checkBoot(t *cluster.Topology, s *survey) []Check {
+	own := groups[0].file(t.Name)
+	c := Check{ID: "settings at boot", Severity: Advised, OK: true, Expected: "nothing after " + own + " sets the same", Observed: "nothing does"}
+	lines := oldLines(s.system.own[own], "=")
+	if len(lines) == 0 {
+		c.Observed, c.NotApplicable = "-", "cw has made no settings here"
+	}
+	var bad []string
+	for _, key := range slices.Sorted(maps.Keys(lines)) {
+		if later, ok := s.system.later[key]; ok && later.value != lines[key] {
+			bad = append(bad, fmt.Sprintf("%s = %s in %s", key, later.value, later.file))
+		}
+	}
+	if len(bad) > 0 {
+		c.OK, c.Observed = false, firstOf(bad)
+		c.Remedy = fmt.Sprintf("take them out there, on %s: at the next boot they win over cw's", s.host.Name)
 	}
 	return []Check{c}
 }

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 	"path"
+	"slices"
 	"strings"
+	"time"
 
 	"cw/cluster"
 	"cw/remote"
@@ -55,6 +57,39 @@ func consistency(t *cluster.Topology, surveys []*survey) [][]Check {
 	}
 	compare("same cores", Advised, "use machines of one type: a query waits for its slowest segment", segments(func(s *survey) string { return fmt.Sprintf("%d cores", s.facts.CPUs) }))
 	compare("same memory", Advised, "use machines of one type: the smallest one's memory decides for all", segments(func(s *survey) string { return fmt.Sprintf("about %d GB", (s.facts.MemTotal+gibibyte/2)/gibibyte) }))
+	for i, c := range clocks(surveys) {
+		if c.ID != "" {
+			out[i] = append(out[i], c)
+		}
+	}
+	return out
+}
+
+// clocks compares the hosts' clocks with that of most: they are measured
+// against this machine's, which may itself be wrong.
+func clocks(surveys []*survey) []Check {
+	out := make([]Check, len(surveys))
+	var skews []time.Duration
+	for _, s := range surveys {
+		if s.err == nil {
+			skews = append(skews, s.facts.ClockSkew)
+		}
+	}
+	if len(skews) < 2 {
+		return out
+	}
+	slices.Sort(skews)
+	middle := skews[(len(skews)-1)/2]
+	for i, s := range surveys {
+		if s.err != nil {
+			continue
+		}
+		off := (s.facts.ClockSkew - middle).Round(10 * time.Millisecond)
+		out[i] = Check{ID: "same clock", Host: s.host.Name, Severity: Advised, OK: off.Abs() <= clockAdvised, Expected: "within " + clockAdvised.String() + " of the others'", Observed: off.String() + " from the others"}
+		if !out[i].OK {
+			out[i].Remedy = "have all hosts follow one time server: timedatectl set-ntp true"
+		}
+	}
 	return out
 }
 

@@ -28,6 +28,25 @@ type system struct {
 	clock     map[string]string
 	sshd      map[string]string // nil when nobody could ask
 	own       map[string]string // cw's files by path
+	later     map[string]bootLine
+}
+
+// bootLine is a setting in a file that is read after cw's at boot.
+type bootLine struct{ file, value string }
+
+// parseLater reads the answer of laterScript, by key; of several the last one
+// counts.
+func parseLater(lines []string) map[string]bootLine {
+	out := map[string]bootLine{}
+	for _, l := range lines {
+		file, setting, ok1 := strings.Cut(l, ":")
+		key, value, ok2 := strings.Cut(setting, "=")
+		key = strings.TrimPrefix(strings.TrimSpace(key), "-")
+		if ok1 && ok2 && key != "" {
+			out[strings.ReplaceAll(key, "/", ".")] = bootLine{file, strings.Join(strings.Fields(value), " ")}
+		}
+	}
+	return out
 }
 
 // device is a block device.
@@ -86,7 +105,7 @@ const capSysResource = 24
 func readSystem(parts map[string][]string) system {
 	s := system{
 		hugepages: map[string]string{}, links: map[string]string{}, has: map[string]bool{}, clock: map[string]string{},
-		mounts: parseMounts(parts["mounts"]), devices: parseDevices(parts["block"], parts["slaves"]), own: parseOwn(parts["own"]),
+		mounts: parseMounts(parts["mounts"]), devices: parseDevices(parts["block"], parts["slaves"]), own: parseOwn(parts["own"]), later: parseLater(parts["later"]),
 		libc: first(parts["libc"]), selinux: first(parts["selinux"]), virt: first(parts["virt"]), zone: first(parts["zone"]),
 	}
 	for _, l := range parts["thp"] {

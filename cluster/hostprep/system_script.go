@@ -1,6 +1,7 @@
 package hostprep
 
 import (
+	"path"
 	"strings"
 
 	"cw/cluster"
@@ -92,12 +93,21 @@ func systemScript(t *cluster.Topology) string {
 	for _, k := range kernelKeys() {
 		keys = append(keys, procPath(k))
 	}
-	return systemFiles + systemServices + `if [ "$(id -u)" = 0 ]; then
+	return systemFiles + laterScript(t) + systemServices + `if [ "$(id -u)" = 0 ]; then
 ` + rootScript + "fi\n" + ownFilesScript(t) + "echo @kernel\n(cd /proc/sys && grep -s '' " + strings.Join(keys, " ") + `)
 while read -r k v u; do
   case $k in CommitLimit:|Committed_AS:) echo "$k$v";; esac
 done </proc/meminfo
 `
+}
+
+// laterScript prints settings in files that are read after cw's at boot
+// (sysctl.d(5): by name, whatever the folder; procps reads sysctl.conf last).
+func laterScript(t *cluster.Topology) string {
+	own := path.Base(groups[0].file(t.Name))
+	return "echo @later\nfor f in /usr/lib/sysctl.d/*.conf /run/sysctl.d/*.conf /etc/sysctl.d/*.conf /etc/sysctl.conf; do\n  n=${f##*/}\n" +
+		"  [ \"$f\" = /etc/sysctl.conf ] || [ \"$(printf '%s\\n%s\\n' \"$n\" " + own + " | LC_ALL=C sort | tail -n 1)\" = \"$n\" ] || continue\n" +
+		"  [ \"$n\" = " + own + " ] || grep -sHE '^[[:space:]]*-?(vm|kernel|net)[./]' \"$f\"\ndone\n"
 }
 
 // procPath is the file below /proc/sys of a setting.

@@ -85,7 +85,7 @@ func (s *survey) systemChecks(t *cluster.Topology, l *cluster.Layout) []Check {
 	if s.access.Err != nil && len(s.kernel) == 0 {
 		return nil
 	}
-	checks := []func(*cluster.Topology, *survey) []Check{checkHugePages, checkLimits, checkSSHD, checkServices, checkTime, checkSwap, checkCores}
+	checks := []func(*cluster.Topology, *survey) []Check{checkHugePages, checkLimits, checkSSHD, checkServices, checkTime, checkSwap, checkCores, checkBoot}
 	if t.Engine.Kind != cluster.Postgres {
 		checks = append(checks, checkDevices, checkMounts)
 	}

@@ -249,7 +249,7 @@ func (c *controller) tick(ctx context.Context) error {
 			}
 		}
 	}
-	if c.orders.Paused && c.orders.Now && !(before.Paused && before.Now) {
+	if c.orders.Paused && c.orders.Now && (!before.Paused || !before.Now) {
 		c.cancelAll(errPaused)
 	}
 	if !c.end.IsZero() && !time.Now().Before(c.end) {

@@ -47,7 +47,7 @@ func newToy(sizes ...int64) *toy {
 
 func (w *toy) make(oid uint32, bytes int64) *toyTable {
 	t := &toyTable{unit: unit{Table: Table{Database: "d", Name: fmt.Sprintf("public.t%d", oid), OID: oid, Bytes: bytes}, schema: "public", relation: fmt.Sprintf("t%d", oid)}}
-	t.unit.bytes = map[int]int64{0: bytes / 2, 1: bytes / 2}
+	t.bytes = map[int]int64{0: bytes / 2, 1: bytes / 2}
 	t.parts = []relation{{OID: oid, Name: t.Name, Kind: "r", Storage: "h", Policy: "p", Segments: 2}}
 	t.least, t.most = 2, 2
 	w.tables[oid] = t
@@ -147,12 +147,12 @@ func (w *toy) move(ctx context.Context, _ string, units []*unit, each func(int, 
 
 // drive runs a controller on a toy in a time of its own, and gives its last
 // word, its error and how long it took.
-func drive(ctx context.Context, w *toy, o Options, report func(Progress)) (Progress, error, time.Duration) {
+func drive(ctx context.Context, w *toy, o Options, report func(Progress)) (p Progress, took time.Duration, err error) {
 	o.Target = 4
 	o = o.withDefaults()
 	sc, err := w.survey(ctx)
 	if err != nil {
-		return Progress{}, err, 0
+		return Progress{}, 0, err
 	}
 	for _, u := range sc.units {
 		u.first = o.place(u)
@@ -169,7 +169,7 @@ func drive(ctx context.Context, w *toy, o Options, report func(Progress)) (Progr
 	if err == nil {
 		err = outcome(last)
 	}
-	return last, err, time.Since(started)
+	return last, time.Since(started), err
 }
 
 const mib = 1 << 20
@@ -194,7 +194,7 @@ func TestOrderOfTables(t *testing.T) {
 				for oid, r := range tc.ranks {
 					w.order.Ranks[key{"d", oid}] = r
 				}
-				p, err, _ := drive(t.Context(), w, tc.o, nil)
+				p, _, err := drive(t.Context(), w, tc.o, nil)
 				if got := strings.ReplaceAll(strings.Join(w.began, " "), "public.", ""); err != nil || got != tc.want || !p.Done() || p.ETA != 0 {
 					t.Errorf("%s, not %s: %+v %v", got, tc.want, p, err)
 				}
@@ -211,7 +211,7 @@ func TestAttemptsAndQuarantine(t *testing.T) {
 		w.tables[1].fails = []error{blocked, blocked, nil}
 		w.tables[2].fails = slices.Repeat([]error{error(blocked)}, 9)
 		w.tables[3].fails = []error{&StatementError{Code: "23514", Message: "violates check constraint"}}
-		p, err, took := drive(t.Context(), w, Options{Attempts: 4}, nil)
+		p, took, err := drive(t.Context(), w, Options{Attempts: 4}, nil)
 		if fault.KindOf(err) != fault.Partial || p.Moved != 2 || len(p.Quarantined) != 2 {
 			t.Fatalf("%+v %v", p, err)
 		}
@@ -232,7 +232,7 @@ func TestWindows(t *testing.T) {
 		windows := []Window{{From: "01:00", To: "02:00"}}
 		var waited []string
 		begun := map[string]string{}
-		p, err, _ := drive(t.Context(), w, Options{Windows: windows, Until: time.Now().Add(48 * time.Hour)}, func(p Progress) {
+		p, _, err := drive(t.Context(), w, Options{Windows: windows, Until: time.Now().Add(48 * time.Hour)}, func(p Progress) {
 			if p.Waiting != "" && !slices.Contains(waited, p.Waiting) {
 				waited = append(waited, p.Waiting)
 			}
@@ -263,7 +263,7 @@ func TestWindowEndsWhatRuns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newToy(5400 * mib) // 90 minutes, which nobody knows before the first try
-		p, err, took := drive(t.Context(), w, Options{Windows: []Window{{From: "00:00", To: "01:00"}, {From: "10:00", To: "13:00"}}}, nil)
+		p, took, err := drive(t.Context(), w, Options{Windows: []Window{{From: "00:00", To: "01:00"}, {From: "10:00", To: "13:00"}}}, nil)
 		if err != nil || !p.Done() || len(w.began) != 2 || w.written[1].Attempts != 0 || took.Round(time.Minute) != 11*time.Hour+30*time.Minute {
 			t.Errorf("%v %+v %v %s", w.began, p, err, took)
 		}
@@ -285,7 +285,7 @@ func TestPauseAndContinue(t *testing.T) {
 				time.AfterFunc(30*time.Second, func() { set(orders{Paused: true, Now: now, By: "ann"}) })
 				time.AfterFunc(600*time.Second, func() { set(orders{}) })
 				at := map[int]int{}
-				p, err, took := drive(t.Context(), w, Options{}, func(p Progress) {
+				p, took, err := drive(t.Context(), w, Options{}, func(p Progress) {
 					if p.Paused && p.Waiting != "" && p.Waiting != "paused by ann" {
 						t.Errorf("waits for %q", p.Waiting)
 					}
@@ -324,7 +324,7 @@ func TestSpaceOfConcurrentTables(t *testing.T) {
 			free = 1 << 40
 		})
 		said := ""
-		p, err, took := drive(t.Context(), w, Options{Parallel: 3, FreeFactor: 1.1}, func(p Progress) {
+		p, took, err := drive(t.Context(), w, Options{Parallel: 3, FreeFactor: 1.1}, func(p Progress) {
 			if p.Waiting != "" && p.Moved == 0 {
 				said = p.Waiting
 			}
@@ -379,7 +379,7 @@ func TestManySmallTablesGoInBatches(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newToy(slices.Repeat([]int64{1000}, 1000)...)
-		p, err, took := drive(t.Context(), w, Options{Parallel: 4}, nil)
+		p, took, err := drive(t.Context(), w, Options{Parallel: 4}, nil)
 		if err != nil || p.Moved != 1000 || w.most != 4 || took > 5*time.Second {
 			t.Errorf("%d at once, %s: %+v %v", w.most, took, p, err)
 		}
@@ -402,7 +402,7 @@ func TestTablesThatComeAndGo(t *testing.T) {
 			defer w.mu.Unlock()
 			delete(w.tables, 2)
 		})
-		p, err, _ := drive(t.Context(), w, Options{}, nil)
+		p, _, err := drive(t.Context(), w, Options{}, nil)
 		if err != nil || p.Tables != 2 || p.Moved != 2 || !w.tables[9].moved {
 			t.Errorf("%+v %v", p, err)
 		}
@@ -426,7 +426,7 @@ func TestDatabaseThatIsAway(t *testing.T) {
 				gone := fault.New(fault.Unreachable, "", "cdw: no answer")
 				time.AfterFunc(5*time.Second, set(gone))
 				time.AfterFunc(5*time.Second+away, set(nil))
-				p, err, took := drive(t.Context(), w, Options{}, nil)
+				p, took, err := drive(t.Context(), w, Options{}, nil)
 				if away < time.Hour && (err != nil || !p.Done()) {
 					t.Errorf("%+v %v", p, err)
 				}
@@ -445,7 +445,7 @@ func TestInterruptedController(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		stop := errors.New("interrupted")
 		time.AfterFunc(25*time.Second, func() { cancel(stop) })
-		p, err, took := drive(ctx, w, Options{}, nil)
+		p, took, err := drive(ctx, w, Options{}, nil)
 		if !errors.Is(err, stop) || p.Moved != 1 || len(p.Moving) != 0 || took > 27*time.Second || w.written[2].State != Pending || w.written[2].Attempts != 0 {
 			t.Errorf("%s: %+v %v %+v", took, p, err, w.written[2])
 		}

@@ -141,7 +141,7 @@ func (p *Psql) lost(said []string) error {
 // not begun is not begun.
 func (p *Psql) end(ctx context.Context, now bool) {
 	go func() {
-		for range p.lines { //nolint:revive // nobody reads what a session says at its end
+		for range p.lines {
 		}
 	}()
 	if now && p.pid != 0 {
