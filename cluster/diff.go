@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 )
 
@@ -112,6 +113,8 @@ func verbFor(key, old, now, name string) string {
 		return "cw cluster expand " + name
 	case key == "layout.mirrors" && (old == "" || old == MirrorsNone):
 		return "cw cluster expand " + name
+	case key == "layout.segments_per_host":
+		return perHostVerb(old, now, name)
 	case top == "hosts" && !strings.Contains(rest, ".") && now == "":
 		return "cw cluster shrink " + name
 	case top == "hosts" && (old == "" || now == ""):
@@ -131,4 +134,17 @@ func onlyMore(old, now string) bool {
 		}
 	}
 	return now != ""
+}
+
+// perHostVerb is the command for another number of segments per host. What
+// auto has become is in the layout and not known here: expand compares with it.
+func perHostVerb(old, now, name string) string {
+	is, err := strconv.Atoi(now)
+	if err != nil {
+		return "" // auto: new hosts get what the others have
+	}
+	if was, err := strconv.Atoi(old); err == nil && is < was {
+		return "cw cluster shrink " + name
+	}
+	return "cw cluster expand " + name
 }

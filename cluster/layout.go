@@ -84,6 +84,29 @@ type Layout struct {
 	// decided: what layout.segments_per_host: auto has become.
 	SegmentsPerHost int    `json:"segments_per_host,omitempty"`
 	Nodes           []Node `json:"nodes"`
+	// Pending is an expansion that has begun and is not through.
+	Pending *Pending `json:"pending,omitempty"`
+}
+
+// Pending are nodes of a layout that are being added, and what was before.
+type Pending struct {
+	Nodes           []int     `json:"nodes"` // ids
+	Before          *Topology `json:"before"`
+	SegmentsPerHost int       `json:"segments_per_host,omitempty"`
+}
+
+// Adding says whether a node belongs to an expansion that is not through.
+func (l *Layout) Adding(n Node) bool {
+	return l.Pending != nil && slices.Contains(l.Pending.Nodes, n.ID)
+}
+
+// Segments is the number of segments.
+func (l *Layout) Segments() int {
+	n := 0
+	for _, o := range l.Nodes {
+		n = max(n, o.Content+1)
+	}
+	return n
 }
 
 // Primary is the node that takes writes (the coordinator).
@@ -165,7 +188,7 @@ func Expand(t *Topology, prev *Layout) (*Layout, error) {
 			}
 			next = max(next, n.ID+1)
 		}
-		out.Version, out.SegmentsPerHost, out.Nodes = prev.Version, prev.SegmentsPerHost, slices.Clone(prev.Nodes)
+		out.Version, out.SegmentsPerHost, out.Nodes, out.Pending = prev.Version, prev.SegmentsPerHost, slices.Clone(prev.Nodes), prev.Pending
 	}
 	if t.Engine.Kind != Postgres {
 		return out, expandSegments(t, out, next)

@@ -19,10 +19,11 @@ const (
 )
 
 // source is a host with the segments whose primaries are there and have no
-// mirror yet.
+// mirror yet, and the hosts of the mirrors that its other segments have.
 type source struct {
 	host     Host
 	contents []int
+	on       []string
 }
 
 // placeMirrors chooses the host of every mirror. Mirrors of the given hosts go
@@ -34,14 +35,18 @@ type source struct {
 //     fails is less likely to hold what the first one lost.
 //
 // Every host gets as many mirrors as it has primaries. A mirror is in another
-// zone than its primary where no zone has more than half of the hosts.
+// zone than its primary where no zone has more than half of the hosts. Hosts
+// that have mirrors already are one block, and new mirrors follow the rule
+// together with the old: on the host that has the group, or on those that have
+// none of the host's yet.
 func placeMirrors(rule string, hosts []source, grows bool) (map[int]Host, error) {
 	if len(hosts) == 0 {
 		return nil, nil
 	}
-	most := 0
+	most, rounds, shared := 0, 0, false
 	for _, s := range hosts {
-		most = max(most, len(s.contents))
+		rounds, most = max(rounds, len(s.contents)), max(most, len(s.contents)+len(s.on))
+		shared = shared || len(s.on) > 0
 	}
 	if len(hosts) == 1 {
 		hint := "name a second segment host, or set layout.mirrors: none"
@@ -51,21 +56,23 @@ func placeMirrors(rule string, hosts []source, grows bool) (map[int]Host, error)
 		return nil, fault.New(fault.Usage, hint, "host %s alone cannot hold mirrors: those of its own primaries protect nothing there", hosts[0].host.Name)
 	}
 	kind, arg, _ := strings.Cut(rule, " ")
-	size, rounds := len(hosts), most
+	size := len(hosts)
 	switch kind {
 	case MirrorsGroup:
 		rounds = 1
 	case MirrorsSpread:
 		if most >= len(hosts) {
 			what := fmt.Sprintf("%d segment hosts", len(hosts))
-			if grows {
+			if grows && !shared {
 				what = fmt.Sprintf("%d new segment hosts", len(hosts))
 			}
 			return nil, fault.New(fault.Usage, fmt.Sprintf("add hosts until there are %d, lower layout.segments_per_host, or set layout.mirrors: group", most+1),
 				"mirrors: spread needs more hosts than primaries per host: there are %s with %d primaries each", what, most)
 		}
 	case mirrorsBlock:
-		size, _ = strconv.Atoi(arg) // the parser has seen to it
+		if n, err := strconv.Atoi(arg); err == nil && !shared { // the parser has seen to it
+			size = n
+		}
 	default:
 		return nil, fault.New(fault.Usage, "set layout.mirrors to none, group, spread or block N", "mirrors: %q is not known", rule)
 	}
@@ -75,10 +82,23 @@ func placeMirrors(rule string, hosts []source, grows bool) (map[int]Host, error)
 		for i, s := range block {
 			for j, content := range s.contents {
 				at[content] = block[perms[j%len(perms)][i]].host
+				if kind == MirrorsGroup && len(s.on) > 0 {
+					at[content] = hostNamed(hosts, s.on[0])
+				}
 			}
 		}
 	}
 	return at, nil
+}
+
+// hostNamed is the host of a name, which is among the sources.
+func hostNamed(hosts []source, name string) Host {
+	for _, s := range hosts {
+		if s.host.Name == name {
+			return s.host
+		}
+	}
+	return Host{}
 }
 
 // zoneOf is a host's zone; a host without one is a zone of its own.
@@ -131,7 +151,7 @@ func blocks(hosts []source, size int) [][]source {
 
 // rotations are permutations of the hosts of a block: in round j host i has
 // its j-th mirror on host out[j][i]. No two rounds send a host to the same
-// place while that is possible.
+// place while that is possible, nor to one that has a mirror of it already.
 func rotations(block []source, rounds int) [][]int {
 	n := len(block)
 	zones, largest := make([]string, n), 0
@@ -142,12 +162,12 @@ func rotations(block []source, rounds int) [][]int {
 		largest = max(largest, size[zones[i]])
 	}
 	if 2*largest > n {
-		return leastOverlap(zones, rounds)
+		return leastOverlap(block, zones, rounds)
 	}
 	// In zone order a shift by the size of the largest zone leaves every zone,
 	// so that a first round always exists. The later ones are matchings between
 	// hosts that have not been used yet.
-	used := make([]bool, n*n)
+	used := usedPlaces(block, zones)
 	var out [][]int
 	for len(out) < rounds {
 		perm := match(n, largest, func(from, to int) bool { return zones[from] != zones[to] && !used[from*n+to] })
@@ -163,21 +183,55 @@ func rotations(block []source, rounds int) [][]int {
 	return out
 }
 
+// usedPlaces marks, of the places in other zones that each host's mirrors can
+// go to, those that hold more of them already than another does.
+func usedPlaces(block []source, zones []string) []bool {
+	n := len(block)
+	used := make([]bool, n*n)
+	for from, s := range block {
+		least := len(s.on)
+		for to := range block {
+			if zones[from] != zones[to] {
+				least = min(least, s.holds(block[to].host))
+			}
+		}
+		for to := range block {
+			used[from*n+to] = s.holds(block[to].host) > least
+		}
+	}
+	return used
+}
+
+// holds is how many of a source's mirrors are on a host.
+func (s source) holds(h Host) int {
+	n := 0
+	for _, name := range s.on {
+		if name == h.Name {
+			n++
+		}
+	}
+	return n
+}
+
 // leastOverlap are shifts for hosts of which more than half are in one zone.
 // Those from n-m to m (m hosts in the largest zone of n) leave 2m-n mirrors in
-// that zone, and fewer are not possible; the others follow.
-func leastOverlap(zones []string, rounds int) [][]int {
+// that zone, and fewer are not possible; the others follow. Shifts that mirrors
+// have followed already come last.
+func leastOverlap(block []source, zones []string, rounds int) [][]int {
 	n := len(zones)
-	shifts, overlap := make([]int, 0, n), make([]int, n)
+	shifts, overlap, used := make([]int, 0, n), make([]int, n), make([]int, n)
 	for s := 1; s < n; s++ {
 		shifts = append(shifts, s)
 		for i := range zones {
+			used[s] += block[i].holds(block[(i+s)%n].host)
 			if zones[i] == zones[(i+s)%n] {
 				overlap[s]++
 			}
 		}
 	}
-	slices.SortStableFunc(shifts, func(a, b int) int { return cmp.Compare(overlap[a], overlap[b]) })
+	slices.SortStableFunc(shifts, func(a, b int) int {
+		return cmp.Or(cmp.Compare(used[a], used[b]), cmp.Compare(overlap[a], overlap[b]))
+	})
 	out := make([][]int, min(rounds, len(shifts)))
 	for j := range out {
 		out[j] = make([]int, n)

@@ -187,6 +187,93 @@ func TestPlacementProperties(t *testing.T) {
 	}
 }
 
+// TestRaisedPlacementProperties grows random clusters in every way: hosts, more
+// segments per host, hosts again.
+func TestRaisedPlacementProperties(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(11, 5))
+	for range 2000 {
+		per, most := 1+r.IntN(3), 3+r.IntN(3)
+		rule := []string{MirrorsGroup, MirrorsSpread, fmt.Sprintf("block %d", 2+r.IntN(4))}[r.IntN(3)]
+		least := 2
+		if rule == MirrorsSpread {
+			least = most + 1
+		}
+		zones := make([]string, least+r.IntN(6))
+		if r.IntN(2) == 0 {
+			for i := range zones {
+				zones[i] = string(rune('a' + r.IntN(4)))
+			}
+		}
+		top := segmented(rule, per, zones...)
+		lay := mustExpand(t, top, nil)
+		for _, grow := range []func(){
+			func() { top.Layout.SegmentsPerHost = fmt.Sprint(min(per+1, most)) },
+			func() { addHosts(top, make([]string, least+r.IntN(2))...) },
+			func() { top.Layout.SegmentsPerHost = fmt.Sprint(most) },
+		} {
+			grow()
+			name := fmt.Sprintf("%s, %d then %s per host, %v", rule, per, top.Layout.SegmentsPerHost, zonesOf(top))
+			more := mustExpand(t, top, lay)
+			if !reflect.DeepEqual(more.Nodes[:len(lay.Nodes)], lay.Nodes) {
+				t.Errorf("%s: nodes that were there have changed", name)
+			}
+			if again := mustExpand(t, top, more); !reflect.DeepEqual(again, more) {
+				t.Errorf("%s: expanding again adds something", name)
+			}
+			for _, h := range top.Hosts[2:] {
+				if n := primariesOn(more, h.Name); fmt.Sprint(n) != top.Layout.SegmentsPerHost {
+					t.Errorf("%s: %d primaries on %s", name, n, h.Name)
+				}
+			}
+			checkNodes(t, name, more)
+			checkRule(t, name, top, more)
+			if t.Failed() {
+				return
+			}
+			lay = more
+		}
+	}
+}
+
+func primariesOn(l *Layout, host string) int {
+	n := 0
+	for _, node := range l.On(host) {
+		if node.Role == NodePrimary {
+			n++
+		}
+	}
+	return n
+}
+
+// TestUnevenHostsKeepTheirNumber: a cluster that others made may have hosts
+// with fewer primaries; hosts that join it change nothing there.
+func TestUnevenHostsKeepTheirNumber(t *testing.T) {
+	t.Parallel()
+	top := segmented(MirrorsGroup, 2, "", "")
+	lay := mustExpand(t, top, nil)
+	lay.Nodes = slices.DeleteFunc(lay.Nodes, func(n Node) bool { return n.Content == 3 })
+	top.Layout.SegmentsPerHost = "auto"
+	addHosts(top, "", "")
+	more := mustExpand(t, top, lay)
+	if a, b := primariesOn(more, "sdw2"), primariesOn(more, "sdw3"); a != 1 || b != 2 {
+		t.Errorf("%d primaries on the old host, %d on the new", a, b)
+	}
+	top.Layout.SegmentsPerHost = "3"
+	more = mustExpand(t, top, more)
+	for _, h := range top.Hosts[2:] {
+		if n := primariesOn(more, h.Name); n != 3 {
+			t.Errorf("%d primaries on %s", n, h.Name)
+		}
+	}
+	for _, n := range more.Nodes {
+		p, _ := more.preferred(NodePrimary, n.Content)
+		if m, ok := more.preferred(NodeMirror, n.Content); n.Content >= 0 && (!ok || m.Host == p.Host) {
+			t.Errorf("content %d: mirror %+v of %+v", n.Content, m, p)
+		}
+	}
+}
+
 func zonesOf(t *Topology) []string {
 	var out []string
 	for _, h := range t.Hosts {
@@ -199,6 +286,14 @@ func zonesOf(t *Topology) []string {
 
 // checkPlacement holds a layout against what is promised of every layout.
 func checkPlacement(t *testing.T, name string, top *Topology, l *Layout, at ...int) {
+	t.Helper()
+	checkNodes(t, name, l)
+	checkBatches(t, name, top, l, checkRule(t, name, top, l), at)
+}
+
+// checkNodes wants nothing twice, mirrors away from their primaries, and as
+// many of these as of those on every host.
+func checkNodes(t *testing.T, name string, l *Layout) {
 	t.Helper()
 	seen := map[string]bool{}
 	once := func(format string, args ...any) {
@@ -229,14 +324,13 @@ func checkPlacement(t *testing.T, name string, top *Topology, l *Layout, at ...i
 	if !reflect.DeepEqual(primaries, mirrors) {
 		t.Errorf("%s: primaries %v, mirrors %v", name, primaries, mirrors)
 	}
-	checkRule(t, name, top, l, at)
 }
 
-// checkRule is checkPlacement for each batch of hosts that came together: a
-// host's mirrors are all in its batch.
-func checkRule(t *testing.T, name string, top *Topology, l *Layout, at []int) {
+// checkRule holds a layout against layout.mirrors. It returns how many mirrors
+// each host has on which others.
+func checkRule(t *testing.T, name string, top *Topology, l *Layout) map[string]map[string]int {
 	t.Helper()
-	targets := map[string]map[string]int{} // primaries' host to mirrors' hosts
+	targets := map[string]map[string]int{}
 	for _, m := range l.Nodes {
 		if m.Role != NodeMirror {
 			continue
@@ -260,6 +354,13 @@ func checkRule(t *testing.T, name string, top *Topology, l *Layout, at []int) {
 			t.Errorf("%s: mirrors of %s are on %v", name, from, to)
 		}
 	}
+	return targets
+}
+
+// checkBatches is checkPlacement for each batch of hosts that came together: a
+// host's mirrors are all in its batch.
+func checkBatches(t *testing.T, name string, top *Topology, l *Layout, targets map[string]map[string]int, at []int) {
+	t.Helper()
 	for _, batch := range placedTogether(top, at) {
 		size, most := map[string]int{}, 0
 		for _, h := range batch {

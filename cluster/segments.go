@@ -1,9 +1,11 @@
 package cluster
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	"cw/fault"
 )
@@ -82,8 +84,10 @@ func (g *grower) add(h Host, role string, content int) error {
 // expandSegments adds what the topology has and the layout has not: the
 // coordinator, the primaries host by host, the mirrors by content, the
 // standby. Ids are the dbids of the engine's catalogue, which gives them in
-// this order. Hosts that carry primaries keep their number.
+// this order. Hosts that carry primaries get more only when the number per host
+// was raised; a host that always had fewer than others keeps its number.
 func expandSegments(t *Topology, l *Layout, next int) error {
+	before := l.SegmentsPerHost
 	if n, err := strconv.Atoi(t.Layout.SegmentsPerHost); err == nil {
 		l.SegmentsPerHost = n
 	} else if l.SegmentsPerHost == 0 {
@@ -100,15 +104,8 @@ func expandSegments(t *Topology, l *Layout, next int) error {
 			}
 		}
 	}
-	for _, h := range t.Hosts {
-		if !h.Has(RoleSegment) || g.count[h.Name][NodePrimary] > 0 {
-			continue
-		}
-		for range l.SegmentsPerHost {
-			if err := g.add(h, NodePrimary, g.content); err != nil {
-				return err
-			}
-		}
+	if err := g.primaries(before > 0 && l.SegmentsPerHost > before); err != nil {
+		return err
 	}
 	if err := g.mirrors(); err != nil {
 		return err
@@ -124,32 +121,42 @@ func expandSegments(t *Topology, l *Layout, next int) error {
 	return nil
 }
 
+// primaries adds those that hosts lack. Hosts that have some come first, so
+// that the highest contents are on the newest hosts: those can go again.
+func (g *grower) primaries(raised bool) error {
+	var had, bare []Host
+	for _, h := range g.t.Hosts {
+		switch n := g.count[h.Name][NodePrimary]; {
+		case !h.Has(RoleSegment):
+		case n == 0:
+			bare = append(bare, h)
+		case raised:
+			had = append(had, h)
+		}
+	}
+	for _, h := range append(had, bare...) {
+		for range g.l.SegmentsPerHost - g.count[h.Name][NodePrimary] {
+			if err := g.add(h, NodePrimary, g.content); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // mirrors adds a mirror for every primary that has none.
 func (g *grower) mirrors() error {
 	if g.t.Layout.Mirrors == "" || g.t.Layout.Mirrors == MirrorsNone {
 		return nil
 	}
-	mirrored, contents := map[int]bool{}, map[string][]int{}
-	for _, n := range g.l.Nodes {
-		if n.PreferredRole == NodeMirror {
-			mirrored[n.Content] = true
+	sets, grows := g.mirrorSets()
+	at := map[int]Host{}
+	for _, set := range sets {
+		placed, err := placeMirrors(g.t.Layout.Mirrors, set, grows)
+		if err != nil {
+			return err
 		}
-	}
-	for _, n := range g.l.Nodes {
-		if n.Content >= 0 && n.PreferredRole == NodePrimary && !mirrored[n.Content] {
-			contents[n.Host] = append(contents[n.Host], n.Content)
-		}
-	}
-	var sources []source
-	for _, h := range g.t.Hosts {
-		if c := contents[h.Name]; len(c) > 0 {
-			slices.Sort(c)
-			sources = append(sources, source{h, c})
-		}
-	}
-	at, err := placeMirrors(g.t.Layout.Mirrors, sources, len(mirrored) > 0)
-	if err != nil {
-		return err
+		maps.Copy(at, placed)
 	}
 	for content := range g.content {
 		if h, ok := at[content]; ok {
@@ -159,6 +166,85 @@ func (g *grower) mirrors() error {
 		}
 	}
 	return nil
+}
+
+// mirrorSets are the hosts with primaries that lack a mirror. New hosts are a
+// set of their own, so that nothing moves; with block N hosts that get more
+// primaries stay with those that they share mirrors with. grows says whether
+// there are mirrors already.
+func (g *grower) mirrorSets() (sets [][]source, grows bool) {
+	on, lacking, shares := map[string][]string{}, map[string][]int{}, newSharing()
+	for _, n := range g.l.Nodes {
+		if n.Content < 0 || n.PreferredRole != NodePrimary {
+			continue
+		}
+		m, mirrored := g.l.preferred(NodeMirror, n.Content)
+		if !mirrored {
+			lacking[n.Host] = append(lacking[n.Host], n.Content)
+			continue
+		}
+		on[n.Host] = append(on[n.Host], m.Host)
+		shares.join(n.Host, m.Host)
+	}
+	kind, arg, _ := strings.Cut(g.t.Layout.Mirrors, " ")
+	size := len(g.t.Hosts)
+	if n, err := strconv.Atoi(arg); err == nil && kind == mirrorsBlock {
+		size = n
+	}
+	var fresh []source
+	old := map[string][]source{}
+	var order []string
+	for _, h := range g.t.Hosts {
+		slices.Sort(lacking[h.Name])
+		s := source{h, lacking[h.Name], on[h.Name]}
+		switch root, ok := shares.root(h.Name); {
+		case ok:
+			if old[root] == nil {
+				order = append(order, root)
+			}
+			old[root] = append(old[root], s)
+		case len(s.contents) > 0:
+			fresh = append(fresh, s)
+		}
+	}
+	// Sets that came out smaller than a block, as with few primaries per host,
+	// are put together.
+	var open []source
+	for _, root := range order {
+		if open = append(open, old[root]...); len(open) >= size {
+			sets, open = append(sets, open), nil
+		}
+	}
+	sets = append(sets, open, fresh)
+	sets = slices.DeleteFunc(sets, func(set []source) bool {
+		return !slices.ContainsFunc(set, func(s source) bool { return len(s.contents) > 0 })
+	})
+	return sets, len(order) > 0
+}
+
+// sharing puts hosts that hold mirrors of each other together.
+type sharing struct{ up map[string]string }
+
+func newSharing() sharing { return sharing{map[string]string{}} }
+
+// root is the host that stands for all that a host shares with.
+func (s sharing) root(host string) (string, bool) {
+	up, ok := s.up[host]
+	for ok && up != host {
+		host, up = up, s.up[up]
+	}
+	return host, ok
+}
+
+func (s sharing) join(a, b string) {
+	for _, h := range []string{a, b} {
+		if s.up[h] == "" {
+			s.up[h] = h
+		}
+	}
+	ra, _ := s.root(a)
+	rb, _ := s.root(b)
+	s.up[ra] = rb
 }
 
 // preferred is a segment's node by preferred role.

@@ -24,6 +24,15 @@ func (e *Engine) toStart(ctx context.Context, nodes []cluster.Node, which func(s
 		if !which(s) {
 			continue
 		}
+		if e.lay.Adding(n) && !e.growing { // by a run that did not get through: perhaps nobody knows it
+			c, err := e.held(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if _, known := c.of(n); !known {
+				continue
+			}
+		}
 		if isCoordinator(n) || s.Follower || !s.Data || s.Proc != procStopped || !e.contested(ctx, n) {
 			out = append(out, n)
 			continue

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 
 	"cw/cluster"
@@ -21,6 +22,12 @@ func confLine(name, value string) string {
 
 // nodeConf is what is appended to a node's postgresql.conf.
 func (e *Engine) nodeConf(ctx context.Context, n cluster.Node) (string, error) {
+	list, err := e.settingsOf(ctx, n)
+	return ownConf(n) + confOf(list), err
+}
+
+// ownConf are the lines of postgresql.conf that make an instance this one.
+func ownConf(n cluster.Node) string {
 	var b strings.Builder
 	b.WriteString("\n# Made by cw for this instance.\n")
 	b.WriteString(confLine("port", fmt.Sprint(n.Port)))
@@ -29,9 +36,16 @@ func (e *Engine) nodeConf(ctx context.Context, n cluster.Node) (string, error) {
 	if socketDir(n) != "/tmp" {
 		b.WriteString(confLine("unix_socket_directories", socketDir(n)))
 	}
-	list, err := e.settingsOf(ctx, n)
-	b.WriteString(confOf(list))
-	return b.String(), err
+	return b.String()
+}
+
+// ownLine is a line of postgresql.conf that ownConf writes.
+var ownLine = regexp.MustCompile(`(?im)^[ \t]*(port|listen_addresses|gp_contentid|gp_dbid|unix_socket_directories)[ \t]*[= \t].*(\n|\z)`)
+
+// commonConf is a postgresql.conf without what makes an instance that one.
+func commonConf(text string) string {
+	text = ownLine.ReplaceAllString(text, "")
+	return strings.TrimRight(strings.ReplaceAll(text, "\n# Made by cw for this instance.\n", "\n"), "\n") + "\n"
 }
 
 // ranges are the addresses from which the hosts of some nodes connect, each

@@ -17,6 +17,7 @@
 package greenplum
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,7 +46,10 @@ type Engine struct {
 
 	sights    map[string]*sighting // by host; fixed set
 	template  template
+	growing   bool // nodes that are being added are to be started
 	beingMade bool // by Create: data directories that are missing are still to come
+
+	growth growth
 
 	settingsOnce sync.Mutex
 	settings     computed
@@ -180,13 +184,16 @@ type session struct {
 // go over standard input: what is in them is in no argv. The result is the
 // output of psql without headers and padding.
 func (e *Engine) sql(ctx context.Context, s session, statements string) (string, error) {
-	db := s.db
-	if db == "" {
-		db = "postgres"
-	}
-	info := fmt.Sprintf("host=%s port=%d dbname=%s user=%s connect_timeout=5", connValue(socketDir(s.node)), s.node.Port, connValue(db), connValue(e.top.OSUser))
-	out, err := e.shInput(ctx, s.node.Host, statements, `PGOPTIONS="$2" exec psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$1"`, info, e.dialect(s.options))
+	out, err := e.shInput(ctx, s.node.Host, statements, psqlScript, e.connInfo(s), e.dialect(s.options))
 	return strings.TrimSpace(out), err
+}
+
+// psqlScript runs statements from standard input.
+const psqlScript = `PGOPTIONS="$2" exec psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$1"`
+
+// connInfo is the connection string of a session.
+func (e *Engine) connInfo(s session) string {
+	return fmt.Sprintf("host=%s port=%d dbname=%s user=%s connect_timeout=5", connValue(socketDir(s.node)), s.node.Port, connValue(cmp.Or(s.db, "postgres")), connValue(e.top.OSUser))
 }
 
 // socketDir is where an instance listens; the engine's own tools look in /tmp.

@@ -3,20 +3,21 @@ package greenplum
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cw/cluster"
 	"cw/cluster/step"
-	"cw/fault"
 )
 
-// Grow adds mirrors and the standby of the layout to a running cluster.
+// Grow adds nodes of the layout to a running cluster: segments, mirrors, the
+// standby.
 func (e *Engine) Grow(nodes []cluster.Node) ([]step.Step, error) {
+	if slices.ContainsFunc(nodes, isPrimary) {
+		return e.growSegments(nodes)
+	}
 	on := map[string][]cluster.Node{}
 	for _, n := range nodes {
-		if n.Role == cluster.NodePrimary {
-			return nil, fault.New(fault.Usage, "leave hosts with the role segment as they are; a host with the role standby, and layout.mirrors, can be added", "adding segments to a greenplum cluster is not supported by this version of cw (node %s on %s)", n.Name(), n.Host)
-		}
 		on[n.Host] = append(on[n.Host], n)
 	}
 	var steps []step.Step
@@ -27,15 +28,11 @@ func (e *Engine) Grow(nodes []cluster.Node) ([]step.Step, error) {
 			claimed = append(claimed, "claim@"+h)
 		}
 	}
-	var admitted []string
-	for _, h := range e.hosts() {
-		s := e.admitStep(h, e.without(h, nodes))
-		s.Needs = claimed
-		steps, admitted = append(steps, s), append(admitted, s.ID)
-	}
+	admits, admitted := e.admitSteps(nodes, claimed)
+	steps = append(steps, admits...)
 	// All rows of mirrors come first: the standby's gets the next free dbid.
 	r := e.registerStep(nodes)
-	r.Needs = admitted
+	r.Needs = slices.Concat(claimed, admitted)
 	steps = append(steps, r)
 	var mirrors []string
 	for _, n := range nodes {
@@ -51,6 +48,25 @@ func (e *Engine) Grow(nodes []cluster.Node) ([]step.Step, error) {
 		steps = append(steps, e.syncStep(mirrors...))
 	}
 	return steps, nil
+}
+
+// admitSteps let new nodes into those that they will connect to or be reached
+// from: the other node of their segment, and all when it is the standby.
+func (e *Engine) admitSteps(nodes []cluster.Node, needs []string) (steps []step.Step, ids []string) {
+	for _, h := range e.hosts() {
+		var concerned []cluster.Node
+		for _, n := range e.without(h, nodes) {
+			if slices.ContainsFunc(nodes, func(o cluster.Node) bool { return isCoordinator(o) || o.Content == n.Content }) {
+				concerned = append(concerned, n)
+			}
+		}
+		if len(concerned) > 0 {
+			s := e.admitStep(h, concerned)
+			s.Needs = needs
+			steps, ids = append(steps, s), append(ids, s.ID)
+		}
+	}
+	return steps, ids
 }
 
 // without are the nodes of a host that are not among others.
@@ -166,37 +182,6 @@ func (e *Engine) registerStep(nodes []cluster.Node) step.Step {
 				return fmt.Errorf("registering %s: %w", names(m), err)
 			}
 			return nil
-		},
-	}
-}
-
-// Shrink takes the standby out of the cluster.
-func (e *Engine) Shrink(nodes []cluster.Node) ([]step.Step, error) {
-	var steps []step.Step
-	for _, n := range nodes {
-		if n.Content != -1 || n.Role != cluster.NodeStandby {
-			return nil, fault.New(fault.Usage, "name the standby's host", "taking segments out of a greenplum cluster is not supported by this version of cw (node %s on %s)", n.Name(), n.Host)
-		}
-		steps = append(steps, e.unregisterStep(n))
-		end, remove, tidy := e.endStep(n.Host, nodes), e.removeStep(n.Host, nodes), e.tidyStep(n.Host)
-		end.Needs, tidy.Needs = []string{"unregister@" + n.Name()}, []string{remove.ID}
-		steps = append(steps, end, remove, tidy)
-	}
-	return steps, nil
-}
-
-// unregisterStep takes the standby out of the catalogue.
-func (e *Engine) unregisterStep(n cluster.Node) step.Step {
-	return step.Step{
-		ID: "unregister@" + n.Name(), Host: e.coordinator().Host, Title: "take the standby out of the catalogue", PointOfNoReturn: true,
-		Check: func(ctx context.Context) (step.Observed, error) {
-			c, err := e.catalog(ctx)
-			_, known := c.of(n)
-			return step.Observed{Done: err == nil && !known, Note: choose(known, "registered", "not registered")}, err
-		},
-		Apply: func(ctx context.Context) error {
-			_, err := e.sql(ctx, session{node: e.coordinator(), options: utility}, "select gp_remove_master_standby();\n")
-			return err
 		},
 	}
 }

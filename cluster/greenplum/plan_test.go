@@ -119,18 +119,83 @@ func reachable(ordered []step.Step) map[string]map[string]bool {
 	return out
 }
 
-func TestGrowAndShrinkRefuseSegments(t *testing.T) {
+func TestGrowthIsOrdered(t *testing.T) {
+	t.Parallel()
+	before := [][2]string{
+		{"fit@cdw", "user@"},
+		{"claim@", "hold@n1"},
+		{"hold@n1", "template@cdw"},
+		{"template@cdw", "template@sdw1"},
+		{"template@sdw1", "make@n2"},
+		{"make@n2", "start-primaries@sdw1"},
+		{"start-primaries@", "start-mirrors@"},
+		{"start-mirrors@", "register"},
+		{"start-primaries@", "register"},
+		{"register", "mirror@"},
+		{"register", "standby@"},
+		{"mirror@", "sync"},
+		{"register", "announce"},
+		{"template@", "clear@cdw"},
+		{"make@", "clear@sdw1"},
+	}
+	for _, mirrors := range []string{"none", "group"} {
+		for _, standby := range []bool{false, true} {
+			e := engine(t, mirrors, standby)
+			steps, err := e.Grow(e.lay.Nodes[1:]) // all but the coordinator
+			if err != nil {
+				t.Fatal(err)
+			}
+			ordered, err := step.Order(steps)
+			if err != nil {
+				t.Fatal(err)
+			}
+			reach := reachable(ordered)
+			seen := map[string]bool{}
+			for _, s := range ordered {
+				if s.Check == nil || s.Apply == nil || s.Title == "" || s.PointOfNoReturn != (s.ID == "register") {
+					t.Errorf("step %s is incomplete", s.ID)
+				}
+				for _, pair := range before {
+					for _, first := range ordered {
+						if is(s.ID, pair[1]) && is(first.ID, pair[0]) {
+							seen[pair[0]+pair[1]] = true
+							if !reach[s.ID][first.ID] {
+								t.Errorf("%s does not wait for %s", s.ID, first.ID)
+							}
+						}
+					}
+				}
+			}
+			for _, pair := range before {
+				if mirrors == "group" && standby && !seen[pair[0]+pair[1]] {
+					t.Errorf("no pair %v", pair)
+				}
+			}
+		}
+	}
+}
+
+func TestDBIDsAreFree(t *testing.T) {
 	t.Parallel()
 	e := engine(t, "group", true)
 	for _, n := range e.lay.Nodes {
-		_, err := e.Grow([]cluster.Node{n})
-		if (err != nil) != (n.Role == cluster.NodePrimary) {
-			t.Errorf("growing by %s: %v", describe(n), err)
+		if _, err := e.Shrink([]cluster.Node{n}); err == nil && isCoordinator(n) && n.Role == cluster.NodeCoordinator {
+			t.Error("the coordinator can be taken out")
 		}
-		_, err = e.Shrink([]cluster.Node{n})
-		if (err == nil) != (n.Role == cluster.NodeStandby) {
-			t.Errorf("shrinking by %s: %v", describe(n), err)
-		}
+	}
+	e.growth.take(&hold{ended: make(chan struct{})})
+	// The standby was made anew and has the number of the first new node.
+	e.growth.number(catalog{{DBID: 1}, {DBID: 2}}, e.lay.Nodes[1:9])
+	if a, b := e.growth.dbid(e.lay.Nodes[1]), e.growth.dbid(e.lay.Nodes[2]); a != 10 || b != 3 {
+		t.Errorf("dbids %d and %d", a, b)
+	}
+}
+
+func TestCommonConf(t *testing.T) {
+	t.Parallel()
+	got := commonConf("port = 6000\n# port = 1\nPort 7\nlisten_addresses='*'\nportal = 3\n  gp_contentid=4\nshared_buffers = '1GB'\n\n# Made by cw for this instance.\nport = 6001\ngp_dbid = 4")
+	if want := "# port = 1\nportal = 3\nshared_buffers = '1GB'\n"; got != want {
+		t.Errorf("%q, not %q", got, want)
 	}
 }
 

@@ -3,13 +3,14 @@ package manage
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"cw/cluster"
 	"cw/cluster/hostprep"
+	"cw/cluster/step"
 	"cw/fault"
 	"cw/state"
 )
@@ -127,16 +128,19 @@ func (m *Manager) Expand(ctx context.Context, t *cluster.Topology) (*Operation, 
 			ids = append(ids, n.ID)
 		}
 	}
-	if len(ids) == 0 {
-		last, err := m.Store.LastRun(ctx, t.Name)
-		if err == nil && last.Verb == VerbExpand && last.State != state.Done {
-			return m.Resume(ctx, t.Name)
-		}
+	pending := k.lay.Pending
+	switch {
+	case pending != nil && len(ids) > 0:
+		return nil, fault.New(fault.Usage, fmt.Sprintf("cw cluster resume %[1]s, or take it back: cw cluster expand %[1]s --undo", t.Name), "cluster %s: another expand is not finished", t.Name)
+	case pending != nil:
+		return m.Resume(ctx, t.Name)
+	case len(ids) == 0:
 		return &Operation{Cluster: t.Name, Verb: VerbExpand, m: m, k: k, Nothing: fmt.Sprintf("cluster %s has all nodes of the topology: there is nothing to add", t.Name)}, nil
 	}
 	if s := k.record.State; s == state.ClusterCreating || s == state.ClusterDeleting {
 		return nil, fault.New(fault.Usage, "cw cluster resume "+t.Name, "cluster %s: its %s is not finished", t.Name, verbOf(s))
 	}
+	lay.Pending = &cluster.Pending{Nodes: ids, Before: k.top, SegmentsPerHost: k.lay.SegmentsPerHost}
 	k.top, k.lay = t, lay
 	op, err := m.operation(ctx, k, VerbExpand, params{Nodes: ids})
 	if err != nil {
@@ -153,6 +157,50 @@ func (m *Manager) Expand(ctx context.Context, t *cluster.Topology) (*Operation, 
 	return op, op.Report.Err()
 }
 
+// undoer is an engine that can take an expansion back which has not come far.
+type undoer interface {
+	// UndoGrow are the steps that leave nothing of nodes that Grow has begun to
+	// add; an error when they are part of the cluster already.
+	UndoGrow(ctx context.Context, nodes []cluster.Node) ([]step.Step, error)
+}
+
+// UndoExpand plans to take back an expansion that is not finished, as long as
+// the cluster knows nothing of its nodes.
+func (m *Manager) UndoExpand(ctx context.Context, name string) (*Operation, error) {
+	k, err := m.find(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if k.lay.Pending == nil {
+		return nil, fault.New(fault.Usage, "cw cluster status "+name, "no expand of cluster %s is unfinished: there is nothing to take back", name)
+	}
+	return m.existing(ctx, name, VerbExpand, params{Nodes: k.lay.Pending.Nodes, TakeBack: true})
+}
+
+// grow plans the steps of an expansion, or of its taking back.
+func (op *Operation) grow(ctx context.Context) ([]step.Step, error) {
+	nodes := op.k.nodes(op.params.Nodes)
+	if !op.params.TakeBack {
+		return op.eng.Grow(nodes)
+	}
+	u, ok := op.eng.(undoer)
+	if !ok {
+		return nil, fault.New(fault.Usage, fmt.Sprintf("finish it: cw cluster resume %s, and then: cw cluster shrink %[1]s", op.Cluster), "an expand of a cluster of engine %s cannot be taken back", op.k.top.Engine.Kind)
+	}
+	return u.UndoGrow(ctx, nodes)
+}
+
+// grown changes what is known of the cluster to what it is after an expansion
+// or its taking back.
+func (op *Operation) grown() {
+	p := op.k.lay.Pending
+	if op.params.TakeBack && p != nil {
+		op.k.drop(p.Nodes)
+		op.k.top, op.k.lay.SegmentsPerHost = p.Before, p.SegmentsPerHost
+	}
+	op.k.lay.Pending = nil
+}
+
 // onlyGrows fails when a topology differs from the cluster's in more than new
 // hosts and how hosts are reached.
 func (k *known) onlyGrows(t *cluster.Topology) error {
@@ -166,33 +214,11 @@ func (k *known) onlyGrows(t *cluster.Topology) error {
 			lines = append(lines, c.String())
 		}
 	}
+	if n, err := strconv.Atoi(t.Layout.SegmentsPerHost); err == nil && n < k.lay.SegmentsPerHost && len(lines) == 0 {
+		return fault.New(fault.Usage, "cw cluster shrink "+t.Name+" --segments N", "cluster %s has %d segments per host, the file wants %d: expand only adds", t.Name, k.lay.SegmentsPerHost, n)
+	}
 	if len(lines) == 0 {
 		return nil
 	}
 	return fault.New(fault.Usage, "expand only adds: use the command named beside each difference", "cluster %s differs from the file in more than new nodes:\n  %s", t.Name, strings.Join(lines, "\n  "))
-}
-
-// Shrink plans to take the nodes of some hosts out of a cluster.
-func (m *Manager) Shrink(ctx context.Context, name string, hosts []string) (*Operation, error) {
-	k, err := m.find(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	var ids []int
-	for _, h := range hosts {
-		on := k.lay.On(h)
-		if len(on) == 0 {
-			return nil, fault.New(fault.Usage, "cw cluster status "+name, "cluster %s has no node on a host %q", name, h)
-		}
-		for _, n := range on {
-			if n.ID == k.lay.Primary().ID {
-				return nil, fault.New(fault.Usage, "cw cluster promote "+name, "host %s carries the %s of cluster %s: another node must take over first", h, n.Role, name)
-			}
-			ids = append(ids, n.ID)
-		}
-	}
-	if len(ids) == 0 {
-		return nil, errors.New("no host was named")
-	}
-	return m.existing(ctx, name, VerbShrink, params{Nodes: ids})
 }

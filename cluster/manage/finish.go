@@ -32,6 +32,12 @@ func (op *Operation) finish(ctx context.Context, run state.Run) error {
 			return err
 		}
 	}
+	if op.Verb == VerbExpand && op.params.Moves != nil {
+		// Before this run is done, so that a resume at any moment finds one of them.
+		if err := op.m.owesMoves(ctx, op.Cluster, *op.params.Moves); err != nil {
+			return err
+		}
+	}
 	if err := op.m.Store.FinishRun(ctx, run.ID, state.Done, ""); err != nil {
 		return err
 	}
@@ -67,8 +73,10 @@ func (op *Operation) settle() {
 		}
 		return
 	case VerbShrink:
-		op.k.drop(op.params.Nodes)
+		op.shrunk()
 		return
+	case VerbExpand:
+		op.grown()
 	case VerbPromote:
 		op.k.lay.Promote(op.params.Promote.Node)
 	}
@@ -91,6 +99,9 @@ func (op *Operation) tookOver(err error) bool {
 // message is the sentence of the event.
 func (op *Operation) message() string {
 	text := "cluster " + op.Cluster + " " + pastOf[op.Verb]
+	if op.params.TakeBack {
+		text = "the expand of cluster " + op.Cluster + " was taken back"
+	}
 	switch op.Verb {
 	case VerbPromote:
 		old := op.k.lay.Primary()

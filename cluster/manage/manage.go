@@ -238,6 +238,12 @@ func (m *Manager) Status(ctx context.Context, name string) (cluster.Status, erro
 			st.State = cluster.Degraded
 		}
 	}
+	if k.lay.Pending != nil {
+		st.Problems = append(st.Problems, fmt.Sprintf("expand is not finished: cw cluster resume %s", name))
+		if st.State == cluster.Up {
+			st.State = cluster.Degraded
+		}
+	}
 	return st, ctx.Err()
 }
 
@@ -288,9 +294,13 @@ func (m *Manager) List(ctx context.Context) ([]Summary, error) {
 
 func leaseName(cluster string) string { return "cluster " + cluster }
 
-// Holder is who holds the lease of a cluster; nil when nobody does.
+// Holder is who holds a lease of a cluster, first that of its changes, then
+// that of the move of its tables; nil when nobody does.
 func (m *Manager) Holder(ctx context.Context, name string) (*state.LockedError, error) {
 	held, err := m.Store.Holder(ctx, leaseName(name))
+	if errors.Is(err, state.ErrNotFound) {
+		held, err = m.Store.Holder(ctx, redistributeLease(name))
+	}
 	if !errors.Is(err, state.ErrNotFound) {
 		return held, err
 	}
@@ -298,13 +308,17 @@ func (m *Manager) Holder(ctx context.Context, name string) (*state.LockedError, 
 	return nil, err
 }
 
-// Unlock takes the lease of a cluster away from whoever holds it.
+// Unlock takes the leases of a cluster away from whoever holds them.
 func (m *Manager) Unlock(ctx context.Context, name string) error {
-	held, err := m.Store.Holder(ctx, leaseName(name))
+	return errors.Join(m.breakLease(ctx, name, leaseName(name)), m.breakLease(ctx, name, redistributeLease(name)))
+}
+
+func (m *Manager) breakLease(ctx context.Context, name, lease string) error {
+	held, err := m.Store.Holder(ctx, lease)
 	if err != nil && !errors.Is(err, state.ErrNotFound) {
 		return err
 	}
-	if err := m.Store.BreakLease(ctx, leaseName(name)); err != nil || held == nil {
+	if err := m.Store.BreakLease(ctx, lease); err != nil || held == nil {
 		return err
 	}
 	_ = m.Store.AddEvent(ctx, state.Event{

@@ -1,0 +1,418 @@
+package greenplum
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"cw/cluster"
+	"cw/cluster/step"
+	"cw/fault"
+)
+
+// growth is what a run knows while it adds or takes out segments. None of it
+// outlives the run: what was copied from the coordinator is of use only as long
+// as the lock that was held before the copy has not been let go.
+type growth struct {
+	mu     sync.Mutex
+	hold   *hold
+	dbids  map[int]int     // by node id, chosen under the lock
+	done   map[string]bool // steps that were done under the lock
+	at     time.Time       // of the last look at the catalogue
+	joined bool            // the new segments are in the catalogue
+}
+
+// current is the session that holds the catalogue lock, nil when there is none.
+func (g *growth) current() *hold {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.hold != nil && !g.hold.alive() {
+		g.hold = nil
+	}
+	return g.hold
+}
+
+// take begins anew under a lock.
+func (g *growth) take(h *hold) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.hold, g.done, g.dbids = h, map[string]bool{}, map[int]int{}
+}
+
+func (g *growth) note(id string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.done[id] = true
+}
+
+// noted says whether a step was done under the lock that is held.
+func (g *growth) noted(id string) bool {
+	return g.current() != nil && func() bool { g.mu.Lock(); defer g.mu.Unlock(); return g.done[id] }()
+}
+
+// isPrimary says whether a node was planned as one.
+func isPrimary(n cluster.Node) bool { return n.Role == cluster.NodePrimary && !isCoordinator(n) }
+
+// growSegments adds primaries, with whatever else the layout has got. For the
+// coordinator c, its host m, a host h and a new node n:
+//
+//	fit@m, user@h, claim@h, hold@c, template@m (from the coordinator),
+//	template@h, make@n, start-primaries@h, start-mirrors@h, register (the
+//	point of no return), clear@h, mirror@n, sync, standby@n, announce
+//
+// New instances are made, with their mirrors, from one copy of the coordinator
+// under the catalogue lock, and are entered in the transaction that holds it.
+// Before that the cluster knows nothing of them.
+func (e *Engine) growSegments(nodes []cluster.Node) ([]step.Step, error) {
+	c := e.coordinator()
+	e.growing = true
+	p := e.plannedGrowth(nodes)
+	steps := []step.Step{e.fitStep(p)}
+	var claimed []string
+	for _, h := range e.hosts() {
+		on := p.on(h, nodes)
+		if len(on) == 0 {
+			continue
+		}
+		user, claim := e.userStep(h), e.claimStep(h, on)
+		user.Needs = []string{steps[0].ID}
+		steps, claimed = append(steps, user, claim), append(claimed, claim.ID)
+		if e.top.Engine.Package != "" {
+			steps, claimed = append(steps, e.softwareStep(h)), append(claimed, "software@"+h)
+		}
+	}
+	admits, admitted := e.admitSteps(nodes, claimed)
+	hold := e.holdStep(slices.Concat(claimed, admitted), p.in)
+	source := e.sourceStep(p, hold.ID)
+	steps = append(append(steps, admits...), hold, source)
+
+	made, fetched := map[string][]string{}, []string{}
+	for _, h := range e.hosts() {
+		from := source.ID
+		on := p.on(h, p.fresh)
+		if len(on) == 0 {
+			continue
+		}
+		if h != c.Host {
+			t := e.sendStep(h, p, source.ID)
+			from, steps, fetched = t.ID, append(steps, t), append(fetched, t.ID)
+		}
+		for _, n := range on {
+			s := e.formStep(n, p, from)
+			steps, made[h] = append(steps, s), append(made[h], s.ID)
+		}
+	}
+	var started []string
+	for _, role := range []string{cluster.NodePrimary, cluster.NodeMirror} {
+		before := started
+		for _, h := range e.hosts() {
+			var on []cluster.Node
+			for _, n := range p.on(h, p.fresh) {
+				if n.Role == role {
+					on = append(on, n)
+				}
+			}
+			if len(on) == 0 {
+				continue
+			}
+			s := e.startNodes(choose(role == cluster.NodePrimary, "start-primaries@", "start-mirrors@")+h, h, on, slices.Concat(made[h], before), func(sight) bool { return true })
+			steps, started = append(steps, s), append(started, s.ID)
+		}
+	}
+	register := e.enterStep(p, started)
+	steps = append(steps, register)
+	for _, h := range e.hosts() {
+		needs := append(slices.Clone(made[h]), register.ID)
+		if h == c.Host {
+			needs = append(needs, fetched...)
+		}
+		if h == c.Host || len(made[h]) > 0 {
+			steps = append(steps, e.clearTemplateStep(h, needs...))
+		}
+	}
+	return append(steps, e.followers(nodes, register.ID)...), nil
+}
+
+// followers are the steps after the registration: mirrors that are not up yet,
+// the standby, and a second announcement.
+func (e *Engine) followers(nodes []cluster.Node, register string) []step.Step {
+	var steps []step.Step
+	var mirrors []string
+	for _, n := range nodes {
+		switch n.Role {
+		case cluster.NodeStandby:
+			steps = append(steps, e.standbyStep(n, cluster.RecoverOptions{}, register))
+		case cluster.NodeMirror:
+			s := e.recoverStep(n, cluster.RecoverOptions{})
+			s.ID, s.Title, s.Needs = "mirror@"+n.Name(), "see "+describe(n)+" follow its primary", []string{register}
+			steps, mirrors = append(steps, s), append(mirrors, s.ID)
+		}
+	}
+	if len(mirrors) > 0 {
+		steps = append(steps, e.syncStep(mirrors...))
+	}
+	return append(steps, e.announceStep(register))
+}
+
+// planned is a growth by segments.
+type planned struct {
+	nodes []cluster.Node // all that is new
+	fresh []cluster.Node // new primaries, and the mirrors of those
+	in    func(context.Context) (bool, error)
+}
+
+// on are the nodes among some that are on a host.
+func (p *planned) on(host string, nodes []cluster.Node) []cluster.Node {
+	var out []cluster.Node
+	for _, n := range nodes {
+		if n.Host == host {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// content is the lowest new one.
+func (p *planned) content() int {
+	low := p.fresh[0].Content
+	for _, n := range p.fresh {
+		low = min(low, n.Content)
+	}
+	return low
+}
+
+func (e *Engine) plannedGrowth(nodes []cluster.Node) *planned {
+	added := map[int]bool{}
+	for _, n := range nodes {
+		added[n.Content] = added[n.Content] || isPrimary(n)
+	}
+	p := &planned{nodes: nodes}
+	for _, n := range nodes {
+		if added[n.Content] {
+			p.fresh = append(p.fresh, n)
+		}
+	}
+	p.in = func(ctx context.Context) (bool, error) { return e.joined(ctx, p.fresh) }
+	return p
+}
+
+// joined says whether new segments are in the catalogue. They get there in one
+// transaction, and while the lock is held only this run can enter them.
+func (e *Engine) joined(ctx context.Context, nodes []cluster.Node) (bool, error) {
+	g := &e.growth
+	if g.current() != nil {
+		return false, nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.joined || time.Since(g.at) < sightLifetime {
+		return g.joined, nil
+	}
+	c, err := e.catalog(ctx)
+	if err != nil {
+		return false, err
+	}
+	count := 0
+	for _, n := range nodes {
+		if _, known := c.of(n); known {
+			count++
+		}
+	}
+	if count > 0 && count < len(nodes) { // what is in must never be made anew
+		return false, fault.New(fault.Failed, "cw cluster recover "+e.top.Name, "%d of %d new segments are in the catalogue: somebody else has changed it", count, len(nodes))
+	}
+	g.joined, g.at = count == len(nodes), time.Now()
+	return g.joined, nil
+}
+
+// fitStep refuses what cannot be grown, before anything is touched.
+func (e *Engine) fitStep(p *planned) step.Step {
+	obstacle := func(ctx context.Context) (string, error) {
+		out, err := e.sql(ctx, session{node: e.coordinator(), options: utility}, "select string_agg(quote_ident(spcname), ', ' order by spcname) from pg_tablespace where spcname not in ('pg_default', 'pg_global');")
+		if out != "" {
+			out = "tablespaces " + out + " of the coordinator have no place on new segments"
+		}
+		return out, err
+	}
+	return step.Step{
+		ID: "fit@" + e.coordinator().Host, Host: e.coordinator().Host, Title: "see that the cluster can be grown",
+		Check: func(ctx context.Context) (step.Observed, error) {
+			if done, err := p.in(ctx); err != nil || done {
+				return step.Observed{Done: done, Note: "done"}, err
+			}
+			out, err := obstacle(ctx)
+			return step.Observed{Done: out == "", Note: choose(out == "", "it can", out)}, err
+		},
+		Apply: func(ctx context.Context) error {
+			out, err := obstacle(ctx)
+			if err == nil && out != "" {
+				err = fault.New(fault.Check, "move their tables (alter table … set tablespace pg_default) and drop them, or grow with the engine's gpexpand, which asks for places", "%s", out)
+			}
+			return err
+		},
+	}
+}
+
+// formStep makes a new segment from its host's template.
+func (e *Engine) formStep(n cluster.Node, p *planned, need string) step.Step {
+	id := "make@" + n.Name()
+	return step.Step{
+		ID: id, Host: n.Host, Title: "make " + describe(n), Needs: []string{need},
+		Check: e.underHold(id, p, "to be made from the template"),
+		Apply: func(ctx context.Context) error {
+			defer e.changed(n.Host)
+			if err := e.form(ctx, n); err != nil {
+				return err
+			}
+			e.growth.note(id)
+			return nil
+		},
+		Verify: verified,
+	}
+}
+
+// underHold is the Check of steps whose result is of use to this run alone.
+func (e *Engine) underHold(id string, p *planned, note string) func(context.Context) (step.Observed, error) {
+	return func(ctx context.Context) (step.Observed, error) {
+		if done, err := p.in(ctx); err != nil || done {
+			return step.Observed{Done: done, Note: "not needed any more"}, err
+		}
+		done := e.growth.noted(id)
+		return step.Observed{Done: done, Note: choose(done, "made", note)}, nil
+	}
+}
+
+// form makes a new segment's data directory, in the place of whatever an
+// earlier attempt left there: that was made from another copy.
+func (e *Engine) form(ctx context.Context, n cluster.Node) error {
+	hba, err := e.hba(ctx, n)
+	if err != nil {
+		return err
+	}
+	s, err := e.see(ctx, n)
+	if err != nil {
+		return err
+	}
+	if s.Data || s.Unready || s.Proc != procStopped {
+		if err := e.sweep(ctx, n.Host, newData(n)); err != nil {
+			return err
+		}
+		if err := e.stop(ctx, n.Host, []cluster.Node{n}, cluster.Immediate, "", false); err != nil {
+			return err
+		}
+		if err := e.sweep(ctx, n.Host, n.DataDir); err != nil {
+			return err
+		}
+	}
+	recovery, slot := "", "keep"
+	if n.Role == cluster.NodeMirror {
+		slot = ""
+		for _, p := range e.pair(n.Content) {
+			if p.Role == cluster.NodePrimary {
+				recovery = e.recoveryConf(p)
+			}
+		}
+	}
+	_, err = e.sh(ctx, n.Host, makeScript+nameScript, e.templateDir(n.Host), n.DataDir, fmt.Sprintf("gp_dbid = %d\n", e.growth.dbid(n)), ownConf(n), hba, recovery, slot)
+	if err != nil {
+		return fmt.Errorf("making node %s: %w", n.Name(), err)
+	}
+	return nil
+}
+
+// dbid is the number that a new node will have in the catalogue.
+func (g *growth) dbid(n cluster.Node) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.dbids[n.ID]
+}
+
+// number chooses the dbids of new nodes: their own numbers where those are
+// free, which they are unless the standby was made anew, else higher ones.
+func (g *growth) number(c catalog, nodes []cluster.Node) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	taken, last := map[int]bool{}, 0
+	for _, r := range c {
+		taken[r.DBID], last = true, max(last, r.DBID)
+	}
+	for _, n := range nodes {
+		last = max(last, n.ID)
+	}
+	for _, n := range nodes {
+		if isCoordinator(n) {
+			continue // the standby's own function numbers it
+		}
+		id := n.ID
+		if taken[id] {
+			last++
+			id = last
+		}
+		taken[id], g.dbids[n.ID] = true, id
+	}
+}
+
+// enterStep enters all new segments into the catalogue, in the transaction that
+// holds its lock. The announcement (gp_expand_bump_version) is in it as well:
+// whoever looks at the new version waits for gp_segment_configuration, which is
+// locked from the first row to the commit, and sees the rows.
+func (e *Engine) enterStep(p *planned, needs []string) step.Step {
+	return step.Step{
+		ID: "register", Host: e.coordinator().Host, Title: "enter the new segments into the catalogue", Needs: needs, PointOfNoReturn: true,
+		Check: func(ctx context.Context) (step.Observed, error) {
+			done, err := p.in(ctx)
+			return step.Observed{Done: done, Note: choose(done, "entered", "not entered")}, err
+		},
+		Apply: func(ctx context.Context) error {
+			h := e.growth.current()
+			if h == nil {
+				return fault.New(fault.Failed, "cw cluster resume "+e.top.Name, "the catalogue lock was lost: the new segments may lack what was changed since")
+			}
+			var b strings.Builder
+			b.WriteString("lock table gp_segment_configuration in access exclusive mode;\n")
+			for _, role := range []string{cluster.NodePrimary, cluster.NodeMirror} {
+				for _, n := range p.nodes {
+					if n.Role == role {
+						fmt.Fprintf(&b, "select gp_add_segment(%d::int2, %d::int2, '%[3]s', '%[3]s', 'n', '%[4]s', %[5]d, %[6]s, %[7]s, %[8]s);\n", e.growth.dbid(n), n.Content,
+							choose(role == cluster.NodePrimary, "p", "m"), choose(role == cluster.NodePrimary, "u", "d"), n.Port, literal(n.Host), literal(e.address(n)), literal(n.DataDir))
+					}
+				}
+			}
+			b.WriteString("select gp_expand_bump_version();\ncommit;")
+			err := h.exec(ctx, b.String())
+			h.release()
+			if err != nil {
+				return fmt.Errorf("entering the new segments: %w", err)
+			}
+			_, err = e.probe(ctx) // mirrors that follow already are up at once
+			return err
+		},
+	}
+}
+
+// announceStep tells sessions once more that the number of segments has
+// changed: one that read the old rows just before, and took long to look up
+// addresses, would take them for the rows of the new version (cdbutil.c reads
+// the version after the rows in a new session).
+func (e *Engine) announceStep(needs ...string) step.Step {
+	announced := false
+	var mu sync.Mutex
+	return step.Step{
+		ID: "announce", Host: e.coordinator().Host, Title: "have sessions look at the catalogue again", Needs: needs,
+		Check: func(context.Context) (step.Observed, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return step.Observed{Done: announced, Note: "to be told"}, nil
+		},
+		Apply: func(ctx context.Context) error {
+			_, err := e.sql(ctx, session{node: e.coordinator(), options: utility}, "select gp_expand_bump_version();")
+			mu.Lock()
+			defer mu.Unlock()
+			announced = err == nil
+			return err
+		},
+	}
+}
