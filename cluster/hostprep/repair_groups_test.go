@@ -68,7 +68,7 @@ func TestSSHDThatRefuses(t *testing.T) {
 // database runs as the user who logs in.
 func TestPostgresHosts(t *testing.T) {
 	l := lab.Up(t, 1)
-	l.Run(1, "sh", "-c", "cd /sys/kernel/mm/transparent_hugepage; echo madvise | tee enabled defrag; mkdir -p /run/systemd/system; echo vm.swappiness = 50 >/etc/sysctl.d/95-other.conf")
+	l.Run(1, "sh", "-c", calm+"cd /sys/kernel/mm/transparent_hugepage; echo madvise | tee enabled defrag; mkdir -p /run/systemd/system; echo vm.swappiness = 50 >/etc/sysctl.d/95-other.conf")
 	f := labFleet(t, l, func(top *cluster.Topology) {
 		top.Engine, top.OSUser, top.Layout.Mirrors = cluster.Engine{Kind: cluster.Postgres}, lab.User, ""
 	})
@@ -163,6 +163,7 @@ func TestReadOnlySettings(t *testing.T) {
 	f := labFleet(t, l, inData)
 	ctx := t.Context()
 	addOwner(l, 1)
+	l.Run(1, "sh", "-c", calm)
 	freeze := func(file string) {
 		l.Run(1, "sh", "-c", fmt.Sprintf("set -e; mount --bind %[1]s %[1]s; mount -o remount,bind,ro %[1]s", file))
 	}
