@@ -60,8 +60,8 @@ func isPrimary(n cluster.Node) bool { return n.Role == cluster.NodePrimary && !i
 // coordinator c, its host m, a host h and a new node n:
 //
 //	fit@m, user@h, claim@h, hold@c, template@m (from the coordinator),
-//	template@h, make@n, start-primaries@h, start-mirrors@h, register (the
-//	point of no return), clear@h, mirror@n, sync, standby@n, announce
+//	template@h, make@n, clear@h, start-primaries@h, start-mirrors@h, register
+//	(the point of no return), mirror@n, sync, standby@n, announce
 //
 // New instances are made, with their mirrors, from one copy of the coordinator
 // under the catalogue lock, and are entered in the transaction that holds it.
@@ -125,11 +125,11 @@ func (e *Engine) growSegments(nodes []cluster.Node) ([]step.Step, error) {
 	register := e.enterStep(p, started)
 	steps = append(steps, register)
 	for _, h := range e.hosts() {
-		needs := append(slices.Clone(made[h]), register.ID)
+		needs := slices.Clone(made[h])
 		if h == c.Host {
 			needs = append(needs, fetched...)
 		}
-		if h == c.Host || len(made[h]) > 0 {
+		if len(needs) > 0 {
 			steps = append(steps, e.clearTemplateStep(h, needs...))
 		}
 	}
@@ -316,7 +316,7 @@ func (e *Engine) form(ctx context.Context, n cluster.Node) error {
 			}
 		}
 	}
-	_, err = e.sh(ctx, n.Host, makeScript+nameScript, e.templateDir(n.Host), n.DataDir, fmt.Sprintf("gp_dbid = %d\n", e.growth.dbid(n)), ownConf(n), hba, recovery, slot)
+	_, err = e.sh(ctx, n.Host, makeScript+fillScript+nameScript, e.templateDir(n.Host), n.DataDir, fmt.Sprintf("gp_dbid = %d\n", e.growth.dbid(n)), ownConf(n), hba, recovery, slot)
 	if err != nil {
 		return fmt.Errorf("making node %s: %w", n.Name(), err)
 	}

@@ -136,7 +136,7 @@ func TestGrowthIsOrdered(t *testing.T) {
 		{"mirror@", "sync"},
 		{"register", "announce"},
 		{"template@", "clear@cdw"},
-		{"make@", "clear@sdw1"},
+		{"make@n2", "clear@sdw1"},
 	}
 	for _, mirrors := range []string{"none", "group"} {
 		for _, standby := range []bool{false, true} {
