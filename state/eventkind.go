@@ -15,6 +15,12 @@ const (
 	EventExpanded   = "expanded"
 	EventShrunk     = "shrunk"
 
+	EventMovesStarted   = "redistribution-started"
+	EventMovesPaused    = "redistribution-paused"
+	EventMovesContinued = "redistribution-continued"
+	EventMovesFinished  = "redistribution-finished"
+	EventTableGivenUp   = "table-given-up"
+
 	EventStateChanged = "state-changed"
 	EventFault        = "fault"
 	EventRecovered    = "recovered"
@@ -68,6 +74,11 @@ func EventKinds() []EventKind {
 		{EventPromoted, Warning, "Another node became the primary or coordinator, on an operator's word."},
 		{EventExpanded, Info, "Nodes were added to a cluster."},
 		{EventShrunk, Info, "Nodes were taken out of a cluster."},
+		{EventMovesStarted, Info, "Tables of a cluster are being moved to another number of segments (data: target)."},
+		{EventMovesPaused, Info, "No further table of a cluster is moved until that is continued."},
+		{EventMovesContinued, Info, "Moving the tables of a cluster goes on."},
+		{EventMovesFinished, Info, "All tables of a cluster are on the wanted number of segments (data: tables)."},
+		{EventTableGivenUp, Warning, "A table could not be moved to another number of segments; others go on (data: database, table, attempts)."},
 		{EventStateChanged, Warning, "A cluster or a node was seen in another state than before (data: from, to)."},
 		{EventFault, Critical, "Something broke: a node or host is gone, a load lost its database, or a run of cw did not finish."},
 		{EventRecovered, Info, "What had a fault is well again."},

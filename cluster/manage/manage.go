@@ -138,9 +138,25 @@ func guard(ctx context.Context, fleet *hostprep.Fleet) error {
 // of that name in the store lends its identity, so that its own folders are
 // known as its own.
 func (m *Manager) Check(ctx context.Context, t *cluster.Topology) (hostprep.Report, error) {
-	k, sized, err := m.newSized(ctx, t)
+	c, err := m.newChecker(ctx, t)
 	if err != nil {
 		return hostprep.Report{}, err
+	}
+	return c.check(ctx)
+}
+
+// checker makes the checks of a topology's hosts.
+type checker struct {
+	m     *Manager
+	k     *known
+	fleet *hostprep.Fleet
+	sized hostprep.Check
+}
+
+func (m *Manager) newChecker(ctx context.Context, t *cluster.Topology) (*checker, error) {
+	k, sized, err := m.newSized(ctx, t)
+	if err != nil {
+		return nil, err
 	}
 	if old, err := m.find(ctx, t.Name); err == nil {
 		k.record.Facts, k.lay.Version = old.record.Facts, old.lay.Version
@@ -149,18 +165,19 @@ func (m *Manager) Check(ctx context.Context, t *cluster.Topology) (hostprep.Repo
 			k.lay = lay
 		}
 	} else if !errors.Is(err, state.ErrNotFound) {
-		return hostprep.Report{}, err
+		return nil, err
 	}
 	fleet, err := m.fleet(k)
+	return &checker{m: m, k: k, fleet: fleet, sized: sized}, err
+}
+
+func (c *checker) check(ctx context.Context) (hostprep.Report, error) {
+	eng, err := c.m.engine(c.fleet, c.k.uid(), "")
 	if err != nil {
 		return hostprep.Report{}, err
 	}
-	eng, err := m.engine(fleet, k.uid(), "")
-	if err != nil {
-		return hostprep.Report{}, err
-	}
-	r := note(hostprep.Run(ctx, fleet, k.uid(), eng.Checks), sized)
-	m.checked(ctx, t.Name, r)
+	r := note(hostprep.Run(ctx, c.fleet, c.k.uid(), eng.Checks), c.sized)
+	c.m.checked(ctx, c.k.top.Name, r)
 	return r, ctx.Err()
 }
 
@@ -277,9 +294,13 @@ func (m *Manager) List(ctx context.Context) ([]Summary, error) {
 
 func leaseName(cluster string) string { return "cluster " + cluster }
 
-// Holder is who holds the lease of a cluster; nil when nobody does.
+// Holder is who holds a lease of a cluster, first that of its changes, then
+// that of the move of its tables; nil when nobody does.
 func (m *Manager) Holder(ctx context.Context, name string) (*state.LockedError, error) {
 	held, err := m.Store.Holder(ctx, leaseName(name))
+	if errors.Is(err, state.ErrNotFound) {
+		held, err = m.Store.Holder(ctx, redistributeLease(name))
+	}
 	if !errors.Is(err, state.ErrNotFound) {
 		return held, err
 	}
@@ -287,13 +308,17 @@ func (m *Manager) Holder(ctx context.Context, name string) (*state.LockedError, 
 	return nil, err
 }
 
-// Unlock takes the lease of a cluster away from whoever holds it.
+// Unlock takes the leases of a cluster away from whoever holds them.
 func (m *Manager) Unlock(ctx context.Context, name string) error {
-	held, err := m.Store.Holder(ctx, leaseName(name))
+	return errors.Join(m.breakLease(ctx, name, leaseName(name)), m.breakLease(ctx, name, redistributeLease(name)))
+}
+
+func (m *Manager) breakLease(ctx context.Context, name, lease string) error {
+	held, err := m.Store.Holder(ctx, lease)
 	if err != nil && !errors.Is(err, state.ErrNotFound) {
 		return err
 	}
-	if err := m.Store.BreakLease(ctx, leaseName(name)); err != nil || held == nil {
+	if err := m.Store.BreakLease(ctx, lease); err != nil || held == nil {
 		return err
 	}
 	_ = m.Store.AddEvent(ctx, state.Event{

@@ -11,6 +11,7 @@ import (
 
 	"cw/cluster"
 	"cw/cluster/hostprep"
+	"cw/cluster/redistribute"
 	"cw/cluster/step"
 	"cw/fault"
 	"cw/state"
@@ -50,6 +51,8 @@ type params struct {
 	Recover *cluster.RecoverOptions `json:"recover,omitempty"`
 	Promote *cluster.PromoteOptions `json:"promote,omitempty"`
 	Nodes   []int                   `json:"nodes,omitempty"` // of expand and shrink
+	// Moves are how an expand's tables are moved when its segments are there.
+	Moves *redistribute.Options `json:"moves,omitempty"`
 	// TakeBack makes an expand remove what it has begun to make.
 	TakeBack bool                  `json:"take_back,omitempty"`
 	Config   *cluster.ConfigChange `json:"config,omitempty"`

@@ -159,14 +159,15 @@ func (m *Manager) Resume(ctx context.Context, name string) (*Operation, error) {
 	case state.ClusterDeleting:
 		return m.Delete(ctx, name)
 	}
-	last, err := m.Store.LastRun(ctx, name)
-	if err != nil && !errors.Is(err, state.ErrNotFound) {
+	last, err := m.lastChange(ctx, name)
+	if err != nil {
 		return nil, err
 	}
-	if p := k.lay.Pending; p != nil && (err != nil || last.State == state.Done) {
+	over := last.ID == "" || last.State == state.Done
+	if p := k.lay.Pending; p != nil && over {
 		return m.existing(ctx, name, VerbExpand, params{Nodes: p.Nodes}) // another verb came between
 	}
-	if err != nil || last.State == state.Done {
+	if over {
 		return &Operation{Cluster: name, Verb: "resume", m: m, k: k, Nothing: fmt.Sprintf("nothing of cluster %s is unfinished", name)}, nil
 	}
 	var planned plannedRun
@@ -183,9 +184,9 @@ func (m *Manager) Resume(ctx context.Context, name string) (*Operation, error) {
 // unfinished is the run that a crash left marked as running; "" for none.
 // Whether it still runs is for the lease to say.
 func (m *Manager) unfinished(ctx context.Context, name string) (string, error) {
-	last, err := m.Store.LastRun(ctx, name)
-	if errors.Is(err, state.ErrNotFound) || err == nil && last.State != state.Running {
-		return "", nil
+	last, err := m.lastChange(ctx, name)
+	if err != nil || last.State != state.Running {
+		return "", err
 	}
-	return last.ID, err
+	return last.ID, nil
 }

@@ -15,14 +15,26 @@ import (
 
 // Cluster is what the controller asks of an engine.
 type Cluster interface {
-	// SQL runs statements in one session of a database ("" is postgres) on the
-	// coordinator as the superuser and returns what psql prints, without
-	// headers and padding; the first error ends it. options is PGOPTIONS. When
-	// ctx ends the statement that runs is cancelled in the database too.
-	SQL(ctx context.Context, database, options, statements string) (string, error)
+	// Open opens a session of a database ("" is postgres) on the coordinator
+	// as the superuser.
+	Open(ctx context.Context, database string) (Session, error)
+	// Sessions is how many sessions may be open at a time.
+	Sessions() int
 	// Look measures the hosts that carry segments. One that does not answer is in
 	// the result with Err.
 	Look(ctx context.Context) ([]Host, error)
+}
+
+// Session is a session of a database; one goroutine uses it at a time.
+type Session interface {
+	// Exec runs statements one after another, each in a transaction of its own,
+	// and hands what each printed (without headers and padding) or its
+	// *StatementError to each, in their order, as soon as it is known. The error
+	// that it returns is about the session, which then is of no use any more.
+	// When ctx ends the statement that runs is ended in the database too, and no
+	// later one begins.
+	Exec(ctx context.Context, statements []string, each func(i int, out string, err error)) error
+	Close()
 }
 
 // Host is what one segment host has left.
@@ -64,11 +76,13 @@ type Options struct {
 	LockTimeout time.Duration `json:"lock_timeout,omitempty"` // how long a move waits for its lock, and others behind it; 0 is 5 s
 	Attempts    int           `json:"attempts,omitempty"`     // before a table is quarantined; 0 is 5
 	Windows     []Window      `json:"windows,omitempty"`
-	Until       time.Time     `json:"until,omitzero"`         // end of the whole attempt; zero is none
-	FreeFactor  float64       `json:"free_factor,omitempty"`  // free space needed per file system over what the table takes there; 0 is 1.2
-	MaxBusy     float64       `json:"max_busy,omitempty"`     // disks busier than this part of the time lower the number of tables at once; 0 is off
-	MaxLag      int64         `json:"max_lag,omitempty"`      // bytes that a mirror may be behind before fewer tables are moved at once; 0 is off
-	Analyze     bool          `json:"analyze,omitempty"`      // ANALYZE each table that was moved
+	Until       time.Time     `json:"until,omitzero"`        // end of the whole attempt; zero is none
+	FreeFactor  float64       `json:"free_factor,omitempty"` // free space needed per file system over what the table takes there; 0 is 1.2
+	MaxBusy     float64       `json:"max_busy,omitempty"`    // disks busier than this part of the time lower the number of tables at once; 0 is off
+	MaxLag      int64         `json:"max_lag,omitempty"`     // bytes that a mirror may be behind before fewer tables are moved at once; 0 is off
+	Analyze     bool          `json:"analyze,omitempty"`     // ANALYZE each table that was moved
+
+	By string `json:"-"` // who the controller is, for a second one
 }
 
 // The states of a table.
