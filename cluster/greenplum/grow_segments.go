@@ -42,6 +42,14 @@ func (g *growth) take(h *hold) {
 	g.hold, g.done, g.dbids = h, map[string]bool{}, map[int]int{}
 }
 
+// letGo ends the session, and what is known of the catalogue with it.
+func (g *growth) letGo(h *hold) {
+	h.release()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.hold, g.at = nil, time.Time{}
+}
+
 func (g *growth) note(id string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -383,7 +391,7 @@ func (e *Engine) enterStep(p *planned, needs []string) step.Step {
 			}
 			b.WriteString("select gp_expand_bump_version();\ncommit;")
 			err := h.exec(ctx, b.String())
-			h.release()
+			e.growth.letGo(h)
 			if err != nil {
 				return fmt.Errorf("entering the new segments: %w", err)
 			}
