@@ -51,8 +51,15 @@ func TestShrinkTakesWholeSegments(t *testing.T) {
 		for _, s := range ordered {
 			for _, first := range ordered {
 				for _, pair := range [][2]string{
-					{"hold@n1", "gate@n1"}, {"gate@n1", "unregister"}, {"unregister", "stop@"}, {"unregister", "quiet@"}, {"announce", "unregister@n10"},
-					{"quiet@sdw1", "stop@sdw1"}, {"stop@sdw1", "remove@sdw1"}, {"unregister@n10", "stop@scdw"}, {"unregister@n10", "stop@sdw2"},
+					{"hold@n1", "gate@n1"},
+					{"gate@n1", "unregister"},
+					{"unregister", "stop@"},
+					{"unregister", "quiet@"},
+					{"announce", "unregister@n10"},
+					{"quiet@sdw1", "stop@sdw1"},
+					{"stop@sdw1", "remove@sdw1"},
+					{"unregister@n10", "stop@scdw"},
+					{"unregister@n10", "stop@sdw2"},
 				} {
 					if is(first.ID, pair[0]) && is(s.ID, pair[1]) && !reach[s.ID][first.ID] {
 						t.Errorf("%s: %s does not wait for %s", tt.name, s.ID, first.ID)
