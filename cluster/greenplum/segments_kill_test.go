@@ -135,6 +135,9 @@ func (w *world) is(u *cli, want string, segments int) {
 	if got := w.segments(); got != n+" of "+n {
 		w.t.Fatalf("segments: %s, not %d", got, segments)
 	}
+	if got := w.sql(1, "select localoid::regclass, numsegments from gp_distribution_policy where numsegments <> "+n); got != "" {
+		w.t.Fatalf("not on %d segments: %s", segments, got)
+	}
 	if got := w.checksums(); got != want {
 		w.t.Fatalf("rows\n%s\nnot\n%s", got, want)
 	}
