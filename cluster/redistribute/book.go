@@ -247,7 +247,11 @@ func (b *book) free(ctx context.Context) (int, error) {
 
 // lag is how many bytes the mirror that is farthest behind has not written yet.
 func (b *book) lag(ctx context.Context) (int64, error) {
-	out, err := one(ctx, b.s, "select coalesce(max(pg_catalog.pg_xlog_location_diff(sent_location, flush_location)), 0)::int8 from pg_catalog.gp_stat_replication where gp_segment_id >= 0 and state = 'streaming';")
+	d, err := dialectOf(ctx, b.s)
+	if err != nil {
+		return 0, err
+	}
+	out, err := one(ctx, b.s, d.lag)
 	if err != nil {
 		return 0, err
 	}

@@ -28,7 +28,16 @@ func prepare(ctx context.Context, s Session, lockTimeout time.Duration) error {
 		"set session_replication_role = replica;", "set allow_system_table_mods = on;", "set allow_segment_DML = on;",
 		"set gp_default_storage_options = '';", "set default_tablespace = '';",
 	}
-	if err := all(ctx, s, append(settings, functions...)...); err != nil {
+	d, err := dialectOf(ctx, s)
+	if err != nil {
+		return err
+	}
+	if d.modern {
+		settings = append(settings, d.grow)
+	} else {
+		settings = append(append(settings, functions...), d.grow)
+	}
+	if err := all(ctx, s, settings...); err != nil {
 		return fmt.Errorf("preparing a session that moves tables: %w", err)
 	}
 	return nil
@@ -37,7 +46,7 @@ func prepare(ctx context.Context, s Session, lockTimeout time.Duration) error {
 // moverName is the application_name of sessions that move tables.
 const moverName = "cw redistribute"
 
-// functions are what does the work.
+// functions are what does the work, on Greenplum 6.
 //
 // To more segments the engine has ALTER TABLE … EXPAND TABLE, which makes the
 // table anew. To fewer it has nothing. There the rows of the segments that go
@@ -98,23 +107,6 @@ begin
   execute format('delete from only %s where gp_segment_id >= %s', rel::regclass, target);
   execute format(as_parts, 'r', rel) into n;
   perform pg_temp.cw_policy(rel, target);
-end $cw$;`,
-
-	`create or replace function pg_temp.cw_grow(rel oid, target int4) returns text language plpgsql volatile as $cw$
-declare c record;
-begin
-  select k.relkind, k.relstorage, k.relispopulated, p.numsegments into c
-    from pg_catalog.pg_class k join pg_catalog.gp_distribution_policy p on p.localoid = k.oid where k.oid = rel;
-  if not found then return 'gone'; end if;
-  if c.numsegments >= target then return 'done'; end if;
-  if c.relkind = 'm' and not c.relispopulated then
-    execute format('refresh materialized view %s with no data', rel::regclass);
-    perform pg_temp.cw_policy(rel, target);
-  else
-    execute format('alter %s table %s %s expand table', case when c.relstorage = 'x' then 'external' else '' end,
-      case when exists (select 1 from pg_catalog.pg_partition q where q.parrelid = rel) then '' else 'only' end, rel::regclass);
-  end if;
-  return 'moved';
 end $cw$;`,
 
 	`create or replace function pg_temp.cw_shrink(rel oid, target int4) returns text language plpgsql volatile as $cw$

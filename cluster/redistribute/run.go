@@ -54,9 +54,13 @@ func begin(ctx context.Context, c Cluster, o Options) (*sqlSite, scene, error) {
 		return nil, scene{}, err
 	}
 	w, err := settingOf(ctx, s)
+	d, derr := dialectOf(ctx, s)
 	s.Close()
-	if err != nil {
+	if err = errors.Join(err, derr); err != nil {
 		return nil, scene{}, err
+	}
+	if d.modern && o.Target < w.segments {
+		return nil, scene{}, fault.New(fault.Usage, "use the engine's own tool for that, if it has one", "tables can be moved to fewer segments on Greenplum 6 only")
 	}
 	site := &sqlSite{c: c, o: o, down: o.Target < w.segments, idle: map[string][]Session{}}
 	if site.book, err = openBook(ctx, c, o.Target, site.down, o.By); err != nil {
