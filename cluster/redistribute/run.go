@@ -159,7 +159,24 @@ left join (select pid from pg_catalog.pg_locks where locktype = 'advisory' and c
 		p.Waiting, p.Parallel, p.Why, p.Rate, p.ETA = seen.Waiting, seen.Parallel, seen.Why, seen.Rate, seen.ETA
 	}
 	tally(&p, tables)
+	if w, err := settingOf(ctx, s); err != nil || !p.Active && p.Done() && p.Target != w.segments {
+		if err != nil {
+			return Progress{}, nil, err
+		}
+		return observed(ctx, c, s) // that one is long over
+	}
 	return p, tables, nil
+}
+
+// Segments is how many segments the cluster has.
+func Segments(ctx context.Context, c Cluster) (int, error) {
+	s, err := c.Open(ctx, "")
+	if err != nil {
+		return 0, err
+	}
+	defer s.Close()
+	w, err := settingOf(ctx, s)
+	return w.segments, err
 }
 
 // written are the tables of schema cw_expand. Without a controller none moves.

@@ -235,3 +235,59 @@ func TestSecondControllerBlockedTablesAndPause(t *testing.T) {
 		t.Errorf("afterwards: %+v %v", p, err)
 	}
 }
+
+func TestRanksClosedDatabasesAndNumbersOfTheCluster(t *testing.T) {
+	t.Parallel()
+	c := gptest.Start(t, 3)
+	c.Exec(t, "postgres", "create table a(i int) distributed by (i); create table b(i int) distributed by (i); create table z(i int) distributed by (i); create table o(i int) with oids distributed by (i)")
+	c.Exec(t, "postgres", "create database closed")
+	c.Exec(t, "postgres", "set allow_system_table_mods = on; update pg_database set datallowconn = false where datname = 'closed'")
+	cl := real{Cluster: c}
+	o := Options{Target: 2}
+	plan, err := Plan(t.Context(), cl, o)
+	reasons := map[string]string{}
+	for _, x := range plan {
+		if x.State == Refused {
+			reasons[x.Database+"."+x.Name] = x.Error
+		}
+	}
+	if err != nil || len(reasons) != 2 || !strings.Contains(reasons["postgres.public.o"], "set without oids") || !strings.Contains(reasons["closed."], "datallowconn = true") {
+		t.Fatalf("%v %v", reasons, err)
+	}
+	if err := Prepare(t.Context(), cl, o); err != nil {
+		t.Fatal(err)
+	}
+	c.Exec(t, "postgres", "update cw_expand.tables set rank = -1 where name = 'public.z'; update cw_expand.tables set rank = 3 where name = 'public.a'")
+	p, err := Run(t.Context(), cl, o, nil)
+	if fault.KindOf(err) != fault.Partial || p.Moved != 3 || len(p.Refused) != 2 {
+		t.Fatalf("%+v %v", p, err)
+	}
+	_, tables, err := Status(t.Context(), cl)
+	at := map[string]time.Time{}
+	for _, x := range tables {
+		if x.Finished != nil {
+			at[x.Name] = *x.Finished
+		}
+	}
+	if err != nil || !at["public.z"].Before(at["public.b"]) || !at["public.b"].Before(at["public.a"]) {
+		t.Errorf("%v %v", at, err)
+	}
+	if err := Verify(t.Context(), cl, 2); fault.KindOf(err) != fault.Check {
+		t.Errorf("verify: %v", err)
+	}
+	c.Exec(t, "postgres", "alter table o set without oids")
+	c.Exec(t, "postgres", "set allow_system_table_mods = on; update pg_database set datallowconn = true where datname = 'closed'")
+	if p, err := Run(t.Context(), cl, o, nil); err != nil || !p.Done() {
+		t.Errorf("%+v %v", p, err)
+	}
+	b, err := openBook(t.Context(), cl, 2, true, "the test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	free, err := b.free(t.Context())
+	lag, lagErr := b.lag(t.Context())
+	if err != nil || lagErr != nil || free < 10 || free > 57 || lag != 0 {
+		t.Errorf("%d connections free %v, %d bytes behind %v", free, err, lag, lagErr)
+	}
+}
