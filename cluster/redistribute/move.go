@@ -123,7 +123,7 @@ begin
     if c.relispopulated then execute format('refresh materialized view %s', name); end if;
     return 'moved';
   end if;
-  execute format('lock table %s in access exclusive mode', name);
+  execute format('lock table %s %s in access exclusive mode', case when exists (select 1 from pg_catalog.pg_partition q where q.parrelid = rel) then '' else 'only' end, name);
   if to_regclass(name::cstring) is distinct from rel::regclass then
     raise exception using errcode = '40001', message = 'table ' || name || ' was renamed or dropped meanwhile';
   end if;

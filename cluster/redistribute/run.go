@@ -59,6 +59,9 @@ func begin(ctx context.Context, c Cluster, o Options) (*sqlSite, scene, error) {
 	if err = errors.Join(err, derr); err != nil {
 		return nil, scene{}, err
 	}
+	if o.Target > w.segments {
+		return nil, scene{}, fault.New(fault.Usage, "add segments first", "the cluster has %d segments, not %d", w.segments, o.Target)
+	}
 	if d.modern && o.Target < w.segments {
 		return nil, scene{}, fault.New(fault.Usage, "use the engine's own tool for that, if it has one", "tables can be moved to fewer segments on Greenplum 6 only")
 	}
