@@ -40,11 +40,38 @@ var greenplumProfiles = map[string]greenplumProfile{ //nolint:gochecknoglobals /
 // at most 8; a multiple of the data folders and interconnect addresses where
 // that leaves any. (Greenplum's best practices and platform requirements.)
 func AutoSegments(m Machine, dataDirs, addresses int) (n int, reason string) {
+	return AutoSegmentsAt(m, dataDirs, addresses, 1)
+}
+
+// AutoDensity is how many primaries a topology should have per core: with many
+// queries at a time and group mirroring half of one, since after a host has
+// failed another one has twice the primaries (best practices, system
+// configuration).
+func AutoDensity(t *Topology) float64 {
+	if baseOrName(t) == "concurrency" && t.Layout.Mirrors == MirrorsGroup {
+		return 0.5
+	}
+	return 1
+}
+
+func baseOrName(t *Topology) string {
+	if _, ok := greenplumProfiles[t.Profile]; ok {
+		return t.Profile
+	}
+	return baseProfile(t)
+}
+
+// AutoSegmentsAt is AutoSegments with another number of primaries per core.
+func AutoSegmentsAt(m Machine, dataDirs, addresses int, density float64) (n int, reason string) {
+	perCore := "one primary for two"
+	if density != 1 {
+		perCore = fmt.Sprintf("one primary for %g (density %g)", 2/density, density)
+	}
 	bounds := []struct {
 		n    int64
 		text string
 	}{
-		{int64(m.CPUs / 2), fmt.Sprintf("%d virtual CPUs: one primary for two", m.CPUs)},
+		{int64(float64(m.CPUs) / 2 * density), fmt.Sprintf("%d virtual CPUs: %s", m.CPUs, perCore)},
 		{(m.Memory - systemMemory(m.Memory)) / segmentMemory, fmt.Sprintf("%.1f GB of memory: %.1f GB for the system, 8 GB for each primary", gb(m.Memory), gb(systemMemory(m.Memory)))},
 		{segmentsMost, fmt.Sprintf("at most %d primaries per host", segmentsMost)},
 	}
@@ -133,9 +160,15 @@ func memoryBy(m Machine, acting int, divisor float64) SegmentMemory {
 // A profile file's settings replace these on all nodes; its max_connections is
 // the coordinator's.
 func GreenplumSettings(t *Topology, l *Layout, machines map[string]Machine) (coordinator, segments []Setting) {
-	p, ok := greenplumProfiles[t.Profile]
-	if !ok { // a file; its base was resolved when it was read
-		p = greenplumProfiles[baseProfile(t)]
+	return greenplumSettings(t, l, machines, 0)
+}
+
+// greenplumSettings is GreenplumSettings for a number of queries at a time; 0
+// is the profile's.
+func greenplumSettings(t *Topology, l *Layout, machines map[string]Machine, concurrent int64) (coordinator, segments []Setting) {
+	p := greenplumProfiles[baseOrName(t)]
+	if concurrent > 0 {
+		p.concurrent = concurrent
 	}
 	top, seg := leastNode(l, machines, false), leastNode(l, machines, true)
 	conns, why := p.connections, "profile"

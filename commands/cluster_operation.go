@@ -58,12 +58,21 @@ func (a *App) change(ctx context.Context, op *manage.Operation, o changeOptions,
 	if err != nil {
 		return false, err
 	}
+	var sizing *cluster.Sizing
+	if op.Verb == manage.VerbCreate || op.Verb == manage.VerbExpand {
+		if s, err := op.Sizing(ctx); err == nil { // hosts that do not answer are the checks' and the steps' affair
+			sizing = &s
+		}
+	}
 	if o.dryRun {
-		return false, a.printPlan(view)
+		return false, a.printPlan(view, sizing)
 	}
 	if !a.flags.quiet {
 		if err := a.writePlan(a.IO.Err, view); err != nil {
 			return false, err
+		}
+		if sizing != nil && sizing.Segments > 0 {
+			a.infof("%s", sizingLine(*sizing))
 		}
 	}
 	if view.Pending > 0 {
@@ -92,16 +101,28 @@ func (a *App) changeAsk(ctx context.Context, op *manage.Operation, o changeOptio
 	})
 }
 
+// plan is the JSON of a plan; with a sizing for verbs that make nodes.
+type plan struct {
+	step.View
+	Sizing *cluster.Sizing `json:"sizing,omitempty"`
+}
+
 // printPlan prints a plan as the result of the command.
-func (a *App) printPlan(v step.View) error {
+func (a *App) printPlan(v step.View, sizing *cluster.Sizing) error {
 	if f := a.flags.output; f == "table" || f == "wide" {
-		return a.writePlan(a.IO.Out, v)
+		if err := a.writePlan(a.IO.Out, v); err != nil || sizing == nil || sizing.Memory == 0 {
+			return err
+		}
+		if _, err := fmt.Fprintln(a.IO.Out); err != nil {
+			return err
+		}
+		return writeSizing(a.IO.Out, *sizing, f == "wide")
 	}
 	t := table{cols: cols("STEP", "HOST", "TITLE", "STATE", "OBSERVED", "DESTRUCTIVE")}
 	for _, s := range v.Steps {
 		t.add(s.ID, s.Host, s.Title, s.State, s.Observed, fmt.Sprint(s.Destructive))
 	}
-	return a.print(object("Plan", v), t)
+	return a.print(object("Plan", plan{v, sizing}), t)
 }
 
 // stepProgress turns the events of a run into lines. The runner calls it from

@@ -2,7 +2,6 @@ package greenplum_test
 
 import (
 	"strings"
-	"testing"
 	"time"
 )
 
@@ -74,5 +73,3 @@ func (c *conversation) end() {
 		c.w.t.Error("the session does not end")
 	}
 }
-
-var _ = testing.Verbose

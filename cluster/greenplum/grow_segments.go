@@ -382,7 +382,7 @@ func (e *Engine) enterStep(p *planned, needs []string) step.Step {
 				}
 			}
 			b.WriteString("select gp_expand_bump_version();\ncommit;")
-			_, err := h.exec(ctx, b.String())
+			err := h.exec(ctx, b.String())
 			h.release()
 			if err != nil {
 				return fmt.Errorf("entering the new segments: %w", err)

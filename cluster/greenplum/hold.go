@@ -70,7 +70,7 @@ func (e *Engine) holdCatalog(ctx context.Context) (*hold, error) {
 		_ = out.Close()
 		close(h.ended)
 	}()
-	_, err = h.exec(ctx, fmt.Sprintf("set client_min_messages = warning;\nset lock_timeout = '%ds';\nbegin;\nselect gp_expand_lock_catalog();", int(holdPatience.Seconds())))
+	err = h.exec(ctx, fmt.Sprintf("set client_min_messages = warning;\nset lock_timeout = '%ds';\nbegin;\nselect gp_expand_lock_catalog();", int(holdPatience.Seconds())))
 	if err != nil {
 		h.release()
 		return nil, e.notHeld(ctx, err)
@@ -78,30 +78,27 @@ func (e *Engine) holdCatalog(ctx context.Context) (*hold, error) {
 	return h, nil
 }
 
-// exec runs statements in the session and returns what they print. The first
-// error ends the session, and with it everything it did.
-func (h *hold) exec(ctx context.Context, statements string) (string, error) {
+// exec runs statements in the session. The first error ends the session, and
+// with it everything it did.
+func (h *hold) exec(ctx context.Context, statements string) error {
 	h.marks++
 	mark := fmt.Sprintf("cw-mark-%d", h.marks)
 	if _, err := fmt.Fprintf(h.in, "%s\n\\echo %s\n", statements, mark); err != nil {
 		<-h.ended
-		return "", h.err
+		return h.err
 	}
-	var out []string
 	for {
 		select {
 		case line, ok := <-h.lines:
 			switch {
 			case !ok:
 				<-h.ended
-				return "", h.err
+				return h.err
 			case line == mark:
-				return strings.Join(out, "\n"), nil
-			case line != "":
-				out = append(out, line)
+				return nil
 			}
 		case <-ctx.Done():
-			return "", context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 	}
 }

@@ -118,8 +118,8 @@ func (w *world) checksums() string {
 }
 
 // nothingExtra wants no process and no file of the cluster's user that a
-// recovery should have taken away. What a killed cw had running ends within
-// seconds.
+// run should have taken away. What a killed cw had running ends within seconds,
+// but for the clock of a watcher, which may be a minute.
 func (w *world) nothingExtra() {
 	w.t.Helper()
 	running := map[string]int{}
@@ -137,7 +137,7 @@ for p in $(pgrep -u gpadmin); do
 done
 [ $n = $1 ] || echo "$n postmasters, not $1"`
 		var out string
-		deadline := time.Now().Add(20 * time.Second)
+		deadline := time.Now().Add(75 * time.Second)
 		for time.Now().Before(deadline) {
 			out = strings.TrimSpace(w.lab.Run(i+1, "sh", "-c", script, "sh", strconv.Itoa(running[h.Name])))
 			if out == "" {

@@ -28,7 +28,7 @@ func (w *world) traffic(name string) (stop func() int) {
 	w.busyTable(name)
 	script := fmt.Sprintf(`n=0; rm -f /tmp/stop-%[1]s
 while [ ! -e /tmp/stop-%[1]s ]; do
-  out=$(psql -X -q -A -t -v ON_ERROR_STOP=1 -d warehouse -c "update %[1]s set b = b + 1" -c "select 1" 2>&1) || { echo "$out"; exit 1; }
+  out=$(psql -X -q -A -t -v ON_ERROR_STOP=1 -d warehouse -c "update %[1]s set b = b + 1" 2>&1) || { echo "$out"; exit 1; }
   out=$(psql -X -q -A -t -v ON_ERROR_STOP=1 -d warehouse -c "select count(*) || ' ' || sum(b - a) %% 1000 from %[1]s" 2>&1) || { echo "$out"; exit 1; }
   [ "$out" = "1000 0" ] || { echo "wrong: $out"; exit 1; }
   n=$((n+1))

@@ -10,6 +10,7 @@ import (
 
 	"cw/cluster"
 	"cw/cluster/step"
+	"cw/fault"
 )
 
 // TestExpandInterrupted interrupts an expand in each of its phases, changes
@@ -77,7 +78,7 @@ func TestExpandInterrupted(t *testing.T) {
 		t.Errorf("rows %s, not %s", got, want)
 	}
 	for i := range tables {
-		script := fmt.Sprintf("alter table between_%[1]d set with (reorganize=true); insert into between_%[1]d select generate_series(1, 100); select count(*) from between_%[1]d;", i)
+		script := fmt.Sprintf("alter table between_%[1]d set distributed randomly; insert into between_%[1]d select generate_series(1, 100); select count(*) from between_%[1]d;", i)
 		if got := w.sql(1, script); got != "200" {
 			t.Errorf("table %d: %s rows", i, got)
 		}
@@ -101,6 +102,41 @@ func (w *world) refused() {
 	}
 	if out, err := w.gp(1, `psql -X -q -A -t -v ON_ERROR_STOP=1 -d warehouse -c "insert into heap values (0, 'x'); delete from heap where a = 0; analyze heap; select count(*) from heap"`); err != nil || strings.TrimSpace(out) != "20000" {
 		w.t.Errorf("rows while the catalogue is held: %v %s", err, out)
+	}
+}
+
+// TestUndoForgets takes an expand back whose new host is lost.
+func TestUndoForgets(t *testing.T) {
+	w := newWorld(t, 3, false, "segments_per_host: 1, mirrors: none, data_dirs: [/data/a]")
+	full := *w.top
+	w.top = w.smaller(2)
+	w.create()
+	op, err := w.m.Expand(t.Context(), &full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	_, _ = op.Run(ctx, func(e step.Event) {
+		if e.Step.ID == "register" && e.State == step.Running || e.Step.ID == "start-primaries@db3" && e.State == step.Running {
+			stop()
+		}
+	})
+	stop()
+	w.lab.Off(3)
+	if _, err := w.try(w.m.UndoExpand(t.Context(), "gp")); err == nil || !strings.Contains(fault.HintOf(err), "--undo --forget") {
+		t.Errorf("with the host gone: %v", err)
+	}
+	w.status(cluster.Degraded)
+	op, err = w.m.UndoExpand(t.Context(), "gp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	op.Forget = true
+	if _, err := w.try(op, nil); fault.KindOf(err) != fault.Partial || !strings.Contains(err.Error(), "/data/a/gp/n3 on host db3") {
+		t.Errorf("forgetting: %v", err)
+	}
+	if st := w.status(cluster.Up); len(st.Nodes) != 2 || len(st.Hosts) != 2 {
+		t.Errorf("%d nodes on %d hosts", len(st.Nodes), len(st.Hosts))
 	}
 }
 

@@ -154,7 +154,7 @@ func (e *Engine) unregisterSegments(victims []cluster.Node) []step.Step {
 					text += fmt.Sprintf("select gp_remove_segment(%d::int2);\n", r.DBID)
 				}
 			}
-			_, err = h.exec(ctx, text+"select gp_expand_bump_version();\ncommit;")
+			err = h.exec(ctx, text+"select gp_expand_bump_version();\ncommit;")
 			h.release()
 			if err != nil {
 				return fmt.Errorf("taking the segments out of the catalogue: %w", err)

@@ -24,13 +24,22 @@ type Check struct {
 	Expected string `json:"expected"`
 	Observed string `json:"observed"`
 	Remedy   string `json:"remedy,omitempty"` // of failed ones: the next thing to do
+	// NotApplicable says why there was nothing to look at, as on kernels without
+	// the feature; such a check is OK.
+	NotApplicable string `json:"not_applicable,omitempty"`
+	// Fix is the group of Repairs that makes a failed check pass; "" when cw
+	// cannot, and only Remedy helps.
+	Fix string `json:"fix,omitempty"`
 
-	err error // what failed, when that has a kind of its own
+	err  error // what failed, when that has a kind of its own
+	want wants // what Fix sets
 }
 
 // Report is the result of all checks, by host in the order of the topology.
 type Report struct {
 	Checks []Check `json:"checks"`
+
+	surveys []*survey // what Repairs are planned from
 }
 
 // Failed are the required checks that failed.
@@ -103,6 +112,7 @@ func Run(ctx context.Context, f *Fleet, uid string, more ...func(ctx context.Con
 		if surveys[i].err != nil {
 			return
 		}
+		perHost[i] = append(perHost[i], surveys[i].systemChecks(f.Topology, f.Layout)...)
 		if f.Topology.Engine.Kind != cluster.Postgres {
 			if c := f.checkGreenplum(ctx, surveys[i]); c.ID != "" {
 				perHost[i] = append(perHost[i], c)
@@ -112,12 +122,10 @@ func Run(ctx context.Context, f *Fleet, uid string, more ...func(ctx context.Con
 			perHost[i] = append(perHost[i], m(ctx, h.Name)...)
 		}
 	})
-	if f.Topology.Engine.Kind != cluster.Postgres {
-		for i, cs := range consistency(f.Topology, surveys) {
-			perHost[i] = append(perHost[i], cs...)
-		}
+	for i, cs := range consistency(f.Topology, surveys) {
+		perHost[i] = append(perHost[i], cs...)
 	}
-	var r Report
+	r := Report{surveys: surveys}
 	for _, cs := range perHost {
 		r.Checks = append(r.Checks, cs...)
 	}
@@ -139,13 +147,18 @@ func (s *survey) checks(t *cluster.Topology, all []one) []Check {
 	for _, check := range all {
 		if c := check(t, s); c.ID != "" {
 			c.Host = s.host.Name
-			if c.OK {
-				c.Remedy = ""
-			}
-			out = append(out, c)
+			out = append(out, c.settled())
 		}
 	}
 	return out
+}
+
+// settled takes back what only a failed check needs.
+func (c Check) settled() Check {
+	if c.OK {
+		c.Remedy, c.Fix, c.want = "", "", wants{}
+	}
+	return c
 }
 
 func checkAccess(t *cluster.Topology, s *survey) Check {

@@ -61,6 +61,7 @@ func checkIPC(t *cluster.Topology, s *survey) Check {
 	c := Check{ID: "shared memory", Severity: Advised, OK: true, Expected: "kept when " + user + " logs out", Observed: s.ipc}
 	if s.ipc != "kept" {
 		c.OK, c.Remedy = false, fmt.Sprintf("on %s as root: loginctl enable-linger %s", s.host.Name, user)
+		c.Fix = GroupLogind
 	}
 	return c
 }

@@ -109,6 +109,7 @@ func checkSemaphores(_ *cluster.Topology, s *survey) Check {
 		c.OK = false
 		c.Remedy = fmt.Sprintf(`on %s as root: sysctl -w kernel.sem="%d %d %d %d", and the same line in /etc/sysctl.d/90-cw.conf`, s.host.Name,
 			max(have[0], 250), max(have[1], 2048000, needSems), max(have[2], 200), max(have[3], 8192, needSets))
+		c.fixKernel("kernel.sem", fmt.Sprintf("%d %d %d %d", max(have[0], 250), max(have[1], 2048000, needSems), max(have[2], 200), max(have[3], 8192, needSets)))
 	}
 	return c
 }
@@ -175,6 +176,7 @@ func checkFiles(t *cluster.Topology, s *survey) Check {
 	if c.OK && s.files < filesAdvised {
 		c.Severity, c.OK, c.Expected = Advised, false, fmt.Sprintf("at least %d for %s", filesAdvised, t.OSUser)
 	}
+	s.fixLimits(&c)
 	return c
 }
 
@@ -204,6 +206,7 @@ func checkEphemeral(_ *cluster.Topology, s *survey) Check {
 	if len(inside) > 0 {
 		c.OK, c.Observed = false, strings.Join(inside, ", ")+" inside"
 		c.Remedy = fmt.Sprintf("set another %s, or on %s as root: sysctl -w net.ipv4.ip_local_reserved_ports=%s", strings.Join(keys, " and "), s.host.Name, strings.Join(inside, ","))
+		c.fixKernel(reservedPorts, s.reservedPorts(low, high))
 	}
 	return c
 }
@@ -255,6 +258,7 @@ func checkInterconnect(_ *cluster.Topology, s *survey) Check {
 func checkNames(t *cluster.Topology, s *survey) Check {
 	c := Check{ID: "host names", Severity: Advised, OK: true, Expected: "the names of all hosts lead to their addresses", Observed: "they do"}
 	var bad, lines []string
+	fix, loopback := map[string]string{}, false
 	for _, h := range t.Hosts {
 		var want []netip.Addr
 		names := []string{h.Name}
@@ -275,6 +279,12 @@ func checkNames(t *cluster.Topology, s *survey) Check {
 			switch {
 			case !ok:
 				bad = append(bad, name+" is not known")
+			case ownName(got, want):
+				// Lines of cw's would only be one more answer: the loopback one wins.
+				bad = append(bad, fmt.Sprintf("%s is %v, its own loopback address", name, got[0]))
+				loopback = true
+				lines = append(lines, want[0].String()+" "+name)
+				continue
 			case len(want) > 0 && !slices.ContainsFunc(got, func(a netip.Addr) bool { return slices.Contains(want, a) }):
 				bad = append(bad, fmt.Sprintf("%s is %v", name, got[0]))
 			default:
@@ -282,6 +292,7 @@ func checkNames(t *cluster.Topology, s *survey) Check {
 			}
 			if len(want) > 0 {
 				lines = append(lines, want[0].String()+" "+name)
+				fix[name] = want[0].String()
 			}
 		}
 	}
@@ -290,13 +301,31 @@ func checkNames(t *cluster.Topology, s *survey) Check {
 	}
 	c.OK, c.Observed = false, firstOf(bad)
 	c.Remedy = fmt.Sprintf("on %s in /etc/hosts: %s", s.host.Name, firstOf(lines))
-	if len(lines) == 0 {
+	if loopback {
+		c.Remedy += "; and the host's name out of its loopback line (cloud-init: manage_etc_hosts: false)"
+	}
+	switch {
+	case len(fix) > 0:
+		c.Fix, c.want.names = GroupHosts, fix
+	case len(lines) == 0:
 		c.Remedy = "make the names known in DNS or in /etc/hosts of " + s.host.Name
 	}
 	if c.Severity == Advised {
 		c.Expected += " (only the engine's own tools need it)"
 	}
 	return c
+}
+
+// ownName says whether a host takes its name for the loopback interface, as
+// Debian's installer and cloud-init have it: servers that bind to it are then
+// reached by nobody else.
+func ownName(got, want []netip.Addr) bool {
+	for _, a := range want {
+		if a.IsLoopback() {
+			return false // a laboratory
+		}
+	}
+	return len(want) > 0 && slices.ContainsFunc(got, netip.Addr.IsLoopback)
 }
 
 // firstOf names a few of many.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -46,6 +45,8 @@ type survey struct {
 	// Of engines with segments.
 	kernel    map[string]string
 	sems      []string
+	system    system
+	limits    map[string]limit // of processes of os_user
 	names     map[string][]netip.Addr
 	lookedUp  []string
 	nodeDisks map[string]Disk // by the nearest folder that exists
@@ -135,9 +136,11 @@ func (f *Fleet) survey(ctx context.Context, s *survey) {
 		s.access.Err = err
 		return
 	}
-	if s.access.UserExists { // the limit of root is not the owner's
-		s.files, _ = strconv.Atoi(strings.Join(parts["limits"], ""))
+	if s.access.UserExists { // the limits of root are not the owner's
+		s.limits = parseLimits(parts["limits"])
+		s.files = int(s.limits[limitFiles].soft)
 	}
+	f.lookAsRoot(ctx, s)
 	if t.Engine.Kind != cluster.Postgres {
 		s.home, s.homeErr = f.noteHome(host, parseHomes(parts["homes"]))
 	}
@@ -166,6 +169,7 @@ func (s *survey) readHost(parts map[string][]string) {
 		s.kernel[key] = strings.Join(strings.Fields(value), " ")
 	}
 	s.sems = parts["sems"]
+	s.system = readSystem(parts)
 	s.names = parseNames(parts["names"], s.lookedUp)
 }
 

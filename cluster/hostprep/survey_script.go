@@ -33,15 +33,8 @@ const ipcScript = `[ -d /run/systemd/system ] || { echo kept; exit; }
 case $(cat /etc/systemd/logind.conf /etc/systemd/logind.conf.d/*.conf 2>/dev/null | sed -n 's/^RemoveIPC=//p' | tail -n 1) in
 no|0|false|off) echo kept;; *) echo removed;; esac`
 
-// kernelScript prints what the kernel allows, and the semaphores there are. The
-// shell's read is of no use for /proc/sys: it reads byte by byte, and such a
-// file ends after the first read.
-const kernelScript = `echo @kernel
-(cd /proc/sys && grep -s '' kernel/sem net/ipv4/ip_local_port_range net/ipv4/ip_local_reserved_ports vm/overcommit_memory)
-while read -r k v u; do
-  case $k in CommitLimit:|Committed_AS:) echo "$k$v";; esac
-done </proc/meminfo
-echo @sems
+// semScript prints the semaphores there are.
+const semScript = `echo @sems
 cat /proc/sysvipc/sem 2>/dev/null
 `
 
@@ -55,8 +48,9 @@ func hostScript(t *cluster.Topology, names []string) string {
 	// /proc instead of ss: iproute2 is not on every host.
 	b.WriteString("echo @listen\ncat /proc/net/tcp; cat /proc/net/tcp6 2>/dev/null\n")
 	b.WriteString("echo @disk\nfor d in " + remote.Quote(t.Layout.DataDirs) + "; do disk \"$d\"; echo \"near $p\"; done\n")
+	b.WriteString(systemScript(t))
 	if t.Engine.Kind != cluster.Postgres {
-		b.WriteString(kernelScript)
+		b.WriteString(semScript)
 		b.WriteString("echo @names\ntimeout 5 getent ahosts " + remote.Quote(names) + "\n")
 		b.WriteString("if [ \"$new\" ]; then\n" + homeSection(t) + "fi\n")
 	}
@@ -70,7 +64,7 @@ func ownerScript(t *cluster.Topology, nodes []cluster.Node, asOwner bool) string
 		dirs[i] = n.Dir
 	}
 	var b strings.Builder
-	b.WriteString(nearScript + diskScript + lookScript + "echo @limits\nulimit -n\necho @folders\n")
+	b.WriteString(nearScript + diskScript + lookScript + "echo @limits\ncat /proc/self/limits\necho @folders\n")
 	b.WriteString("for d in " + remote.Quote(dirs) + "; do look \"$d\"; done\n")
 	b.WriteString("echo @nodedisk\nseen=\nfor d in " + remote.Quote(dirs) + "; do disk \"$d\"; done\n")
 	if t.Engine.Kind != cluster.Postgres && asOwner {

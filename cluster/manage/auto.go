@@ -30,7 +30,7 @@ func (m *Manager) newSized(ctx context.Context, t *cluster.Topology) (*known, ho
 		if !h.Has(cluster.RoleSegment) {
 			continue
 		}
-		n, reason := cluster.AutoSegments(machines[h.Name], len(t.Layout.DataDirs), max(len(h.Interconnect), 1))
+		n, reason := cluster.AutoSegmentsAt(machines[h.Name], len(t.Layout.DataDirs), max(len(h.Interconnect), 1), cluster.AutoDensity(t))
 		if least == 0 || n < least {
 			least, why, on = n, reason, h.Name
 		}
@@ -41,7 +41,7 @@ func (m *Manager) newSized(ctx context.Context, t *cluster.Topology) (*known, ho
 	}
 	k.lay = lay
 	return k, hostprep.Check{
-		ID: "segments per host", Host: on, Severity: hostprep.Advised, OK: true,
+		ID: sizedID, Host: on, Severity: hostprep.Advised, OK: true,
 		Expected: "as many as the smallest host carries", Observed: fmt.Sprintf("%d: %s", least, why),
 	}, k.encode()
 }

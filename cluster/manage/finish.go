@@ -32,6 +32,12 @@ func (op *Operation) finish(ctx context.Context, run state.Run) error {
 			return err
 		}
 	}
+	if op.Verb == VerbExpand && op.params.Moves != nil {
+		// Before this run is done, so that a resume at any moment finds one of them.
+		if err := op.m.owesMoves(ctx, op.Cluster, *op.params.Moves); err != nil {
+			return err
+		}
+	}
 	if err := op.m.Store.FinishRun(ctx, run.ID, state.Done, ""); err != nil {
 		return err
 	}

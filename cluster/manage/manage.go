@@ -138,9 +138,25 @@ func guard(ctx context.Context, fleet *hostprep.Fleet) error {
 // of that name in the store lends its identity, so that its own folders are
 // known as its own.
 func (m *Manager) Check(ctx context.Context, t *cluster.Topology) (hostprep.Report, error) {
-	k, sized, err := m.newSized(ctx, t)
+	c, err := m.newChecker(ctx, t)
 	if err != nil {
 		return hostprep.Report{}, err
+	}
+	return c.check(ctx)
+}
+
+// checker makes the checks of a topology's hosts.
+type checker struct {
+	m     *Manager
+	k     *known
+	fleet *hostprep.Fleet
+	sized hostprep.Check
+}
+
+func (m *Manager) newChecker(ctx context.Context, t *cluster.Topology) (*checker, error) {
+	k, sized, err := m.newSized(ctx, t)
+	if err != nil {
+		return nil, err
 	}
 	if old, err := m.find(ctx, t.Name); err == nil {
 		k.record.Facts, k.lay.Version = old.record.Facts, old.lay.Version
@@ -149,18 +165,19 @@ func (m *Manager) Check(ctx context.Context, t *cluster.Topology) (hostprep.Repo
 			k.lay = lay
 		}
 	} else if !errors.Is(err, state.ErrNotFound) {
-		return hostprep.Report{}, err
+		return nil, err
 	}
 	fleet, err := m.fleet(k)
+	return &checker{m: m, k: k, fleet: fleet, sized: sized}, err
+}
+
+func (c *checker) check(ctx context.Context) (hostprep.Report, error) {
+	eng, err := c.m.engine(c.fleet, c.k.uid(), "")
 	if err != nil {
 		return hostprep.Report{}, err
 	}
-	eng, err := m.engine(fleet, k.uid(), "")
-	if err != nil {
-		return hostprep.Report{}, err
-	}
-	r := note(hostprep.Run(ctx, fleet, k.uid(), eng.Checks), sized)
-	m.checked(ctx, t.Name, r)
+	r := note(hostprep.Run(ctx, c.fleet, c.k.uid(), eng.Checks), c.sized)
+	c.m.checked(ctx, c.k.top.Name, r)
 	return r, ctx.Err()
 }
 

@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"cw/cluster"
 	"cw/cluster/hostprep"
+	"cw/cluster/redistribute"
 	"cw/cluster/step"
 	"cw/fault"
 	"cw/state"
@@ -23,8 +26,9 @@ type Operation struct {
 	Nothing string
 	// Report holds the checks that were made before planning, if any were.
 	Report hostprep.Report
-	// Forget makes a delete drop the cluster from the store even when a host
-	// could not be cleaned: it will never come back.
+	// Forget makes a delete drop the cluster from the store, and the taking back
+	// of an expand its nodes, even when a host could not be cleaned: it will never
+	// come back.
 	Forget bool
 	// Found is what an adoption will take over.
 	Found *cluster.Found
@@ -47,6 +51,8 @@ type params struct {
 	Recover *cluster.RecoverOptions `json:"recover,omitempty"`
 	Promote *cluster.PromoteOptions `json:"promote,omitempty"`
 	Nodes   []int                   `json:"nodes,omitempty"` // of expand and shrink
+	// Moves are how an expand's tables are moved when its segments are there.
+	Moves *redistribute.Options `json:"moves,omitempty"`
 	// TakeBack makes an expand remove what it has begun to make.
 	TakeBack bool                  `json:"take_back,omitempty"`
 	Config   *cluster.ConfigChange `json:"config,omitempty"`
@@ -147,7 +153,7 @@ func (op *Operation) Run(ctx context.Context, report func(step.Event)) (Outcome,
 	if err := op.unchanged(held); err != nil {
 		return Outcome{}, err
 	}
-	if op.Verb != VerbDelete && op.Verb != VerbShrink { // which leave out wrong hosts one by one
+	if op.Verb != VerbDelete && op.Verb != VerbShrink && !op.params.TakeBack { // which leave out wrong hosts one by one
 		if err := guard(held, op.fleet); err != nil {
 			return Outcome{}, err
 		}
@@ -161,7 +167,7 @@ func (op *Operation) Run(ctx context.Context, report func(step.Event)) (Outcome,
 	out.Summary, err = runner.Run(held, op.plan)
 	out.Left, out.Took = op.eng.Left(), time.Since(started)
 	if err != nil {
-		if op.Forget && op.Verb == VerbDelete && ctx.Err() == nil {
+		if op.Forget && op.forgettable(err) && ctx.Err() == nil {
 			return out, op.forget(context.WithoutCancel(ctx), run, err)
 		}
 		return out, op.failed(ctx, run, err)
@@ -249,7 +255,10 @@ func (op *Operation) failed(ctx context.Context, run state.Run, err error) error
 		hint += fmt.Sprintf(" when the hosts are back; if they never will be: cw cluster delete %s --confirm %s --forget", op.Cluster, op.Cluster)
 		return fault.New(fault.Partial, hint, "%s", op.notCleaned(err))
 	}
-	if op.Verb == VerbExpand && !op.params.TakeBack {
+	if op.params.TakeBack {
+		return fault.Wrap(kind, fmt.Sprintf("%s when the hosts are back; if they never will be: cw cluster expand %s --undo --forget", hint, op.Cluster), err)
+	}
+	if op.Verb == VerbExpand {
 		hint += fmt.Sprintf(", or take it back: cw cluster expand %s --undo", op.Cluster)
 	}
 	if h := fault.HintOf(err); h != "" {
@@ -258,17 +267,33 @@ func (op *Operation) failed(ctx context.Context, run state.Run, err error) error
 	return fault.Wrap(kind, hint, err)
 }
 
+// forgettable says whether what failed was only the cleaning of hosts.
+func (op *Operation) forgettable(err error) bool {
+	var f *step.Failure
+	switch {
+	case op.Verb == VerbDelete:
+		return true
+	case !op.params.TakeBack || !errors.As(err, &f):
+		return false
+	}
+	return !slices.ContainsFunc(f.Errs, func(e *step.Error) bool { return strings.HasPrefix(e.ID, "outside@") })
+}
+
 // forget ends a delete that could not clean everything, on the user's word.
 func (op *Operation) forget(ctx context.Context, run state.Run, err error) error {
+	text := op.notCleaned(err)
 	if ferr := op.finish(ctx, run); ferr != nil {
 		return errors.Join(err, ferr)
 	}
-	return fault.New(fault.Partial, "", "%s\ncluster %s is forgotten all the same", op.notCleaned(err), op.Cluster)
+	if op.params.TakeBack {
+		return fault.New(fault.Partial, "", "%s\nthey are forgotten all the same", text)
+	}
+	return fault.New(fault.Partial, "", "%s\ncluster %s is forgotten all the same", text, op.Cluster)
 }
 
 // notCleaned says what a delete could not remove.
 func (op *Operation) notCleaned(err error) string {
-	text := fmt.Sprintf("cluster %s could not be removed completely; not cleaned:", op.Cluster)
+	text := fmt.Sprintf("%s could not be removed completely; not cleaned:", choose(op.params.TakeBack, "new nodes of cluster "+op.Cluster, "cluster "+op.Cluster))
 	var f *step.Failure
 	if !errors.As(err, &f) {
 		return text + " " + err.Error()
@@ -280,6 +305,9 @@ func (op *Operation) notCleaned(err error) string {
 		}
 		named[e.Host] = true
 		for _, n := range op.k.lay.On(e.Host) {
+			if op.params.TakeBack && !slices.Contains(op.params.Nodes, n.ID) {
+				continue
+			}
 			text += fmt.Sprintf("\n  %s on host %s: %s", n.Dir, e.Host, firstLine(e.Err.Error()))
 		}
 	}

@@ -98,6 +98,33 @@ func (m *Manager) Redistribute(ctx context.Context, name string, o redistribute.
 	return p, m.endMoves(ctx, name, run, p, time.Since(started), err)
 }
 
+// ThenMove has an expand that adds segments leave behind that tables are to be
+// moved onto them: resume, or Redistribute, does it.
+func (op *Operation) ThenMove(o redistribute.Options) {
+	if before, after := op.Segments(); op.Nothing == "" && op.Verb == VerbExpand && before < after {
+		o.Target = after
+		op.params.Moves = &o
+	}
+}
+
+// Moves are the options with which tables are moved after an expand; nil when
+// none are to be.
+func (op *Operation) Moves() *redistribute.Options { return op.params.Moves }
+
+// owesMoves records that tables are to be moved, unless it is recorded.
+func (m *Manager) owesMoves(ctx context.Context, name string, o redistribute.Options) error {
+	last, err := m.lastMoves(ctx, name)
+	if err != nil || last.State == state.Running {
+		return err
+	}
+	plan, err := json.Marshal(movedRun{o})
+	if err != nil {
+		return err
+	}
+	_, err = m.Store.StartRun(ctx, name, VerbRedistribute, string(plan))
+	return err
+}
+
 // beginMoves records the run, and that an earlier one did not end.
 func (m *Manager) beginMoves(ctx context.Context, name string, o redistribute.Options) (state.Run, error) {
 	last, err := m.lastMoves(ctx, name)

@@ -206,6 +206,51 @@ func (s *hostSpec) system() error {
 			return err
 		}
 	}
+	return s.shieldKernel()
+}
+
+// perNamespace are the settings in /proc/sys/kernel that a host has for itself
+// (ipc_namespaces(7), uts_namespaces(7)); all others are the machine's.
+const perNamespace = " sem shmall shmmax shmmni shm_rmid_forced shm_next_id msgmax msgmnb msgmni msg_next_id sem_next_id auto_msgmni hostname domainname ns_last_pid "
+
+// shieldKernel puts copies over what else in /proc/sys/kernel and /sys is
+// written to: there are no namespaces of it, and root here is root there.
+func (s *hostSpec) shieldKernel() error {
+	kernel := s.at("proc/sys/kernel")
+	entries, err := os.ReadDir(kernel)
+	if err != nil {
+		return err
+	}
+	copies := s.at("run", ".sys-kernel")
+	if err := os.MkdirAll(copies, 0o700); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() || info.Mode()&0o200 == 0 || strings.Contains(perNamespace, " "+e.Name()+" ") {
+			continue
+		}
+		value, _ := os.ReadFile(filepath.Join(kernel, e.Name())) // of those that only take orders it is empty
+		mine := filepath.Join(copies, e.Name())
+		if err := os.WriteFile(mine, value, info.Mode().Perm()); err != nil {
+			return err
+		}
+		if err := bind(mine, filepath.Join(kernel, e.Name())); err != nil {
+			return err
+		}
+	}
+	const pages = "sys/kernel/mm/transparent_hugepage"
+	if exists(s.at(pages)) {
+		mine := s.at("run", ".sys-thp")
+		_ = exec.Command("cp", "-r", "--no-preserve=all", "/"+pages, mine).Run()
+		if err := bind(mine, s.at(pages)); err != nil {
+			return err
+		}
+	}
+	// What is left of /sys, as the queues of disks, is to be looked at only.
+	if err := syscall.Mount("", s.at("sys"), "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY|syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, ""); err != nil && !s.Rootless {
+		return fmt.Errorf("make /sys read-only: %w", err)
+	}
 	return nil
 }
 
