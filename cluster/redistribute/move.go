@@ -22,7 +22,7 @@ const (
 // however its client ends.
 func prepare(ctx context.Context, s Session, lockTimeout time.Duration) error {
 	settings := []string{
-		"set client_min_messages = error;", "set statement_timeout = 0;",
+		"set client_min_messages = error;", "set statement_timeout = 0;", "set default_transaction_read_only = off;",
 		fmt.Sprintf("set lock_timeout = %d;", lockTimeout.Milliseconds()),
 		"set application_name = '" + moverName + "';", "set optimizer = off;", "set gp_autostats_mode = none;",
 		"set session_replication_role = replica;", "set allow_system_table_mods = on;", "set allow_segment_DML = on;",

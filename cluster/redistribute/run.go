@@ -131,7 +131,7 @@ func Status(ctx context.Context, c Cluster) (Progress, []Table, error) {
 		return Progress{}, nil, err
 	}
 	defer s.Close()
-	out, err := one(ctx, s, fmt.Sprintf(`select row_to_json(x) from (select c.target, c.paused, c.doc, l.pid is not null as active from cw_expand.control c
+	out, err := one(ctx, s, fmt.Sprintf(`select row_to_json(x) from (select c.target, c.paused, c.doc, c.cluster = (` + fingerprint + `) as same, l.pid is not null as active from cw_expand.control c
 left join (select pid from pg_catalog.pg_locks where locktype = 'advisory' and classid = 0 and objid = %d and granted and gp_segment_id = -1 limit 1) l on true where c.id = 1) x;`, lockKey))
 	if err != nil {
 		var said *StatementError
@@ -143,6 +143,7 @@ left join (select pid from pg_catalog.pg_locks where locktype = 'advisory' and c
 	var row struct {
 		Target         int
 		Paused, Active bool
+		Same           bool
 		Doc            string
 	}
 	var seen control
@@ -162,11 +163,8 @@ left join (select pid from pg_catalog.pg_locks where locktype = 'advisory' and c
 		p.Waiting, p.Parallel, p.Why, p.Rate, p.ETA = seen.Waiting, seen.Parallel, seen.Why, seen.Rate, seen.ETA
 	}
 	tally(&p, tables)
-	if w, err := settingOf(ctx, s); err != nil || !p.Active && p.Done() && p.Target != w.segments {
-		if err != nil {
-			return Progress{}, nil, err
-		}
-		return observed(ctx, c, s) // that one is long over
+	if !p.Active && !row.Same && p.Done() {
+		return observed(ctx, c, s) // that one is over, and the cluster is another since
 	}
 	return p, tables, nil
 }

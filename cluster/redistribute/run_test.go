@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -88,8 +89,14 @@ func TestRunDownAndUpUnderTraffic(t *testing.T) {
 	c := gptest.Start(t, 4)
 	c.Exec(t, "postgres", zoo)
 	c.Exec(t, "postgres", "create table live(n int8, v int) distributed by (n)")
-	c.Exec(t, "postgres", `create database "Other'DB"`)
-	c.Exec(t, "Other'DB", "create table x as select generate_series(1, 100) a distributed by (a)")
+	c.Exec(t, "postgres", `create database "Other'DB" encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0`)
+	other := c.Connect(t, "Other'DB")
+	for _, sql := range []string{"set client_encoding = 'UTF8'", `create table "Straße" as select generate_series(1, 100) a distributed by (a)`} {
+		if _, err := other.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Exec(t, "postgres", `alter database "Other'DB" set default_transaction_read_only = on`)
 	open := c.Connect(t, "postgres")
 	before := sums(t, open, tablesOf)
 	cl := real{Cluster: c}
@@ -115,9 +122,16 @@ func TestRunDownAndUpUnderTraffic(t *testing.T) {
 			t.Error(err)
 		}
 		st, tables, err := Status(t.Context(), cl)
+		if !slices.ContainsFunc(tables, func(x Table) bool { return x.Database == "Other'DB" && x.Name == `public."Straße"` && x.Segments == target }) {
+			t.Errorf("%+v", tables)
+		}
 		if err != nil || !st.Done() || st.Active || st.Target != target || len(tables) != p.Tables {
 			t.Errorf("status %+v of %d tables, %v", st, len(tables), err)
 		}
+	}
+	c.Exec(t, "postgres", "update cw_expand.control set cluster = 'another', target = 2")
+	if st, _, err := Status(t.Context(), cl); err != nil || st.Target != 4 || !st.Done() {
+		t.Errorf("status after the cluster has changed: %+v %v", st, err)
 	}
 	if err := Clean(t.Context(), cl); err != nil {
 		t.Error(err)
