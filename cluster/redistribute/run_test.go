@@ -122,7 +122,9 @@ func TestRunDownAndUpUnderTraffic(t *testing.T) {
 			t.Error(err)
 		}
 		st, tables, err := Status(t.Context(), cl)
-		if !slices.ContainsFunc(tables, func(x Table) bool { return x.Database == "Other'DB" && x.Name == `public."Straße"` && x.Segments == target }) {
+		if !slices.ContainsFunc(tables, func(x Table) bool {
+			return x.Database == "Other'DB" && x.Name == `public."Straße"` && x.Segments == target
+		}) {
 			t.Errorf("%+v", tables)
 		}
 		if err != nil || !st.Done() || st.Active || st.Target != target || len(tables) != p.Tables {
