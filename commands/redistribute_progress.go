@@ -43,17 +43,22 @@ type redistributeProgress struct {
 	p       *progress
 	given   map[string]bool
 	waiting string
+	begun   bool
 }
 
 // redistributeEvent is a change of state in --progress json.
 type redistributeEvent struct {
-	Event   string `json:"event"` // waiting, given-up
+	Event   string `json:"event"` // begun, waiting, given-up
 	Waiting string `json:"waiting,omitempty"`
 	Table   string `json:"table,omitempty"`
 	Error   string `json:"error,omitempty"`
 }
 
 func (r *redistributeProgress) report(p redistribute.Progress) {
+	if !r.begun {
+		r.begun = true
+		r.p.Event(fmt.Sprintf("moving tables to %d segments: %d of %d are there", p.Target, p.Moved, p.Tables), redistributeEvent{Event: "begun"})
+	}
 	if p.Waiting != r.waiting {
 		r.waiting = p.Waiting
 		if p.Waiting != "" {
