@@ -29,7 +29,7 @@ func (a *App) expandContinue(ctx context.Context, c *cobra.Command, name string,
 	if err != nil {
 		return err
 	}
-	base, unfinished, err := m.UnfinishedRedistribution(ctx, name)
+	base, _, err := m.UnfinishedRedistribution(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -51,10 +51,6 @@ func (a *App) expandContinue(ctx context.Context, c *cobra.Command, name string,
 			a.infof("the controller of cluster %s goes on; see cw cluster expand status %s --watch", name, name)
 			return nil
 		}
-	}
-	if !unfinished && p.Done() {
-		a.infof("all %d tables of cluster %s are on %d segments: there is nothing to do", p.Tables, name, p.Target)
-		return nil
 	}
 	return a.redistribute(ctx, m, name, options)
 }

@@ -133,10 +133,12 @@ func (a *App) moveOff(ctx context.Context, m *manage.Manager, name string, befor
 		}
 	}
 	a.infof("%d of %d tables (%s) are to be moved from %d to %d segments", left, len(tables), schema.FormatSize(bytes), before, moves.Target)
-	if o.dryRun || left+refused == 0 {
+	if o.dryRun {
 		return nil
 	}
-	if o.confirm != name { // who has confirmed the end has agreed to the way
+	// With no table left to move, what the controller keeps in the database
+	// itself may still be on all segments.
+	if o.confirm != name && left+refused > 0 { // who has confirmed the end has agreed to the way
 		if err := a.confirm(ctx, fmt.Sprintf("move %d tables of cluster %s?", left, name), o.yes); err != nil {
 			return err
 		}

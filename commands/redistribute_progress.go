@@ -19,7 +19,11 @@ func (a *App) redistribute(ctx context.Context, m *manage.Manager, name string, 
 	if err != nil {
 		return err
 	}
-	a.infof("all %d tables of cluster %s are on %d segments, %s moved in %s", p.Tables, name, p.Target, schema.FormatSize(p.MovedBytes), a.Now().Sub(started).Round(100*time.Millisecond))
+	text := fmt.Sprintf("all %d tables of cluster %s are on %d segments", p.Tables, name, p.Target)
+	if n := p.Moved - show.before.Moved; n > 0 {
+		text += fmt.Sprintf(", %d (%s) moved in %s", n, schema.FormatSize(max(p.MovedBytes-show.before.MovedBytes, 0)), a.Now().Sub(started).Round(100*time.Millisecond))
+	}
+	a.infof("%s", text)
 	return nil
 }
 
@@ -43,17 +47,23 @@ type redistributeProgress struct {
 	p       *progress
 	given   map[string]bool
 	waiting string
+	begun   bool
+	before  redistribute.Progress // as it was when this run began
 }
 
 // redistributeEvent is a change of state in --progress json.
 type redistributeEvent struct {
-	Event   string `json:"event"` // waiting, given-up
+	Event   string `json:"event"` // begun, waiting, given-up
 	Waiting string `json:"waiting,omitempty"`
 	Table   string `json:"table,omitempty"`
 	Error   string `json:"error,omitempty"`
 }
 
 func (r *redistributeProgress) report(p redistribute.Progress) {
+	if !r.begun {
+		r.begun, r.before = true, p
+		r.p.Event(fmt.Sprintf("moving tables to %d segments: %d of %d are there", p.Target, p.Moved, p.Tables), redistributeEvent{Event: "begun"})
+	}
 	if p.Waiting != r.waiting {
 		r.waiting = p.Waiting
 		if p.Waiting != "" {

@@ -54,7 +54,7 @@ func (r *redistribution) Open(ctx context.Context, database string) (redistribut
 	info := fmt.Sprintf("host=%s port=%d dbname=%s user=%s connect_timeout=10", connValue(socketDir(n)), n.Port, connValue(database), connValue(e.top.OSUser))
 	run := func(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 		_, err := e.Fleet.Host(n.Host).Run(ctx, remote.Cmd{
-			Args: []string{"/bin/sh", "-c", prelude + sessionScript, "cw", home, info, "-c lc_messages=C -c DateStyle=ISO"}, As: e.top.OSUser, Dir: "/", Stdin: stdin, Stdout: stdout,
+			Args: []string{"/bin/sh", "-c", prelude + sessionScript, "cw", home, info, "-c lc_messages=C -c DateStyle=ISO -c client_encoding=UTF8"}, As: e.top.OSUser, Dir: "/", Stdin: stdin, Stdout: stdout,
 		})
 		var exit *remote.ExitError
 		if errors.As(err, &exit) {

@@ -64,18 +64,16 @@ func (m *Manager) PlanRedistribution(ctx context.Context, name string, o redistr
 }
 
 // Redistribute moves the tables of a cluster. It is recorded as a run, so that
-// it can be resumed with the same options; a target of 0 is that of the last.
+// it can be resumed with the same options; a target of 0 is all segments.
 func (m *Manager) Redistribute(ctx context.Context, name string, o redistribute.Options, report func(redistribute.Progress)) (redistribute.Progress, error) {
 	c, err := m.Redistribution(ctx, name)
 	if err != nil {
 		return redistribute.Progress{}, err
 	}
 	if o.Target == 0 {
-		p, _, err := redistribute.Status(ctx, c)
-		if err != nil {
-			return p, err
+		if o.Target, err = redistribute.Segments(ctx, c); err != nil {
+			return redistribute.Progress{}, err
 		}
-		o.Target = p.Target
 	}
 	if err := o.Check(); err != nil {
 		return redistribute.Progress{}, err

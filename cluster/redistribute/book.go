@@ -17,12 +17,16 @@ const lockKey = 0x6377_6578 // "cwex"
 const makeBook = `do $cw$ begin
 if not exists (select 1 from pg_catalog.pg_namespace where nspname = 'cw_expand') then
   create schema cw_expand;
-  create table cw_expand.control (id int primary key, target int, controller text, paused bool not null default false, now bool not null default false, changed_by text, doc text) distributed by (id);
+  create table cw_expand.control (id int primary key, target int, controller text, paused bool not null default false, now bool not null default false, changed_by text, doc text, cluster text) distributed by (id);
   comment on column cw_expand.control.paused is 'set it to true and no further table is begun';
   create table cw_expand.tables (oid oid, database text, name text, bytes int8, rank int not null default 0, state text, segments int, attempts int, error text, started timestamptz, finished timestamptz) distributed by (oid);
   comment on column cw_expand.tables.rank is 'the lower, the sooner the table is moved; update it as you like';
-  insert into cw_expand.control(id, target) values (1, %[1]d);
+  insert into cw_expand.control(id, target, cluster) select 1, %[1]d, (` + fingerprint + `);
 end if; end $cw$;`
+
+// fingerprint tells the segments of a cluster from those that it has after some
+// were taken out and others were added.
+const fingerprint = `select md5(string_agg(content || ':' || hostname || ':' || datadir, ',' order by content)) from pg_catalog.gp_segment_configuration where content >= 0 and preferred_role = 'p'`
 
 // onTarget moves the book itself; the functions of prepare are there.
 const onTarget = `select pg_temp.cw_shrink('cw_expand.%[2]s'::regclass, %[1]d);`
@@ -68,7 +72,7 @@ func openBook(ctx context.Context, c Cluster, target int, down bool, who string)
 }
 
 func (b *book) begin(ctx context.Context, down bool, who string) error {
-	if err := all(ctx, b.s, "set client_min_messages = error;", "set statement_timeout = 0;", "set lock_timeout = '10s';"); err != nil {
+	if err := all(ctx, b.s, "set client_min_messages = error;", "set statement_timeout = 0;", "set default_transaction_read_only = off;", "set lock_timeout = '10s';"); err != nil {
 		return err
 	}
 	got, err := one(ctx, b.s, fmt.Sprintf("select pg_catalog.pg_try_advisory_lock(%d);", lockKey))
@@ -247,7 +251,11 @@ func (b *book) free(ctx context.Context) (int, error) {
 
 // lag is how many bytes the mirror that is farthest behind has not written yet.
 func (b *book) lag(ctx context.Context) (int64, error) {
-	out, err := one(ctx, b.s, "select coalesce(max(pg_catalog.pg_xlog_location_diff(sent_location, flush_location)), 0)::int8 from pg_catalog.gp_stat_replication where gp_segment_id >= 0 and state = 'streaming';")
+	d, err := dialectOf(ctx, b.s)
+	if err != nil {
+		return 0, err
+	}
+	out, err := one(ctx, b.s, d.lag)
 	if err != nil {
 		return 0, err
 	}
@@ -259,7 +267,7 @@ func (b *book) lag(ctx context.Context) (int64, error) {
 func (b *book) close() { b.s.Close() }
 
 func literal(s string) string {
-	q := "'" + strings.ReplaceAll(s, "'", "''") + "'"
+	q := "'" + strings.ReplaceAll(strings.ToValidUTF8(s, "?"), "'", "''") + "'"
 	if strings.ContainsAny(s, `\`) {
 		q = " E" + strings.ReplaceAll(q, `\`, `\\`)
 	}

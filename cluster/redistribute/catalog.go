@@ -27,27 +27,6 @@ type relation struct {
 	Unpopulated bool   `json:"unpopulated"`
 }
 
-// relations lists the tables of a database that have a distribution policy.
-// Temporary ones are their sessions' own; those of schema cw_expand are ours.
-const relations = `select row_to_json(x) from (
-select c.oid::int8 as oid, coalesce(q.parrelid, case when exists (select 1 from pg_catalog.pg_partition a where a.parrelid = c.oid) then c.oid end, 0)::int8 as root,
-  n.nspname as schema, c.relname as relation, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) as name,
-  c.relkind as kind, c.relstorage as storage, p.policytype as policy, p.numsegments as segments, c.relhasoids as oids, c.relkind = 'm' and not c.relispopulated as unpopulated,
-  coalesce((select 'trigger ' || t.tgname from pg_catalog.pg_trigger t where c.relhastriggers and t.tgrelid = c.oid and t.tgenabled in ('A', 'R') limit 1),
-    (select 'rule ' || r.rulename from pg_catalog.pg_rewrite r where c.relhasrules and r.ev_class = c.oid and r.ev_type <> '1' and r.ev_enabled in ('A', 'R') limit 1), '') as always,
-  exists (select 1 from pg_catalog.pg_opclass o where o.oid = any(p.distclass) and o.opcname like 'cdbhash\_%') as legacy
-from pg_catalog.gp_distribution_policy p
-join pg_catalog.pg_class c on c.oid = p.localoid
-join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-left join pg_catalog.pg_partition_rule r on r.parchildrelid = c.oid
-left join pg_catalog.pg_partition q on q.oid = r.paroid
-where c.relpersistence <> 't' and n.nspname <> 'cw_expand') x;`
-
-// sizes are what tables take on each segment, with their indexes.
-const sizes = `select oid::int8, seg, size from (
-select c.oid, c.gp_segment_id as seg, pg_catalog.pg_total_relation_size(c.oid) as size from gp_dist_random('pg_catalog.pg_class') c
-where c.oid >= 16384 and c.relkind in ('r', 'm') and c.relpersistence <> 't' and c.relstorage <> 'x') x where size > 0;`
-
 // unit is what is moved as one: a table, with all its partitions.
 type unit struct {
 	Table
@@ -70,9 +49,13 @@ func (u *unit) key() key { return key{u.Database, u.OID} }
 
 // look lists the units of one database.
 func look(ctx context.Context, s Session, database string) ([]*unit, error) {
+	d, err := dialectOf(ctx, s)
+	if err != nil {
+		return nil, err
+	}
 	var rows, bytes string
 	var said error
-	err := s.Exec(ctx, []string{relations, sizes}, func(i int, out string, err error) {
+	err = s.Exec(ctx, []string{d.relations, d.sizes}, func(i int, out string, err error) {
 		said = errors.Join(said, err)
 		if i == 0 {
 			rows = out

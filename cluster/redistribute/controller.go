@@ -58,6 +58,7 @@ type controller struct {
 	units map[key]*unit
 	queue []*unit // pending ones, in their order
 	dirty map[key]bool
+	fresh []Table // that are not in the book yet
 	jobs  map[*job]bool
 
 	events chan event
@@ -91,7 +92,7 @@ func newController(o Options, sc scene, s site, sessions int, report func(Progre
 		o: o, down: sc.down, s: s, report: report, units: map[key]*unit{}, dirty: map[key]bool{}, jobs: map[*job]bool{},
 		events: make(chan event, 4*batchUnits), sights: make(chan sight, 1), pace: newPace(o, sessions, now), surveyed: now, started: now,
 	}
-	c.take(sc)
+	c.take(sc) // written down by list
 	return c
 }
 
@@ -205,10 +206,11 @@ func (c *controller) idle(ctx context.Context) (bool, error) {
 		return false, c.unlucky(err)
 	}
 	c.lucky()
-	fresh := c.take(sc)
-	if err := c.s.add(ctx, fresh); err != nil {
+	c.fresh = append(c.fresh, c.take(sc)...)
+	if err := c.s.add(ctx, c.fresh); err != nil {
 		return false, c.unlucky(err)
 	}
+	c.fresh = nil
 	return len(c.queue) == 0, nil
 }
 

@@ -34,6 +34,7 @@ func (r real) Open(ctx context.Context, database string) (Session, error) {
 	}
 	return StartPsql(ctx, func(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 		cmd := r.Command(ctx, "psql", "-X", "-q", "-A", "-t", "-d", database)
+		cmd.Env = append(cmd.Env, "PGOPTIONS=-c client_encoding=UTF8 -c lc_messages=C")
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stdout
 		return cmd.Run()
 	}, func(ctx context.Context, pid int) error {

@@ -28,8 +28,7 @@ func (c *controller) begin(ctx context.Context) {
 	case !open:
 		c.waiting = "the next window begins at " + next.Format("15:04")
 		c.cancelAll(errWindow)
-	case !c.looked:
-		c.waiting = "the hosts are being looked at"
+	case !c.looked: // at the hosts, which takes a moment
 	case !c.trouble.IsZero():
 		c.waiting = "the database does not answer: " + c.troubleE.Error()
 	case c.limit == 0:

@@ -22,13 +22,22 @@ const (
 // however its client ends.
 func prepare(ctx context.Context, s Session, lockTimeout time.Duration) error {
 	settings := []string{
-		"set client_min_messages = error;", "set statement_timeout = 0;",
+		"set client_min_messages = error;", "set statement_timeout = 0;", "set default_transaction_read_only = off;",
 		fmt.Sprintf("set lock_timeout = %d;", lockTimeout.Milliseconds()),
 		"set application_name = '" + moverName + "';", "set optimizer = off;", "set gp_autostats_mode = none;",
 		"set session_replication_role = replica;", "set allow_system_table_mods = on;", "set allow_segment_DML = on;",
 		"set gp_default_storage_options = '';", "set default_tablespace = '';",
 	}
-	if err := all(ctx, s, append(settings, functions...)...); err != nil {
+	d, err := dialectOf(ctx, s)
+	if err != nil {
+		return err
+	}
+	if d.modern {
+		settings = append(settings, d.grow)
+	} else {
+		settings = append(append(settings, functions...), d.grow)
+	}
+	if err := all(ctx, s, settings...); err != nil {
 		return fmt.Errorf("preparing a session that moves tables: %w", err)
 	}
 	return nil
@@ -37,7 +46,7 @@ func prepare(ctx context.Context, s Session, lockTimeout time.Duration) error {
 // moverName is the application_name of sessions that move tables.
 const moverName = "cw redistribute"
 
-// functions are what does the work.
+// functions are what does the work, on Greenplum 6.
 //
 // To more segments the engine has ALTER TABLE … EXPAND TABLE, which makes the
 // table anew. To fewer it has nothing. There the rows of the segments that go
@@ -100,23 +109,6 @@ begin
   perform pg_temp.cw_policy(rel, target);
 end $cw$;`,
 
-	`create or replace function pg_temp.cw_grow(rel oid, target int4) returns text language plpgsql volatile as $cw$
-declare c record;
-begin
-  select k.relkind, k.relstorage, k.relispopulated, p.numsegments into c
-    from pg_catalog.pg_class k join pg_catalog.gp_distribution_policy p on p.localoid = k.oid where k.oid = rel;
-  if not found then return 'gone'; end if;
-  if c.numsegments >= target then return 'done'; end if;
-  if c.relkind = 'm' and not c.relispopulated then
-    execute format('refresh materialized view %s with no data', rel::regclass);
-    perform pg_temp.cw_policy(rel, target);
-  else
-    execute format('alter %s table %s %s expand table', case when c.relstorage = 'x' then 'external' else '' end,
-      case when exists (select 1 from pg_catalog.pg_partition q where q.parrelid = rel) then '' else 'only' end, rel::regclass);
-  end if;
-  return 'moved';
-end $cw$;`,
-
 	`create or replace function pg_temp.cw_shrink(rel oid, target int4) returns text language plpgsql volatile as $cw$
 declare c record; name text; moved bool := false;
 begin
@@ -131,7 +123,7 @@ begin
     if c.relispopulated then execute format('refresh materialized view %s', name); end if;
     return 'moved';
   end if;
-  execute format('lock table %s in access exclusive mode', name);
+  execute format('lock table %s %s in access exclusive mode', case when exists (select 1 from pg_catalog.pg_partition q where q.parrelid = rel) then '' else 'only' end, name);
   if to_regclass(name::cstring) is distinct from rel::regclass then
     raise exception using errcode = '40001', message = 'table ' || name || ' was renamed or dropped meanwhile';
   end if;

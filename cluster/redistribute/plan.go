@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-
-	"cw/fault"
 )
 
 // scene is all tables of a cluster as they are.
@@ -27,9 +25,6 @@ func survey(ctx context.Context, c Cluster, o Options) (scene, error) {
 	s.Close()
 	if err != nil {
 		return scene{}, err
-	}
-	if o.Target > w.segments {
-		return scene{}, fault.New(fault.Usage, "add segments first", "the cluster has %d segments, not %d", w.segments, o.Target)
 	}
 	sc := scene{setting: w, down: o.Target < w.segments}
 	for _, name := range w.databases {
@@ -107,7 +102,8 @@ func sortUnits(units []*unit, order string) {
 
 // Plan lists all tables in the order in which they would be moved, those that
 // are where they shall be and those that cannot be moved, with the reason,
-// among them. It changes nothing.
+// among them. It changes nothing. The target may be segments that are still to
+// be added.
 func Plan(ctx context.Context, c Cluster, o Options) ([]Table, error) {
 	o = o.withDefaults()
 	if err := o.Check(); err != nil {

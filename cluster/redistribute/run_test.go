@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -88,8 +89,14 @@ func TestRunDownAndUpUnderTraffic(t *testing.T) {
 	c := gptest.Start(t, 4)
 	c.Exec(t, "postgres", zoo)
 	c.Exec(t, "postgres", "create table live(n int8, v int) distributed by (n)")
-	c.Exec(t, "postgres", `create database "Other'DB"`)
-	c.Exec(t, "Other'DB", "create table x as select generate_series(1, 100) a distributed by (a)")
+	c.Exec(t, "postgres", `create database "Other'DB" encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0`)
+	other := c.Connect(t, "Other'DB")
+	for _, sql := range []string{"set client_encoding = 'UTF8'", `create table "Straße" as select generate_series(1, 100) a distributed by (a)`} {
+		if _, err := other.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Exec(t, "postgres", `alter database "Other'DB" set default_transaction_read_only = on`)
 	open := c.Connect(t, "postgres")
 	before := sums(t, open, tablesOf)
 	cl := real{Cluster: c}
@@ -115,9 +122,18 @@ func TestRunDownAndUpUnderTraffic(t *testing.T) {
 			t.Error(err)
 		}
 		st, tables, err := Status(t.Context(), cl)
+		if !slices.ContainsFunc(tables, func(x Table) bool {
+			return x.Database == "Other'DB" && x.Name == `public."Straße"` && x.Segments == target
+		}) {
+			t.Errorf("%+v", tables)
+		}
 		if err != nil || !st.Done() || st.Active || st.Target != target || len(tables) != p.Tables {
 			t.Errorf("status %+v of %d tables, %v", st, len(tables), err)
 		}
+	}
+	c.Exec(t, "postgres", "update cw_expand.control set cluster = 'another', target = 2")
+	if st, _, err := Status(t.Context(), cl); err != nil || st.Target != 4 || !st.Done() {
+		t.Errorf("status after the cluster has changed: %+v %v", st, err)
 	}
 	if err := Clean(t.Context(), cl); err != nil {
 		t.Error(err)
@@ -233,5 +249,61 @@ func TestSecondControllerBlockedTablesAndPause(t *testing.T) {
 	c.Exec(t, "postgres", "alter table bad drop constraint no")
 	if p, err := Run(t.Context(), cl, o, nil); err != nil || !p.Done() {
 		t.Errorf("afterwards: %+v %v", p, err)
+	}
+}
+
+func TestRanksClosedDatabasesAndNumbersOfTheCluster(t *testing.T) {
+	t.Parallel()
+	c := gptest.Start(t, 3)
+	c.Exec(t, "postgres", "create table a(i int) distributed by (i); create table b(i int) distributed by (i); create table z(i int) distributed by (i); create table o(i int) with oids distributed by (i)")
+	c.Exec(t, "postgres", "create database closed")
+	c.Exec(t, "postgres", "set allow_system_table_mods = on; update pg_database set datallowconn = false where datname = 'closed'")
+	cl := real{Cluster: c}
+	o := Options{Target: 2}
+	plan, err := Plan(t.Context(), cl, o)
+	reasons := map[string]string{}
+	for _, x := range plan {
+		if x.State == Refused {
+			reasons[x.Database+"."+x.Name] = x.Error
+		}
+	}
+	if err != nil || len(reasons) != 2 || !strings.Contains(reasons["postgres.public.o"], "set without oids") || !strings.Contains(reasons["closed."], "datallowconn = true") {
+		t.Fatalf("%v %v", reasons, err)
+	}
+	if err := Prepare(t.Context(), cl, o); err != nil {
+		t.Fatal(err)
+	}
+	c.Exec(t, "postgres", "update cw_expand.tables set rank = -1 where name = 'public.z'; update cw_expand.tables set rank = 3 where name = 'public.a'")
+	p, err := Run(t.Context(), cl, o, nil)
+	if fault.KindOf(err) != fault.Partial || p.Moved != 3 || len(p.Refused) != 2 {
+		t.Fatalf("%+v %v", p, err)
+	}
+	_, tables, err := Status(t.Context(), cl)
+	at := map[string]time.Time{}
+	for _, x := range tables {
+		if x.Finished != nil {
+			at[x.Name] = *x.Finished
+		}
+	}
+	if err != nil || !at["public.z"].Before(at["public.b"]) || !at["public.b"].Before(at["public.a"]) {
+		t.Errorf("%v %v", at, err)
+	}
+	if err := Verify(t.Context(), cl, 2); fault.KindOf(err) != fault.Check {
+		t.Errorf("verify: %v", err)
+	}
+	c.Exec(t, "postgres", "alter table o set without oids")
+	c.Exec(t, "postgres", "set allow_system_table_mods = on; update pg_database set datallowconn = true where datname = 'closed'")
+	if p, err := Run(t.Context(), cl, o, nil); err != nil || !p.Done() {
+		t.Errorf("%+v %v", p, err)
+	}
+	b, err := openBook(t.Context(), cl, 2, true, "the test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	free, err := b.free(t.Context())
+	lag, lagErr := b.lag(t.Context())
+	if err != nil || lagErr != nil || free < 10 || free > 57 || lag != 0 {
+		t.Errorf("%d connections free %v, %d bytes behind %v", free, err, lag, lagErr)
 	}
 }
