@@ -160,12 +160,21 @@ func (e *Engine) plannedGrowth(nodes []cluster.Node) *planned {
 
 // fitStep refuses what cannot be grown, before anything is touched.
 func (e *Engine) fitStep(p *planned) step.Step {
-	obstacle := func(ctx context.Context) (string, error) {
-		out, err := e.sql(ctx, session{node: e.coordinator(), options: utility}, "select string_agg(quote_ident(spcname), ', ' order by spcname) from pg_tablespace where spcname not in ('pg_default', 'pg_global');")
-		if out != "" {
-			out = "tablespaces " + out + " of the coordinator have no place on new segments"
+	obstacle := func(ctx context.Context) error {
+		rows, err := e.catalog(ctx)
+		if err != nil {
+			return err
 		}
-		return out, err
+		if content := outOfRow(rows, p.content()); content >= 0 {
+			return fault.New(fault.Check, fmt.Sprintf("finish the shrink that was begun (cw cluster shrink %s), or see what others have changed: cw cluster status %[1]s", e.top.Name),
+				"the new segments begin at %d, and the catalogue does not end before it: see segment %d", p.content(), content)
+		}
+		out, err := e.sql(ctx, session{node: e.coordinator(), options: utility}, "select string_agg(quote_ident(spcname), ', ' order by spcname) from pg_tablespace where spcname not in ('pg_default', 'pg_global');")
+		if err == nil && out != "" {
+			err = fault.New(fault.Check, "move their tables (alter table … set tablespace pg_default) and drop them, or grow with the engine's gpexpand, which asks for places",
+				"tablespaces %s of the coordinator have no place on new segments", out)
+		}
+		return err
 	}
 	return step.Step{
 		ID: "fit@" + e.coordinator().Host, Host: e.coordinator().Host, Title: "see that the cluster can be grown",
@@ -173,17 +182,31 @@ func (e *Engine) fitStep(p *planned) step.Step {
 			if done, err := p.in(ctx); err != nil || done {
 				return step.Observed{Done: done, Note: "done"}, err
 			}
-			out, err := obstacle(ctx)
-			return step.Observed{Done: out == "", Note: choose(out == "", "it can", out)}, err
-		},
-		Apply: func(ctx context.Context) error {
-			out, err := obstacle(ctx)
-			if err == nil && out != "" {
-				err = fault.New(fault.Check, "move their tables (alter table … set tablespace pg_default) and drop them, or grow with the engine's gpexpand, which asks for places", "%s", out)
+			err := obstacle(ctx)
+			if fault.KindOf(err) == fault.Check { // Apply says it again, with what to do
+				return step.Observed{Note: err.Error()}, nil
 			}
-			return err
+			return step.Observed{Done: err == nil, Note: "it can"}, err
 		},
+		Apply: obstacle,
 	}
+}
+
+// outOfRow is a content below a number that the catalogue lacks, or one from
+// there on that it has; -1 when there is none. The engine serves nobody when
+// contents have a hole (cdbutil.c).
+func outOfRow(rows catalog, below int) int {
+	for content := range below {
+		if _, ok := rows.acting(content); !ok {
+			return content
+		}
+	}
+	for _, r := range rows {
+		if r.Content >= below {
+			return r.Content
+		}
+	}
+	return -1
 }
 
 // formStep makes a new segment from its host's template.

@@ -186,6 +186,26 @@ func TestDBIDsAreFree(t *testing.T) {
 	}
 }
 
+func TestOutOfRow(t *testing.T) {
+	t.Parallel()
+	has := func(contents ...int) (rows catalog) {
+		for _, c := range append(contents, -1) {
+			rows = append(rows, entry{Content: c, Role: "p"}, entry{Content: c, Role: "m"})
+		}
+		return rows
+	}
+	for _, tt := range []struct {
+		rows        catalog
+		below, want int
+	}{
+		{has(0, 1, 2), 3, -1}, {has(0, 1, 2), 2, 2}, {has(0, 1), 3, 2}, {has(0, 2), 3, 1}, {has(), 1, 0}, {has(2, 1, 0), 3, -1},
+	} {
+		if got := outOfRow(tt.rows, tt.below); got != tt.want {
+			t.Errorf("%v below %d: %d, not %d", tt.rows, tt.below, got, tt.want)
+		}
+	}
+}
+
 func TestCommonConf(t *testing.T) {
 	t.Parallel()
 	got := commonConf("port = 6000\n# port = 1\nPort 7\nlisten_addresses='*'\nportal = 3\n  gp_contentid=4\nshared_buffers = '1GB'\n\n# Made by cw for this instance.\nport = 6001\ngp_dbid = 4")
