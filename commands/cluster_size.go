@@ -49,7 +49,7 @@ Cores are virtual CPUs. Memory is binary, as machines are sold: 128GB is 128GiB.
 	f.StringVar(&o.diskSize, "disk-size", "0B", "size of each, as 2TB (decimal)")
 	f.StringVar(&o.raid, "raid", "none", "what the disks of a host are joined to: none, 10 or 5")
 	f.IntVar(&o.interconnect, "interconnect", 1, "interconnect addresses of a host")
-	f.IntVar(&o.hosts, "hosts", 0, "segment hosts; the coordinator comes to that")
+	f.IntVar(&o.hosts, "hosts", 0, "segment hosts; the coordinator comes to that (default 4)")
 	f.StringVar(&o.mirrors, "mirrors", cluster.MirrorsGroup, "none, group, spread or 'block N'")
 	f.IntVar(&o.perHost, "segments-per-host", 0, "primaries per host (default: as many as the host carries)")
 	f.IntVar(&o.concurrency, "concurrency", 0, "queries at a time (default: the profile's)")
@@ -108,8 +108,11 @@ func (o sizeOptions) shape() (cluster.Shape, error) {
 		Engine: o.engine, Hosts: o.hosts, Disks: o.disks, RAID: o.raid, Interconnect: o.interconnect, Mirrors: o.mirrors,
 		SegmentsPerHost: o.perHost, Concurrency: o.concurrency, NodeType: o.nodeType, Profile: o.profile,
 	}
-	if o.cores == 0 || o.memory == "" || o.hosts == 0 {
+	if o.cores == 0 || o.memory == "" {
 		return s, usagef("cw cluster size --cores 16 --memory 128GB --hosts 4, or -f cluster.yaml, or the name of a cluster", "neither hosts nor a cluster were named")
+	}
+	if s.Hosts == 0 {
+		s.Hosts = 4
 	}
 	for _, n := range []struct {
 		flag  string

@@ -50,6 +50,28 @@ func TestAdopt(t *testing.T) {
 	if got := w.setting("statement_mem"); got != "33MB" {
 		t.Errorf("statement_mem = %s", got)
 	}
+
+	t.Log("more segments on the hosts that are there, and fewer again")
+	more, _, err := w.m.Topology(t.Context(), "gp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more.Layout.SegmentsPerHost = "2"
+	w.do(w.m.Expand(t.Context(), more))
+	w.status(cluster.Up)
+	if got := w.segments(); got != "4 of 4" {
+		t.Errorf("segments: %s", got)
+	}
+	if got := w.setting("statement_mem"); got != "33MB" { // as the segments that were there have it
+		t.Errorf("statement_mem = %s", got)
+	}
+	w.healthy(stockMaster, 10)
+	w.do(w.m.ShrinkTo(t.Context(), "gp", 2))
+	w.status(cluster.Up)
+	if got := w.sql(1, sums); got != want || w.segments() != "2 of 2" {
+		t.Errorf("after growing and shrinking %s, not %s, segments %s", got, want, w.segments())
+	}
+
 	w.do(w.m.Promote(t.Context(), "gp", cluster.PromoteOptions{}))
 	w.status(cluster.Up)
 	if got := w.sql(2, sums); got != want {

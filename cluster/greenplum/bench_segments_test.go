@@ -70,7 +70,7 @@ func (b *versus) expands(mirrors, small, full string) bool {
 		}))
 		b.grown()
 		fresh()
-		cw = append(cw, b.cw("cluster", "expand", "-f", full, "--yes"))
+		cw = append(cw, b.cw("cluster", "expand", "-f", full, "--no-redistribute", "--yes"))
 		b.grown()
 	}
 	return verdict("expand", "gpexpand "+mirrors, stock, cw, 2.5, 5)

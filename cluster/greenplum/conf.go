@@ -40,12 +40,11 @@ func ownConf(n cluster.Node) string {
 }
 
 // ownLine is a line of postgresql.conf that ownConf writes.
-var ownLine = regexp.MustCompile(`(?im)^[ \t]*(port|listen_addresses|gp_contentid|gp_dbid|unix_socket_directories)[ \t]*[= \t].*(\n|\z)`)
+var ownLine = regexp.MustCompile(`(?im)^(# Made by cw for this instance\.|[ \t]*(port|listen_addresses|gp_contentid|gp_dbid|unix_socket_directories)[ \t]*[= \t].*)(\n|\z)`)
 
 // commonConf is a postgresql.conf without what makes an instance that one.
 func commonConf(text string) string {
-	text = ownLine.ReplaceAllString(text, "")
-	return strings.TrimRight(strings.ReplaceAll(text, "\n# Made by cw for this instance.\n", "\n"), "\n") + "\n"
+	return strings.TrimRight(ownLine.ReplaceAllString(text, ""), "\n") + "\n"
 }
 
 // ranges are the addresses from which the hosts of some nodes connect, each

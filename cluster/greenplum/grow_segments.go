@@ -6,52 +6,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"cw/cluster"
 	"cw/cluster/step"
 	"cw/fault"
 )
-
-// growth is what a run knows while it adds or takes out segments. None of it
-// outlives the run: what was copied from the coordinator is of use only as long
-// as the lock that was held before the copy has not been let go.
-type growth struct {
-	mu     sync.Mutex
-	hold   *hold
-	dbids  map[int]int     // by node id, chosen under the lock
-	done   map[string]bool // steps that were done under the lock
-	at     time.Time       // of the last look at the catalogue
-	joined bool            // the new segments are in the catalogue
-}
-
-// current is the session that holds the catalogue lock, nil when there is none.
-func (g *growth) current() *hold {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.hold != nil && !g.hold.alive() {
-		g.hold = nil
-	}
-	return g.hold
-}
-
-// take begins anew under a lock.
-func (g *growth) take(h *hold) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.hold, g.done, g.dbids = h, map[string]bool{}, map[int]int{}
-}
-
-func (g *growth) note(id string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.done[id] = true
-}
-
-// noted says whether a step was done under the lock that is held.
-func (g *growth) noted(id string) bool {
-	return g.current() != nil && func() bool { g.mu.Lock(); defer g.mu.Unlock(); return g.done[id] }()
-}
 
 // isPrimary says whether a node was planned as one.
 func isPrimary(n cluster.Node) bool { return n.Role == cluster.NodePrimary && !isCoordinator(n) }
@@ -60,8 +19,8 @@ func isPrimary(n cluster.Node) bool { return n.Role == cluster.NodePrimary && !i
 // coordinator c, its host m, a host h and a new node n:
 //
 //	fit@m, user@h, claim@h, hold@c, template@m (from the coordinator),
-//	template@h, make@n, start-primaries@h, start-mirrors@h, register (the
-//	point of no return), clear@h, mirror@n, sync, standby@n, announce
+//	template@h, make@n, clear@h, start-primaries@h, start-mirrors@h, register
+//	(the point of no return), mirror@n, sync, standby@n, announce
 //
 // New instances are made, with their mirrors, from one copy of the coordinator
 // under the catalogue lock, and are entered in the transaction that holds it.
@@ -125,11 +84,11 @@ func (e *Engine) growSegments(nodes []cluster.Node) ([]step.Step, error) {
 	register := e.enterStep(p, started)
 	steps = append(steps, register)
 	for _, h := range e.hosts() {
-		needs := append(slices.Clone(made[h]), register.ID)
+		needs := slices.Clone(made[h])
 		if h == c.Host {
 			needs = append(needs, fetched...)
 		}
-		if h == c.Host || len(made[h]) > 0 {
+		if len(needs) > 0 {
 			steps = append(steps, e.clearTemplateStep(h, needs...))
 		}
 	}
@@ -197,35 +156,6 @@ func (e *Engine) plannedGrowth(nodes []cluster.Node) *planned {
 	}
 	p.in = func(ctx context.Context) (bool, error) { return e.joined(ctx, p.fresh) }
 	return p
-}
-
-// joined says whether new segments are in the catalogue. They get there in one
-// transaction, and while the lock is held only this run can enter them.
-func (e *Engine) joined(ctx context.Context, nodes []cluster.Node) (bool, error) {
-	g := &e.growth
-	if g.current() != nil {
-		return false, nil
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.joined || time.Since(g.at) < sightLifetime {
-		return g.joined, nil
-	}
-	c, err := e.catalog(ctx)
-	if err != nil {
-		return false, err
-	}
-	count := 0
-	for _, n := range nodes {
-		if _, known := c.of(n); known {
-			count++
-		}
-	}
-	if count > 0 && count < len(nodes) { // what is in must never be made anew
-		return false, fault.New(fault.Failed, "cw cluster recover "+e.top.Name, "%d of %d new segments are in the catalogue: somebody else has changed it", count, len(nodes))
-	}
-	g.joined, g.at = count == len(nodes), time.Now()
-	return g.joined, nil
 }
 
 // fitStep refuses what cannot be grown, before anything is touched.
@@ -316,43 +246,11 @@ func (e *Engine) form(ctx context.Context, n cluster.Node) error {
 			}
 		}
 	}
-	_, err = e.sh(ctx, n.Host, makeScript+nameScript, e.templateDir(n.Host), n.DataDir, fmt.Sprintf("gp_dbid = %d\n", e.growth.dbid(n)), ownConf(n), hba, recovery, slot)
+	_, err = e.sh(ctx, n.Host, makeScript+fillScript+nameScript, e.templateDir(n.Host), n.DataDir, fmt.Sprintf("gp_dbid = %d\n", e.growth.dbid(n)), ownConf(n), hba, recovery, slot)
 	if err != nil {
 		return fmt.Errorf("making node %s: %w", n.Name(), err)
 	}
 	return nil
-}
-
-// dbid is the number that a new node will have in the catalogue.
-func (g *growth) dbid(n cluster.Node) int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.dbids[n.ID]
-}
-
-// number chooses the dbids of new nodes: their own numbers where those are
-// free, which they are unless the standby was made anew, else higher ones.
-func (g *growth) number(c catalog, nodes []cluster.Node) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	taken, last := map[int]bool{}, 0
-	for _, r := range c {
-		taken[r.DBID], last = true, max(last, r.DBID)
-	}
-	for _, n := range nodes {
-		last = max(last, n.ID)
-	}
-	for _, n := range nodes {
-		if isCoordinator(n) {
-			continue // the standby's own function numbers it
-		}
-		id := n.ID
-		if taken[id] {
-			last++
-			id = last
-		}
-		taken[id], g.dbids[n.ID] = true, id
-	}
 }
 
 // enterStep enters all new segments into the catalogue, in the transaction that
@@ -383,7 +281,7 @@ func (e *Engine) enterStep(p *planned, needs []string) step.Step {
 			}
 			b.WriteString("select gp_expand_bump_version();\ncommit;")
 			err := h.exec(ctx, b.String())
-			h.release()
+			e.growth.letGo(h)
 			if err != nil {
 				return fmt.Errorf("entering the new segments: %w", err)
 			}

@@ -50,6 +50,7 @@ while alive "$PWD"; do sleep 0.02; done
 redo=$(pg_controldata . | sed -n "s/^Latest checkpoint's REDO WAL file: *//p")
 for f in pg_xlog/????????????????????????; do [ "$redo" ] && [ "${f#pg_xlog/}" \< "$redo" ] && rm -f -- "$f"; done
 rm -rf -- pg_log/* postmaster.opts .s.PGSQL.*
+for f in pg_xlog/0*; do fallocate -d "$f" 2>/dev/null || :; done # zeros need not be sent
 cd /
 rm -f -- "$1.log"
 mv -T -- "$1.cw-new" "$1"`
@@ -60,6 +61,11 @@ const (
 	openDatabases = `update pg_database set datallowconn = true where not datallowconn and datname <> 'template0' returning oid`
 	databaseInfo  = `select 'dbname=''' || replace(replace(datname, '\', '\\'), '''', '\''') || '''' from pg_database where datallowconn`
 )
+
+// fillScript gives files of the log the space that sourceScript took from them:
+// the server counts on it.
+const fillScript = `for f in pg_xlog/0*; do [ ! -f "$f" ] || fallocate -l "$(stat -c %s "$f")" "$f" 2>/dev/null || :; done
+`
 
 // sourceStep makes the template of new segments from the coordinator, on its
 // host, under the catalogue lock.

@@ -68,6 +68,10 @@ func (e *Engine) clearTemplateStep(host string, needs ...string) step.Step {
 		},
 		Apply: func(ctx context.Context) error {
 			defer e.changed(host)
+			if ok, err := e.seeTemplate(ctx, host); err == nil && ok { // nobody is making it
+				_, err := e.sh(ctx, host, `rm -rf -- "$@"`, dir, dir+".cw-new", dir+".log")
+				return err
+			}
 			return e.sweep(ctx, host, dir, dir+".cw-new", dir+".log")
 		},
 	}

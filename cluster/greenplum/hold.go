@@ -70,7 +70,7 @@ func (e *Engine) holdCatalog(ctx context.Context) (*hold, error) {
 		_ = out.Close()
 		close(h.ended)
 	}()
-	err = h.exec(ctx, fmt.Sprintf("set client_min_messages = warning;\nset lock_timeout = '%ds';\nbegin;\nselect gp_expand_lock_catalog();", int(holdPatience.Seconds())))
+	err = h.exec(ctx, fmt.Sprintf("set client_min_messages = warning;\nset statement_timeout = 0;\nset lock_timeout = '%ds';\nbegin;\nselect gp_expand_lock_catalog();", int(holdPatience.Seconds())))
 	if err != nil {
 		h.release()
 		return nil, e.notHeld(ctx, err)
@@ -114,7 +114,10 @@ func (h *hold) alive() bool {
 }
 
 // release ends the session; what it did not commit is rolled back.
-func (h *hold) release() { _ = h.in.Close() }
+func (h *hold) release() {
+	_ = h.in.Close()
+	<-h.ended
+}
 
 // notHeld explains why the lock was not had: it names who has it.
 func (e *Engine) notHeld(ctx context.Context, err error) error {

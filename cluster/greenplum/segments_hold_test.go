@@ -141,7 +141,8 @@ func TestUndoForgets(t *testing.T) {
 }
 
 // TestExpandWaitsForChanges: a transaction that has changed the catalogue is
-// waited for, and what it did is on the new segments.
+// waited for, and what it did is on the new segments. An expand whose session
+// with the lock is ended by somebody enters nothing.
 func TestExpandWaitsForChanges(t *testing.T) {
 	w := newWorld(t, 3, false, "segments_per_host: 1, mirrors: none, data_dirs: [/data/a]")
 	full := *w.top
@@ -151,6 +152,28 @@ func TestExpandWaitsForChanges(t *testing.T) {
 	s.say("begin; create table open_one (a int) distributed by (a); insert into open_one select generate_series(1, 100); select count(*) from open_one;")
 	s.hear("100")
 	op, err := w.m.Expand(t.Context(), &full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lost sync.Once
+	_, err = op.Run(t.Context(), func(e step.Event) {
+		switch {
+		case e.State == step.Running && e.Step.ID == "hold@n1":
+			s.say("commit; select count(*) from open_one;")
+		case e.State == step.Done && e.Step.ID == "make@n3":
+			lost.Do(func() {
+				w.sql(1, "select pg_terminate_backend(pid) from pg_locks where locktype = 'userlock' and granted;")
+			})
+		}
+	})
+	if err == nil || !strings.Contains(err.Error(), "lock was lost") && !strings.Contains(err.Error(), "terminat") {
+		t.Errorf("without its lock: %v", err)
+	}
+	s.hear("100")
+	w.sql(1, "create table after_it (a int) distributed by (a);")
+	s.say("begin; create table open_two (a int) distributed by (a); select count(*) from open_two;")
+	s.hear("0")
+	op, err = w.m.Resume(t.Context(), "gp")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +193,7 @@ func TestExpandWaitsForChanges(t *testing.T) {
 	s.hear("100")
 	s.end()
 	w.status(cluster.Up)
-	if got := w.sql(1, "alter table open_one expand table; select count(*), count(distinct gp_segment_id) from open_one;"); got != "100|2" {
-		t.Errorf("the table is %s", got)
+	if got := w.sql(1, "alter table open_one expand table; select count(*), count(distinct gp_segment_id) from open_one; insert into after_it values (1), (2), (3); alter table after_it expand table; alter table open_two expand table; select count(*) from after_it, open_two;"); got != "100|2\n0" {
+		t.Errorf("the tables are %s", got)
 	}
 }

@@ -155,7 +155,7 @@ func (e *Engine) unregisterSegments(victims []cluster.Node) []step.Step {
 				}
 			}
 			err = h.exec(ctx, text+"select gp_expand_bump_version();\ncommit;")
-			h.release()
+			e.growth.letGo(h)
 			if err != nil {
 				return fmt.Errorf("taking the segments out of the catalogue: %w", err)
 			}

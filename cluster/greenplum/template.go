@@ -2,26 +2,12 @@ package greenplum
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path"
-	"sync"
 
 	"cw/cluster"
 	"cw/cluster/step"
-	"cw/remote"
 )
-
-// template is a compressed data directory on its way from the coordinator to
-// the other hosts: about 10 MB of a new cluster, more where there are many
-// tables.
-type template struct {
-	mu   sync.Mutex
-	file *os.File
-	size int64
-}
 
 // slotName is the replication slot of every primary: the engine knows it by
 // this name alone.
@@ -112,63 +98,6 @@ func (e *Engine) templateStep(host string) step.Step {
 		},
 		Verify: verified,
 	}
-}
-
-// unpack writes the coordinator's template to another host.
-func (e *Engine) unpack(ctx context.Context, host string) error {
-	data, err := e.fetchTemplate(ctx)
-	if err != nil {
-		return err
-	}
-	_, err = e.Fleet.Host(host).Run(ctx, remote.Cmd{Args: []string{"/bin/sh", "-c", unpackScript, "cw", e.templateDir(host)}, Stdin: data, As: e.top.OSUser, Dir: "/"})
-	if err != nil {
-		return fmt.Errorf("unpacking the template: %w", err)
-	}
-	return nil
-}
-
-// fetchTemplate reads the template from the coordinator, once, into a file
-// that has no name any more: it goes with this process.
-func (e *Engine) fetchTemplate(ctx context.Context) (io.Reader, error) {
-	t := &e.template
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.file != nil {
-		return io.NewSectionReader(t.file, 0, t.size), nil
-	}
-	if err := os.MkdirAll(e.Dir, 0o700); err != nil {
-		return nil, err
-	}
-	f, err := os.CreateTemp(e.Dir, "template")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	host := e.coordinator().Host
-	res, err := e.Fleet.Host(host).Run(ctx, remote.Cmd{Args: []string{"/bin/sh", "-c", `cd -- "$1" && tar -cf - . | gzip -1`, "cw", e.templateDir(host)}, As: e.top.OSUser, Dir: "/", Stdout: f})
-	if err == nil {
-		t.size, err = f.Seek(0, io.SeekCurrent)
-	}
-	if err == nil && t.size == 0 {
-		err = errors.New("tar wrote nothing: " + string(res.Stderr))
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("reading the template: %w", err), f.Close())
-	}
-	t.file = f
-	return io.NewSectionReader(f, 0, t.size), nil
-}
-
-// forget drops what was read: the template is another one from now on.
-func (t *template) forget() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.file != nil {
-		_ = t.file.Close()
-	}
-	t.file, t.size = nil, 0
 }
 
 // dropTemplateStep removes a host's template when all its instances are made.

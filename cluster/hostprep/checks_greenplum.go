@@ -86,7 +86,7 @@ func memoryValue(v string) int64 {
 func checkSemaphores(_ *cluster.Topology, s *survey) Check {
 	c := Check{ID: "semaphores", Severity: Required, OK: true}
 	limits := strings.Fields(s.kernel["kernel/sem"]) // SEMMSL SEMMNS SEMOPM SEMMNI, proc(5)
-	if len(limits) != 4 || s.dirs == nil {
+	if len(limits) != 4 {
 		return Check{}
 	}
 	var have [4]int64
@@ -109,6 +109,10 @@ func checkSemaphores(_ *cluster.Topology, s *survey) Check {
 		c.OK = false
 		c.Remedy = fmt.Sprintf(`on %s as root: sysctl -w kernel.sem="%d %d %d %d", and the same line in /etc/sysctl.d/90-cw.conf`, s.host.Name,
 			max(have[0], 250), max(have[1], 2048000, needSems), max(have[2], 200), max(have[3], 8192, needSets))
+		if slices.Contains(s.system.readOnly, "/proc/sys/kernel/sem") {
+			c.Remedy = s.notHere()
+			return c
+		}
 		c.fixKernel("kernel.sem", fmt.Sprintf("%d %d %d %d", max(have[0], 250), max(have[1], 2048000, needSems), max(have[2], 200), max(have[3], 8192, needSets)))
 	}
 	return c

@@ -40,6 +40,9 @@ func checkHugePages(_ *cluster.Topology, s *survey) []Check {
 			c.OK, c.Fix = false, GroupMemory
 			c.want.pages = map[string]string{file: "never"}
 			c.Remedy = fmt.Sprintf("on %s as root: echo never >%s%s, and the same at every boot", s.host.Name, hugePagesDir, file)
+			if slices.Contains(s.system.readOnly, hugePagesDir+file) {
+				c.Fix, c.want, c.Remedy = "", wants{}, s.notHere()
+			}
 		}
 		out = append(out, c)
 	}
@@ -68,6 +71,9 @@ func checkLimits(t *cluster.Topology, s *survey) []Check {
 		have, known := s.limits[l.limit]
 		if !known {
 			c.Observed, c.NotApplicable = "-", t.OSUser+" does not exist yet"
+			if s.access.UserExists {
+				c.NotApplicable = "commands cannot run as " + t.OSUser
+			}
 		} else {
 			c.Observed = limitText(have.soft)
 			c.OK = have.soft >= l.want

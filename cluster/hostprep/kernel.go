@@ -273,6 +273,11 @@ func joinRanges(parts []string) string {
 	return strings.Join(words, ",")
 }
 
+// notHere is the remedy for what a container only shows.
+func (s *survey) notHere() string {
+	return "it is read-only on " + s.host.Name + ": set it on the machine that the container runs on"
+}
+
 // promised is, for the rule of strict overcommitting, how much memory the host
 // has promised and nine tenths of how much it could then. Where that is less
 // nothing more could be started, not even what would take it back.
@@ -308,7 +313,9 @@ func checkKernel(t *cluster.Topology, l *cluster.Layout, s *survey) []Check {
 		case !r.ok(have):
 			c.OK = false
 			c.Remedy = fmt.Sprintf("on %s as root: sysctl -w %s=%q, and the same line in /etc/sysctl.d (%s)", s.host.Name, r.key, r.want, prepGuide)
-			if used, limit := s.promised(r); used > limit {
+			if slices.Contains(s.system.readOnly, "/proc/sys/"+procPath(r.key)) {
+				c.Remedy = s.notHere()
+			} else if used, limit := s.promised(r); used > limit {
 				c.Remedy = fmt.Sprintf("more is promised on %s (%s) than the strict limit would be (%s): add swap or end something, then try again", s.host.Name, schema.FormatSize(used), schema.FormatSize(limit))
 			} else {
 				c.fixKernel(r.key, r.want)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cw/cluster"
+	"cw/cluster/step"
 	"cw/playground/lab"
 	"cw/remote"
 )
@@ -152,5 +153,68 @@ func TestHostsThatDiffer(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("not found: %v", want)
+	}
+}
+
+// TestReadOnlySettings has settings that a container only shows, one of which
+// turns read-only after it was looked at.
+func TestReadOnlySettings(t *testing.T) {
+	l := lab.Up(t, 1)
+	f := labFleet(t, l, inData)
+	ctx := t.Context()
+	addOwner(l, 1)
+	freeze := func(file string) {
+		l.Run(1, "sh", "-c", fmt.Sprintf("set -e; mount --bind %[1]s %[1]s; mount -o remount,bind,ro %[1]s", file))
+	}
+	freeze("/proc/sys/vm/swappiness")
+	r := Run(ctx, f, "")
+	if c := checkOf(r, "db1", "sysctl vm.swappiness"); c.OK || c.Fix != "" || !strings.Contains(c.Remedy, "read-only on db1") {
+		t.Errorf("%+v", c)
+	}
+	repairs := r.Repairs(f.Topology)
+	freeze("/proc/sys/vm/dirty_ratio")
+	_, err := (&step.Runner{Journal: forgetful{}}).Run(ctx, step.Plan{Cluster: "gp1", Verb: "fix", Steps: f.RepairSteps(repairs, "r1")})
+	if err == nil || !strings.Contains(err.Error(), "these cannot be set:  /proc/sys/vm/dirty_ratio=10") {
+		t.Errorf("%v", err)
+	}
+	r = Run(ctx, f, "")
+	if c := checkOf(r, "db1", "sysctl vm.dirty_expire_centisecs"); !c.OK {
+		t.Errorf("what can be set is not: %+v", c)
+	}
+	if c := checkOf(r, "db1", "sysctl vm.dirty_ratio"); c.OK || c.Fix != "" {
+		t.Errorf("%+v", c)
+	}
+	runSteps(t, f.RepairSteps(r.Repairs(f.Topology), "r2"))
+	runSteps(t, f.RevertSteps([]string{"db1"}))
+}
+
+// TestHalfARepair has a step that does not get through: what this run began
+// is taken back, what an earlier one did stays.
+func TestHalfARepair(t *testing.T) {
+	l := lab.Up(t, 1)
+	f := labFleet(t, l, inData)
+	ctx := t.Context()
+	addOwner(l, 1)
+	before := tree(l, 1)
+	p := Repair{Host: "db1", Group: GroupSSHD, File: "/etc/ssh/sshd_config.d/10-cw-gp1.conf", cluster: "gp1", user: dbUser, text: header("gp1") + "MaxStartups 10:30:200\nMaxSessions 200\nUseDNS no\n"}
+	cut := func(run string) {
+		t.Helper()
+		// The file is in place, and then the connection is gone.
+		_, err := f.Script(ctx, "db1", "root", repairHead("gp1", run)+"set_live() { exit 9; }\nfix \"$@\"", p.args()...)
+		if err == nil {
+			t.Error("it was not cut off")
+		}
+		if err := f.RepairSteps([]Repair{p}, run)[0].Undo(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cut("r1")
+	if d := difference(before, tree(l, 1)); d != "" {
+		t.Errorf("not as it was:\n%s", d)
+	}
+	runSteps(t, f.RepairSteps([]Repair{p}, "r2"))
+	cut("r3")
+	if !strings.Contains(l.Run(1, "cat", p.File), "MaxStartups 10:30:200") {
+		t.Error("what r2 did was taken back by r3")
 	}
 }

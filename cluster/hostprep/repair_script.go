@@ -159,7 +159,9 @@ fix() {
     if [ "$group" = hosts ]; then text=$text$(without_block "$file"; echo .); text=${text%.}; fi
     put "$file" "$text" || return 1
   fi
-  set_live "$@" || return 1
+  # What cannot be set is said; what can is set all the same.
+  set=0
+  set_live "$@" || set=1
   if [ -e "$base/$group/pending" ] || ! counts "$group"; then
     if ! accepted "$group" "$user"; then
       revert "$group"
@@ -168,6 +170,8 @@ fix() {
     tell "$group"
     rm -f "$base/$group/pending"
   fi
+  [ -e "$base/$group/through" ] || : >"$base/$group/through"
+  return $set
 }
 
 # accepted GROUP USER looks whether those who read a file can live with it.
@@ -286,8 +290,9 @@ revert_all() {
   return $bad
 }
 
-# begun GROUP says whether it was this run that first changed the group.
-begun() { [ "$(cat "$base/$1/run" 2>/dev/null)" = "$run" ]; }
+# half GROUP says whether this run was the first to change the group, and did
+# not get through with it.
+half() { [ "$(cat "$base/$1/run" 2>/dev/null)" = "$run" ] && [ ! -e "$base/$1/through" ]; }
 
 # close_base takes the folder away when nothing is kept in it any more, and
 # those above that were made for it.

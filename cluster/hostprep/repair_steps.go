@@ -48,7 +48,7 @@ func (f *Fleet) repairStep(p Repair, run string) step.Step {
 		Check: func(ctx context.Context) (step.Observed, error) {
 			out, err := call(ctx, "look")
 			if err != nil {
-				return step.Observed{}, needsRoot(p.cluster, err)
+				return step.Observed{}, NeedsRoot(err)
 			}
 			wrong := trimLines(out)
 			return step.Observed{Done: len(wrong) == 0, Note: firstOf(wrong)}, nil
@@ -58,15 +58,15 @@ func (f *Fleet) repairStep(p Repair, run string) step.Step {
 			return err
 		},
 		Undo: func(ctx context.Context) error {
-			_, err := f.Script(ctx, p.Host, "root", repairHead(p.cluster, run)+`! begun "$1" || { revert "$1" && close_base; }`, p.Group)
+			_, err := f.Script(ctx, p.Host, "root", repairHead(p.cluster, run)+`! half "$1" || { revert "$1" && close_base; }`, p.Group)
 			return err
 		},
 	}
 }
 
-// needsRoot says how to do without root over SSH.
-func needsRoot(cluster string, err error) error {
-	return fault.Wrap(fault.KindOf(err), fmt.Sprintf("let the SSH user use sudo, or have root run what this prints: cw cluster check %s --print-root-script", cluster), err)
+// NeedsRoot says how to do without root over SSH.
+func NeedsRoot(err error) error {
+	return fault.Wrap(fault.KindOf(err), "let the SSH user use sudo, or have root run the script that the same command prints with --print-root-script", err)
 }
 
 func (p Repair) title() string {
@@ -102,7 +102,7 @@ func (f *Fleet) Kept(ctx context.Context, host string) (Kept, error) {
 	out, err := f.Script(ctx, host, "root", repairHead(f.Topology.Name, "")+"kept")
 	k := Kept{Host: host, Changes: []Change{}}
 	if err != nil {
-		return k, needsRoot(f.Topology.Name, err)
+		return k, NeedsRoot(err)
 	}
 	for _, line := range strings.Split(strings.TrimSuffix(out, "\n"), "\n") {
 		k.Any = k.Any || line == "base"
@@ -135,7 +135,7 @@ func (f *Fleet) RevertSteps(hosts []string) []step.Step {
 			Check: func(ctx context.Context) (step.Observed, error) {
 				out, err := f.Script(ctx, host, "root", head+`[ ! -d "$base" ] || echo kept`)
 				if err != nil {
-					return step.Observed{}, needsRoot(f.Topology.Name, err)
+					return step.Observed{}, NeedsRoot(err)
 				}
 				return step.Observed{Done: len(trimLines(out)) == 0}, nil
 			},

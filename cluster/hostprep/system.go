@@ -19,6 +19,7 @@ type system struct {
 	libc      string
 	links     map[string]string // Mbit/s by interface, of those that say it
 	raises    bool              // root may raise resource limits
+	readOnly  []string          // files of settings that not even root may write
 	selinux   string            // 1 is enforcing; "" without SELinux
 	zone      string            // name and offset of the local time
 	virt      string            // vm, container or ""
@@ -156,6 +157,7 @@ func (s *system) readRoot(parts map[string][]string) {
 	if r := parts["raise"]; len(r) > 0 {
 		s.raises = r[0] == "yes"
 	}
+	s.readOnly = parts["readonly"]
 	lines := parts["sshd"]
 	if len(lines) == 0 {
 		return
@@ -173,7 +175,7 @@ func (f *Fleet) lookAsRoot(ctx context.Context, s *survey) {
 	if s.facts.UID == 0 || s.facts.User == f.Topology.OSUser || s.access.Err != nil {
 		return
 	}
-	if out, err := f.Script(ctx, s.host.Name, "root", rootScript); err == nil {
+	if out, err := f.Script(ctx, s.host.Name, "root", rootScript()); err == nil {
 		s.system.readRoot(sections(out))
 	}
 }

@@ -63,11 +63,22 @@ elif command -v chronyc >/dev/null; then
 fi
 `
 
-// rootScript prints what only root can find out: what sshd will do, and whether
-// root may raise limits, which in containers depends on more than capabilities.
-const rootScript = `echo @raise
+// rootScript prints what only root can find out: whether root may raise limits,
+// which in containers depends on more than capabilities, what is read-only even
+// for root, and what sshd will do.
+func rootScript() string {
+	files := []string{hugePagesDir + "enabled", hugePagesDir + "defrag"}
+	for _, k := range kernelKeys() {
+		files = append(files, "/proc/sys/"+procPath(k))
+	}
+	return `echo @raise
 (ulimit -n 524288) 2>/dev/null && echo yes || echo no
-echo @sshd
+echo @readonly
+for f in ` + remote.Quote(files) + `; do [ ! -e "$f" ] || [ -w "$f" ] || echo "$f"; done
+` + sshdScript
+}
+
+const sshdScript = `echo @sshd
 PATH=$PATH:/usr/sbin:/sbin
 sshd -T 2>/dev/null | grep -E '^(maxstartups|maxsessions|usedns) '
 echo @sshdend
@@ -94,7 +105,7 @@ func systemScript(t *cluster.Topology) string {
 		keys = append(keys, procPath(k))
 	}
 	return systemFiles + laterScript(t) + systemServices + `if [ "$(id -u)" = 0 ]; then
-` + rootScript + "fi\n" + ownFilesScript(t) + "echo @kernel\n(cd /proc/sys && grep -s '' " + strings.Join(keys, " ") + `)
+` + rootScript() + "fi\n" + ownFilesScript(t) + "echo @kernel\n(cd /proc/sys && grep -s '' " + strings.Join(keys, " ") + `)
 while read -r k v u; do
   case $k in CommitLimit:|Committed_AS:) echo "$k$v";; esac
 done </proc/meminfo

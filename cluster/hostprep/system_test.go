@@ -248,7 +248,7 @@ func TestScriptsParse(t *testing.T) {
 		if sh == "busybox" {
 			args = []string{"sh", "-n"}
 		}
-		for name, text := range map[string]string{"repair": repairHead("c", "r"), "system": systemScript(top), "root": rootScript} {
+		for name, text := range map[string]string{"repair": repairHead("c", "r"), "system": systemScript(top), "root": rootScript()} {
 			c := exec.CommandContext(t.Context(), path, args...)
 			c.Stdin = strings.NewReader(text)
 			if out, err := c.CombinedOutput(); err != nil {

@@ -47,9 +47,30 @@ func (m *Manager) Prepare(ctx context.Context, t *cluster.Topology) (*Preparatio
 		return nil, err
 	}
 	p.Repairs = p.Report.Repairs(t)
+	if err := c.rootOn(ctx, p.Repairs); err != nil {
+		return nil, err
+	}
 	p.limits = slices.ContainsFunc(p.Repairs, func(r hostprep.Repair) bool { return r.Group == hostprep.GroupLimits })
 	p.plan = step.Plan{Cluster: t.Name, Verb: p.verb, Steps: c.fleet.RepairSteps(p.Repairs, state.NewID("p"))}
 	return p, nil
+}
+
+// rootOn fails, before anybody is asked anything, when cw cannot become root
+// where something is to be set.
+func (c *checker) rootOn(ctx context.Context, repairs []hostprep.Repair) error {
+	var hosts []*remote.Host
+	for _, r := range repairs {
+		if h := c.fleet.Host(r.Host); !slices.Contains(hosts, h) {
+			hosts = append(hosts, h)
+		}
+	}
+	_, err := remote.Each(ctx, hosts, 0, func(ctx context.Context, h *remote.Host) (struct{}, error) {
+		return struct{}{}, c.fleet.Root(ctx, h.Name())
+	})
+	if err != nil {
+		return hostprep.NeedsRoot(err)
+	}
+	return nil
 }
 
 // Unprepare plans to bring back what was there before Prepare. Hosts on which
