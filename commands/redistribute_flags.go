@@ -40,7 +40,7 @@ func (o *redistributeOptions) addFlags(c *cobra.Command) {
 	f.StringSliceVar(&o.schemas, "schema", nil, "only tables of these schemas (patterns)")
 	f.StringSliceVar(&o.tables, "table", nil, "only these tables (patterns of schema.table or database.schema.table)")
 	f.StringSliceVar(&o.exclude, "exclude", nil, "not these tables (patterns)")
-	f.StringSliceVar(&o.windows, "window", nil, "move tables at this time of day only, 22:00-06:00 (repeat)")
+	f.StringSliceVar(&o.windows, "window", nil, "move tables at this time of day (of this machine) only, 22:00-06:00 (repeat)")
 	f.StringVar(&o.until, "until", "", "stop then: 06:00, 2026-12-24T06:00:00Z, or after 4h")
 	f.DurationVar(&o.lockTimeout, "lock-timeout", 5*time.Second, "how long a move waits for its lock, and others behind it")
 	f.IntVar(&o.attempts, "attempts", 5, "attempts before a table is given up")

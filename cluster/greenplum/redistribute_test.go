@@ -34,3 +34,19 @@ func TestDeviceName(t *testing.T) {
 	}
 	var _ redistribute.Cluster = &redistribution{}
 }
+
+func FuzzDisks(f *testing.F) {
+	f.Add("up 1.5\ndir 2064 10 4 /data\ndir 2064 10 4 /data\ndev 8 16 7\n")
+	f.Add("up x\ndir 1 2 3\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		r := &redistribution{busy: map[string]deviceTime{}}
+		list, err := r.disks("h", []cluster.Node{{Content: 0}, {Content: 1}}, text)
+		n := 0
+		for _, d := range list {
+			n += len(d.Contents)
+		}
+		if err == nil && n != 2 {
+			t.Errorf("%q: %+v", text, list)
+		}
+	})
+}

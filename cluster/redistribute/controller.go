@@ -14,6 +14,7 @@ const (
 	batchBytes  = 32 << 20         // and what they may hold together
 	patience    = 5 * time.Minute  // without a single session before it is given up
 	surveyEvery = 30 * time.Second // at most, when something is odd
+	writeEvery  = 30 * time.Second // while nothing happens
 )
 
 // The reasons why a controller ends a move that runs.
@@ -59,6 +60,7 @@ type controller struct {
 	queue []*unit // pending ones, in their order
 	dirty map[key]bool
 	fresh []Table // that are not in the book yet
+	wrote string  // of the controller itself, last
 	jobs  map[*job]bool
 
 	events chan event
@@ -82,6 +84,7 @@ type controller struct {
 	trouble  time.Time // since when no session could be had; zero is fine
 	troubleE error
 	surveyed time.Time
+	wroteAt  time.Time
 	odd      bool // the next idle moment is for a survey
 	started  time.Time
 }
@@ -324,11 +327,16 @@ func (c *controller) saw(s sight) {
 // written later.
 func (c *controller) write(ctx context.Context) {
 	p := c.progress()
+	now, brief := time.Now(), fmt.Sprint(p.Waiting, p.Parallel, p.Why)
+	if len(c.dirty)+len(c.jobs) == 0 && brief == c.wrote && now.Sub(c.wroteAt) < writeEvery {
+		return // a controller that waits for its window does not keep the database busy
+	}
 	var tables []Table
 	for k := range c.dirty {
 		tables = append(tables, c.units[k].Table)
 	}
-	if err := c.s.note(ctx, tables, control{Waiting: p.Waiting, Parallel: p.Parallel, Why: p.Why, Rate: p.Rate, ETA: p.ETA, Seen: time.Now()}); err == nil {
+	if err := c.s.note(ctx, tables, control{Waiting: p.Waiting, Parallel: p.Parallel, Why: p.Why, Rate: p.Rate, ETA: p.ETA, Seen: now}); err == nil {
+		c.wrote, c.wroteAt = brief, now
 		clear(c.dirty)
 	}
 }

@@ -283,3 +283,30 @@ func TestSessionIsEndedInTheDatabaseToo(t *testing.T) {
 	}
 	p.Close()
 }
+
+func FuzzParseOrders(f *testing.F) {
+	f.Add(`{"paused":true,"now":false,"by":"ann"}` + "\n" + `{"database":"d","oid":7,"rank":-2}`)
+	f.Add(`{"oid":99999999999}`)
+	f.Fuzz(func(t *testing.T, in string) {
+		o, err := parseOrders(in)
+		if err == nil && len(o.Ranks) > strings.Count(in, "\n")+1 {
+			t.Errorf("%q has %d ranks", in, len(o.Ranks))
+		}
+	})
+}
+
+func FuzzParseWindow(f *testing.F) {
+	f.Add("22:00-06:00", int64(0))
+	f.Add("00:00-24:00", int64(86399))
+	f.Fuzz(func(t *testing.T, text string, at int64) {
+		w, err := ParseWindow(text)
+		if err != nil {
+			return
+		}
+		now := time.Unix(at%(1<<35), 0).UTC()
+		open, end, next := hours([]Window{w}, time.Time{}, now)
+		if open && !end.After(now) || !open && !next.After(now) || end.Sub(now) > 24*time.Hour || next.Sub(now) > 24*time.Hour {
+			t.Errorf("%s at %s: %t until %s, next %s", w, now, open, end, next)
+		}
+	})
+}

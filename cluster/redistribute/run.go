@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"cw/fault"
 )
@@ -39,12 +40,31 @@ func Run(ctx context.Context, c Cluster, o Options, report func(Progress)) (Prog
 		err = fault.Wrap(fault.Interrupted, "", fmt.Errorf("%d of %d tables are on %d segments: %w", last.Moved, last.Tables, last.Target, err))
 	}
 	if last.Done() && len(o.Databases)+len(o.Schemas)+len(o.Tables)+len(o.Exclude) == 0 {
-		if verr := Verify(ctx, c, o.Target); verr != nil && err == nil {
-			err = verr
-		}
+		err = errors.Join(err, verified(ctx, c, o.Target))
 	}
 	return last, err
 }
+
+// verified is Verify, which is tried again when the database does not answer:
+// segments come back.
+func verified(ctx context.Context, c Cluster, target int) error {
+	for try := 1; ; try++ {
+		err := Verify(ctx, c, target)
+		if err == nil || fault.KindOf(err) == fault.Check || try == verifyTries || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-time.After(verifyPause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+const (
+	verifyTries = 6
+	verifyPause = 5 * time.Second
+)
 
 // begin takes the lock and writes all tables down, before the first is touched.
 func begin(ctx context.Context, c Cluster, o Options) (*sqlSite, scene, error) {

@@ -307,3 +307,47 @@ func TestRanksClosedDatabasesAndNumbersOfTheCluster(t *testing.T) {
 		t.Errorf("%d connections free %v, %d bytes behind %v", free, err, lag, lagErr)
 	}
 }
+
+// TestSegmentThatCrashes has a segment fall over while tables are moved, in both
+// directions: what was being moved is as it was, and is moved afterwards.
+func TestSegmentThatCrashes(t *testing.T) {
+	t.Parallel()
+	c := gptest.Start(t, 4)
+	c.Exec(t, "postgres", zoo)
+	c.Exec(t, "postgres", "do $$ begin for i in 1..200 loop execute 'create table s' || i || ' as select generate_series(1, 50) a distributed by (a)'; end loop; end $$")
+	before := sums(t, c.Connect(t, "postgres"), tablesOf)
+	for i, target := range []int{2, 4} {
+		began := make(chan struct{})
+		var once sync.Once
+		results := make(chan error, 1)
+		go func() {
+			p, err := Run(t.Context(), real{Cluster: c}, Options{Target: target, Parallel: 2, Attempts: 20}, func(p Progress) {
+				if p.Moved > 0 || len(p.Moving) > 0 {
+					once.Do(func() { close(began) })
+				}
+			})
+			if err == nil && !p.Done() {
+				err = fmt.Errorf("done with %+v", p)
+			}
+			results <- err
+		}()
+		select {
+		case <-began:
+		case err := <-results:
+			t.Fatal(err)
+		}
+		crashed := 1 + 2*i // one that stays, and one that is new
+		c.StopSegment(t, crashed)
+		c.StartSegment(t, crashed)
+		if err := <-results; err != nil {
+			t.Fatalf("to %d: %v", target, err)
+		}
+		// Sessions that were open have lost their part on that segment.
+		fresh := c.Connect(t, "postgres")
+		tables := tablesOf
+		delete(before, "unl") // unlogged: a crash may empty it, as it should
+		tables = slices.DeleteFunc(slices.Clone(tables), func(s string) bool { return s == "unl" })
+		same(t, fmt.Sprintf("on %d", target), sums(t, fresh, tables), before)
+		placed(t, c, fresh, target)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 )
 
@@ -72,11 +73,18 @@ func (s *sqlSite) move(ctx context.Context, database string, units []*unit, each
 			statements = append(statements, analyzeOf(u))
 		}
 	}
+	var reset error
 	err = session.Exec(ctx, statements, func(i int, out string, err error) {
-		if i%step == 0 { // a table without statistics is moved all the same
+		if wasReset(err) {
+			reset = fmt.Errorf("the session lost its segments: %w", err)
+		}
+		if i%step == 0 && reset == nil { // a table without statistics is moved all the same
 			each(i/step, out, err)
 		}
 	})
+	if err == nil {
+		err = reset
+	}
 	if err != nil {
 		session.Close()
 		return err
@@ -85,6 +93,14 @@ func (s *sqlSite) move(ctx context.Context, database string, units []*unit, each
 	defer s.mu.Unlock()
 	s.idle[database] = append(s.idle[database], session)
 	return nil
+}
+
+// wasReset says whether a session has lost its temporary schema, and with it
+// the functions that move tables: so the server does when a segment went away
+// under it (cdbgang.c, resetSessionForPrimaryGangLoss).
+func wasReset(err error) bool {
+	var e *StatementError
+	return errors.As(err, &e) && (e.Code == "3F000" && strings.Contains(e.Message, "pg_temp") || e.Code == "42883" && strings.Contains(e.Message, "pg_temp.cw_"))
 }
 
 // session is an idle session of the database, or a new one in place of one of
