@@ -131,7 +131,7 @@ func (w *world) try(op *manage.Operation, err error) (manage.Outcome, error) {
 	if err != nil || op.Nothing != "" {
 		return manage.Outcome{}, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // the stock utilities take theirs
 	defer cancel()
 	return op.Run(ctx, func(e step.Event) {
 		switch {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cw/cluster"
+	"cw/cluster/redistribute"
 	"cw/cluster/step"
 	"cw/playground/lab"
 )
@@ -106,6 +107,15 @@ func TestUtilitiesGrow(t *testing.T) {
 	}
 	if got := w.sql(1, sums); got != want {
 		t.Errorf("after the expansion %s, not %s", got, want)
+	}
+	if _, err := w.m.Redistribute(t.Context(), "gp", redistribute.Options{Target: 4}, nil); err != nil {
+		t.Error(err)
+	}
+	if got := w.sql(1, "select count(*) from gp_distribution_policy where numsegments <> 4"); got != "0" {
+		t.Errorf("%s tables were not moved", got)
+	}
+	if got := w.sql(1, sums); got != want {
+		t.Errorf("after the move %s, not %s", got, want)
 	}
 	w.sql(1, "create table wide (a int) distributed by (a); insert into wide select generate_series(1, 1000)")
 	if got := w.sql(1, "select count(distinct gp_segment_id) from wide"); got != "4" {
