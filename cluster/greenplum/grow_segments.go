@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"cw/cluster"
 	"cw/cluster/step"
@@ -14,6 +15,10 @@ import (
 
 // isPrimary says whether a node was planned as one.
 func isPrimary(n cluster.Node) bool { return n.Role == cluster.NodePrimary && !isCoordinator(n) }
+
+// mirrorPatience is how long new mirrors may take to connect before they are
+// stopped and started.
+const mirrorPatience = 5 * time.Second
 
 // growSegments adds primaries, with whatever else the layout has got. For the
 // coordinator c, its host m, a host h and a new node n:
@@ -308,8 +313,20 @@ func (e *Engine) enterStep(p *planned, needs []string) step.Step {
 			if err != nil {
 				return fmt.Errorf("entering the new segments: %w", err)
 			}
-			_, err = e.probe(ctx) // mirrors that follow already are up at once
-			return err
+			if _, err = e.probe(ctx); err != nil {
+				return err
+			}
+			// Mirrors that are about to connect are up in a moment; those that are
+			// not then are looked after by steps of their own.
+			_ = e.await(ctx, mirrorPatience, func(c catalog) error {
+				for _, n := range p.fresh {
+					if row, _ := c.of(n); row.Status != "u" {
+						return fmt.Errorf("%s is not up", describe(n))
+					}
+				}
+				return nil
+			})
+			return nil
 		},
 	}
 }
