@@ -187,7 +187,7 @@ func (u *Utilities) expand(ctx context.Context, nodes []cluster.Node) error {
 	_, registered := rows.of(nodes[0])
 	if state != "" && state != "schema" && !registered {
 		step.Say(ctx, "an earlier gpexpand was interrupted (%s): it is rolled back", state)
-		if err := u.utility(ctx, call{node: c, name: "gpexpand", args: []string{"-r", "-a"}, input: "y\ny\n", warnings: []int{1}}); err != nil {
+		if err := u.rollBack(ctx); err != nil {
 			return err
 		}
 		state = ""
@@ -214,6 +214,33 @@ func (u *Utilities) expand(ctx context.Context, nodes []cluster.Node) error {
 		return nil
 	}
 	return u.allUpStep(c).Apply(ctx)
+}
+
+// UndoGrow has gpexpand take back what it has begun, and removes the rest.
+func (u *Utilities) UndoGrow(ctx context.Context, nodes []cluster.Node) ([]step.Step, error) {
+	steps, err := u.Engine.UndoGrow(ctx, nodes)
+	if err != nil {
+		return nil, err
+	}
+	back := step.Step{
+		ID: "gpexpand", Host: u.coordinator().Host, Title: "take back what gpexpand has begun (gpexpand -r)", Needs: []string{steps[0].ID},
+		Check: func(ctx context.Context) (step.Observed, error) {
+			state, err := u.expandState(ctx)
+			return step.Observed{Done: err == nil && state == "", Note: choose(state == "", "nothing is begun", state)}, err
+		},
+		Apply: func(ctx context.Context) error {
+			defer u.lookAnew()
+			return u.rollBack(ctx)
+		},
+	}
+	for i := range steps[1:] {
+		steps[i+1].Needs = append(steps[i+1].Needs, back.ID)
+	}
+	return append(steps, back), nil
+}
+
+func (u *Utilities) rollBack(ctx context.Context) error {
+	return u.utility(ctx, call{node: u.coordinator(), name: "gpexpand", args: []string{"-r", "-a"}, input: "y\ny\n", warnings: []int{1}})
 }
 
 // Shrink takes the standby out with gpinitstandby. Segments are taken out by

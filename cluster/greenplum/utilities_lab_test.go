@@ -84,19 +84,29 @@ func TestUtilitiesGrow(t *testing.T) {
 	t.Log("segments, after an interrupted gpexpand")
 	third := second
 	third.Hosts = hosts
-	op, err := w.m.Expand(t.Context(), &third)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	if _, err := op.Run(ctx, func(e step.Event) {
-		if e.State == step.Said && strings.Contains(e.Observed, "Creating segment template") {
-			cancel()
+	interrupted := func() {
+		t.Helper()
+		op, err := w.m.Expand(t.Context(), &third)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}); err == nil {
-		t.Error("it was not interrupted")
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		if _, err := op.Run(ctx, func(e step.Event) {
+			if e.State == step.Said && strings.Contains(e.Observed, "Creating segment template") {
+				cancel()
+			}
+		}); err == nil {
+			t.Error("it was not interrupted")
+		}
 	}
+	interrupted()
+	w.do(w.m.UndoExpand(t.Context(), "gp"))
+	w.status(cluster.Up)
+	for host := 5; host <= 6; host++ {
+		w.bare(host)
+	}
+	interrupted()
 	w.do(w.m.Resume(t.Context(), "gp"))
 	st := w.status(cluster.Up)
 	if len(st.Nodes) != 10 {
