@@ -41,12 +41,12 @@ func TestSystemsOfDistributions(t *testing.T) {
 		want        map[string]string // of checks: "ok ", "n/a " or "bad " and what is observed, then > and the fix
 	}{
 		{"debian 12, virtio, ext4", "/", map[string]string{
-			"huge pages": "bad madvise > memory", "read-ahead": "bad vda1: 128 kB > disks", "i/o scheduler": "ok vda1: none", "mount options": "bad / is ext4",
+			"huge pages": "bad madvise > huge-pages", "read-ahead": "bad vda1: 128 kB > disks", "i/o scheduler": "ok vda1: none", "mount options": "bad / is ext4",
 			"sshd": "bad MaxStartups 10:30:100, MaxSessions 10, UseDNS no > sshd", "selinux": "n/a -", "firewall": "ok none that is known", "time synchronisation": "ok on",
 			"sysctl vm.swappiness": "bad 60 > sysctl", "core files": "bad 0 > limits", "processes": "ok 255862", "sysctl kernel.sysrq": "n/a -", "swap": "bad 0B",
 		}},
 		{"rocky 9, nvme below lvm, xfs, selinux", "/data1", map[string]string{
-			"huge pages": "bad always > memory", "read-ahead": "bad dm-2: 128 kB > disks", "i/o scheduler": "bad nvme0n1: mq-deadline > disks", "mount options": "ok /data1 is xfs",
+			"huge pages": "bad always > huge-pages", "read-ahead": "bad dm-2: 128 kB > disks", "i/o scheduler": "bad nvme0n1: mq-deadline > disks", "mount options": "ok /data1 is xfs",
 			"sshd": "n/a -", "selinux": "bad enforcing", "firewall": "bad firewalld is on", "time synchronisation": "bad off",
 		}},
 		{"ubuntu 24.04, container", "/", map[string]string{

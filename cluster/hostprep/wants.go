@@ -9,13 +9,13 @@ import (
 
 // The groups of Repairs; each has one file of cw's own.
 const (
-	GroupSysctl = "sysctl" // settings of the kernel
-	GroupLimits = "limits" // resource limits of the database's user
-	GroupMemory = "memory" // transparent huge pages
-	GroupDisks  = "disks"  // read-ahead and scheduler of block devices
-	GroupSSHD   = "sshd"   // how many connections sshd takes at once
-	GroupLogind = "logind" // shared memory of users who log out
-	GroupHosts  = "hosts"  // names of the cluster's hosts
+	GroupSysctl = "sysctl"     // settings of the kernel
+	GroupLimits = "limits"     // resource limits of the database's user
+	GroupMemory = "huge-pages" // transparent huge pages
+	GroupDisks  = "disks"      // read-ahead and scheduler of block devices
+	GroupSSHD   = "sshd"       // how many connections sshd takes at once
+	GroupLogind = "logind"     // shared memory of users who log out
+	GroupHosts  = "hosts"      // names of the cluster's hosts
 )
 
 // group is a kind of repair with its file, in which %s is the cluster.
