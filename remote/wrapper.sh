@@ -50,14 +50,23 @@ cw_z() {
 };
 # cw_j notes the last background process, whose name csh would not let pass.
 cw_j() { eval "cw_v=\$$(printf "\041")"; };
+# cw_c SECONDS sleeps; TERM ends it and this shell. One that comes before the
+# sleep is known by its number is kept in mind until it is: else it would be
+# left behind, and another process be killed in its place.
+cw_c() {
+ cw_x=; trap "cw_x=1" TERM;
+ sleep $1 & cw_j;
+ trap "kill -KILL \$cw_v; exit" TERM;
+ [ "$cw_x" ] && kill -KILL $cw_v && exit;
+ wait $cw_v;
+};
 # cw_o SECONDS gives up unless it is stopped by TERM within that time.
-cw_o() { trap "kill -KILL \$cw_v; exit" TERM; sleep $1 & cw_j; wait $cw_v; cw_z; };
+cw_o() { cw_c $1; cw_z; };
 # cw_h gives up when nobody reads our output any more: a watcher that waits for
 # a slow command to take its input cannot see the end of the connection.
 cw_h() {
- trap "kill -KILL \$cw_v; exit" TERM;
  trap "" PIPE;
- while printf "%s:H\n" "$0" >&5; do sleep 1 & cw_j; wait $cw_v; done;
+ while printf "%s:H\n" "$0" >&5; do cw_c 1; done;
  cw_z;
 };
 # cw_r reads the connection: a number and that many bytes for the command, 0
