@@ -173,7 +173,7 @@ func TestRandomRecords(t *testing.T) {
 		r := e.Reader([]byte(data), nil)
 		_, err := io.Copy(&out, r)
 		if err != nil {
-			if r.Unusual == nil || r.Unusual.Offset > len(data) {
+			if r.Unusual() == nil || r.Unusual().Offset > len(data) {
 				t.Fatalf("%q: %v", data, err)
 			}
 			continue

@@ -1,6 +1,9 @@
 package binary
 
-import "io"
+import (
+	"io"
+	"sync/atomic"
+)
 
 // chunk is how much is encoded at a time: more than one read of the
 // connection's, and little enough to stay in the cache.
@@ -13,7 +16,7 @@ type Reader struct {
 	buf     []byte // encoded
 	at      int    // what was read of buf
 	ended   bool
-	Unusual *Unusual // the record that ended it with an error, if one did
+	unusual atomic.Pointer[Unusual]
 	taken   int
 }
 
@@ -23,6 +26,10 @@ func (e *Encoder) Reader(data, buf []byte) *Reader {
 	e.newline = unknown
 	return &Reader{e: e, data: data, buf: append(buf[:0], signature...)}
 }
+
+// Unusual is the record that ended it with an error; nil for none. It may be
+// asked while another goroutine reads.
+func (r *Reader) Unusual() *Unusual { return r.unusual.Load() }
 
 // Buffer is the reader's buffer, for the next one.
 func (r *Reader) Buffer() []byte { return r.buf }
@@ -34,8 +41,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 		if r.ended {
 			return 0, io.EOF
 		}
-		if r.Unusual != nil {
-			return 0, r.Unusual
+		if u := r.unusual.Load(); u != nil {
+			return 0, u
 		}
 		r.fill()
 	}
@@ -56,6 +63,6 @@ func (r *Reader) fill() {
 	r.data, r.taken = r.data[n:], r.taken+n
 	if u, ok := err.(*Unusual); ok { //nolint:errorlint // Append gives no other
 		u.Offset += r.taken - n
-		r.Unusual = u
+		r.unusual.Store(u)
 	}
 }
