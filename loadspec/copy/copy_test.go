@@ -89,9 +89,14 @@ func target() *Target {
 
 func plan(t *testing.T, edit func(s *loadspec.Spec)) (*Plan, error) {
 	t.Helper()
+	return planIn(t, edit, "UTF8")
+}
+
+func planIn(t *testing.T, edit func(s *loadspec.Spec), encoding string) (*Plan, error) {
+	t.Helper()
 	s := &loadspec.Spec{Format: loadspec.Format{Kind: "csv", Delimiter: ',', Quote: '"', Escape: '"'}}
 	edit(s)
-	return NewPlan(s, target(), "UTF8")
+	return NewPlan(s, target(), encoding)
 }
 
 func TestPlan(t *testing.T) {
@@ -146,6 +151,42 @@ func TestPlan(t *testing.T) {
 		_, err := plan(t, c.edit)
 		if fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), c.text) || !strings.Contains(fault.HintOf(err), c.hint) {
 			t.Errorf("got %v, hint %q; want %s, %s", err, fault.HintOf(err), c.text, c.hint)
+		}
+	}
+}
+
+// Rows go in the binary format when every column's type has an encoder and
+// the text needs no conversion.
+func TestPlanBinary(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name     string
+		edit     func(s *loadspec.Spec)
+		encoding string
+		want     string
+	}{
+		{"the table's own columns", func(*loadspec.Spec) {}, "utf-8", `COPY "public"."T" ("a", "B") FROM STDIN WITH (FORMAT binary)`},
+		{"another encoding", func(*loadspec.Spec) {}, "LATIN1", ""},
+		{"lines end with CR", func(s *loadspec.Spec) { s.Format.Newline = loadspec.NewlineCR }, "UTF8", ""},
+		{"staging", func(s *loadspec.Spec) {
+			s.Columns = []loadspec.Column{{Name: "x", Type: "text"}, {Name: "y", Type: "timestamptz"}}
+			s.Output.Mapping = []loadspec.Mapping{{Target: "B", Expr: "x"}}
+		}, "UTF8", `COPY pg_temp.cw_load_stage ("x", "y") FROM STDIN WITH (FORMAT binary)`},
+		{"a type without an encoder", func(s *loadspec.Spec) {
+			s.Columns = []loadspec.Column{{Name: "x", Type: "text"}, {Name: "y", Type: "interval"}}
+			s.Output.Mapping = []loadspec.Mapping{{Target: "B", Expr: "x"}}
+		}, "UTF8", ""},
+	} {
+		p, err := planIn(t, c.edit, c.encoding)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		got := ""
+		if p.binary != nil {
+			got = p.binary.copy
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, not %q", c.name, got, c.want)
 		}
 	}
 }
