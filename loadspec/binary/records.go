@@ -47,7 +47,8 @@ func (e *Encoder) csvRecord(dst, s []byte) (out []byte, n, col int, why string) 
 	if len(s) >= 2 && s[0] == '\\' && s[1] == '.' && (len(s) == 2 || s[2] == '\n' || s[2] == '\r') {
 		return dst, 0, -1, marker
 	}
-	i, ok := 0, true
+	i := 0
+	var ok bool
 	for col = 0; ; col++ {
 		var field []byte
 		quoted := i < len(s) && s[i] == quote
@@ -170,7 +171,8 @@ func (e *Encoder) first(more bool) []byte {
 // textRecord encodes one record of the text format.
 func (e *Encoder) textRecord(dst, s []byte) (out []byte, n, col int, why string) {
 	delim := e.f.Delimiter
-	i, ok := 0, true
+	i := 0
+	var ok bool
 	for col = 0; ; col++ {
 		begin, escaped := i, false
 		for {
