@@ -41,7 +41,6 @@ func (s *Spec) OnPostgres() (schema.Problems, error) {
 	}
 	unsupported("GPLOAD.INPUT.TRANSFORM", in.Transform != "" || in.TransformConf != "", "TRANSFORM")
 	unsupported("GPLOAD.INPUT.FILL_MISSING_FIELDS", in.Fill, "FILL_MISSING_FIELDS")
-	unsupported("GPLOAD.INPUT.ERROR_LIMIT", in.ErrorLimit > 0, "ERROR_LIMIT (the first bad row stops the load)")
 	unsupported("GPLOAD.INPUT.ERROR_TABLE", in.ErrorTable != "", "ERROR_TABLE")
 	unsupported("GPLOAD.INPUT.ESCAPE", text && (s.Format.EscapeOff || s.Format.Escape != '\\'), "an ESCAPE other than backslash with format text")
 	enc := strings.ReplaceAll(strings.ToLower(s.Format.Encoding), "-", "")

@@ -209,8 +209,9 @@ func TestFindRow(t *testing.T) {
 	// The counter does not see line ends in the first record, whose own line
 	// end is not known yet: records are at 1, 4 and 5.
 	for n, want := range map[int64]string{1: "1,\"a\nb\"\n", 4: "2,\"c\nd\ne\"\n", 5: "3,f\n"} {
-		if _, row := findRow(p, d, n); string(row) != want {
-			t.Errorf("line %d: %q, want %q", n, row, want)
+		at := findRow(p, d, n)
+		if row := string(data[at.begin:at.end]); row != want || at.lines != int64(strings.Count(string(data[:at.begin]), "\n")) || at.records > 2 {
+			t.Errorf("line %d: %q, want %q (%+v)", n, row, want, at)
 		}
 	}
 }

@@ -22,6 +22,9 @@ type Session struct {
 	ledger *ledger.Ledger
 	d      split.Dialect
 
+	// Tolerance, if set, lets Load leave rows out that the database refuses.
+	Tolerance *Tolerance
+
 	encoder *binary.Encoder // nil when rows are sent as they are
 	buffer  []byte          // of the encoder
 	misses  int             // pieces on end that were not written plainly
@@ -58,8 +61,9 @@ func (s *Session) Committed(ctx context.Context, r ledger.Range) (rows int64, th
 //
 // Rows go in the binary format where they can. A piece that has a value which
 // only the server can read is sent as it is, in a new transaction, and so is
-// one that it refuses, for it then names the line and the value.
-func (s *Session) Load(ctx context.Context, p *split.Piece, r ledger.Range) (int64, error) {
+// one that it refuses, for it then names the line and the value. With a
+// Tolerance the rows that it refuses are kept, as rejected, with the others.
+func (s *Session) Load(ctx context.Context, p *split.Piece, r ledger.Range) (rows, rejected int64, err error) {
 	if s.encoder != nil {
 		n, err := s.load(ctx, p, r)
 		var unusual *binary.Unusual
@@ -67,11 +71,11 @@ func (s *Session) Load(ctx context.Context, p *split.Piece, r ledger.Range) (int
 		switch {
 		case err == nil:
 			s.misses = 0
-			return n, nil
+			return n, 0, nil
 		case errors.As(err, &unusual):
 			s.misses++
 		case !errors.As(err, &refused) || ledger.IsDuplicate(err) || Retriable(ctx, err):
-			return 0, s.explain(err, p, r.Object)
+			return 0, 0, s.explain(err, p, r.Object)
 		}
 		encoder := s.encoder
 		s.encoder = nil
@@ -81,11 +85,15 @@ func (s *Session) Load(ctx context.Context, p *split.Piece, r ledger.Range) (int
 			}
 		}()
 	}
-	n, err := s.load(ctx, p, r)
-	if err != nil {
-		return 0, s.explain(err, p, r.Object)
+	rows, err = s.load(ctx, p, r)
+	if err != nil && s.Tolerance != nil && refusal(err) {
+		rows, rejected, err = s.loadTolerant(ctx, p, r)
 	}
-	return n, nil
+	var limit *LimitError
+	if err != nil && !errors.As(err, &limit) {
+		err = s.explain(err, p, r.Object)
+	}
+	return rows, rejected, err
 }
 
 func (s *Session) load(ctx context.Context, p *split.Piece, r ledger.Range) (int64, error) {

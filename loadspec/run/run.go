@@ -63,20 +63,22 @@ type Result struct {
 
 // job is one run in progress.
 type job struct {
-	o        Options
-	spec     *loadspec.Spec
-	set      *source.Set
-	limiter  *throttle.Limiter
-	ledger   *ledger.Ledger
-	plan     *copy.Plan // on PostgreSQL
-	gp       *greenplum // on Greenplum; else nil
-	server   *copy.Server
-	encoding string
-	workers  int
-	objects  []object
-	state    *tracker
-	pieces   chan piece
-	warned   bool
+	o       Options
+	spec    *loadspec.Spec
+	set     *source.Set
+	limiter *throttle.Limiter
+	ledger  *ledger.Ledger
+	plan    *copy.Plan // on PostgreSQL
+	// Of rows that PostgreSQL refuses; nil when one ends the job.
+	tolerance *copy.Tolerance
+	gp        *greenplum // on Greenplum; else nil
+	server    *copy.Server
+	encoding  string
+	workers   int
+	objects   []object
+	state     *tracker
+	pieces    chan piece
+	warned    bool
 }
 
 // object is an object of the plan with what is left of it.
@@ -229,7 +231,28 @@ func (j *job) take(ctx context.Context, conn *pgx.Conn) (*ledger.Journal, error)
 	if err != nil {
 		return nil, copy.Explain(err)
 	}
-	return journal, j.planObjects(ctx, conn, journal)
+	if err := j.planObjects(ctx, conn, journal); err != nil {
+		return nil, err
+	}
+	return journal, j.tolerate(ctx, conn)
+}
+
+// tolerate prepares for rows that PostgreSQL refuses; Greenplum keeps count of
+// its own.
+func (j *job) tolerate(ctx context.Context, conn *pgx.Conn) error {
+	if j.gp != nil || j.spec.ErrorLimit == 0 {
+		return nil
+	}
+	if err := ledger.EnsureErrors(ctx, conn); err != nil {
+		return copy.Explain(err)
+	}
+	before, err := j.ledger.RejectedBefore(ctx, conn)
+	if err != nil {
+		return copy.Explain(err)
+	}
+	j.tolerance = copy.NewTolerance(int64(j.spec.ErrorLimit), before)
+	j.state.update(func(p *Progress) { p.Rejected = before })
+	return nil
 }
 
 // prepare asks the database what it is and builds the statements.
