@@ -32,7 +32,6 @@ func (s *Spec) OnPostgres() (schema.Problems, error) {
 		}
 	}
 	text := s.Format.Kind == FormatText
-	unsupported("GPLOAD.OUTPUT.MODE", s.Output.Mode != ModeInsert, "mode %s", s.Output.Mode)
 	unsupported("GPLOAD.INPUT.FORMAT", !text && s.Format.Kind != FormatCSV, "format %s", s.Format.Kind)
 	switch s.Format.Compression {
 	case CompressionAuto, "none", "gzip", "zstd":
@@ -60,9 +59,10 @@ func (s *Spec) OnPostgres() (schema.Problems, error) {
 	ignored("GPLOAD.PRELOAD.REUSE_TABLES", load.Preload.Reuse)
 	ignored("GPLOAD.PRELOAD.STAGING_TABLE", load.Preload.Staging != "")
 	ignored("GPLOAD.PRELOAD.FAST_MATCH", load.Preload.FastMatch)
-	ignored("GPLOAD.OUTPUT.MATCH_COLUMNS", len(load.Output.Match) > 0)
-	ignored("GPLOAD.OUTPUT.UPDATE_COLUMNS", len(load.Output.Update) > 0)
-	ignored("GPLOAD.OUTPUT.UPDATE_CONDITION", load.Output.Condition != "")
+	insert := s.Output.Mode == ModeInsert
+	ignored("GPLOAD.OUTPUT.MATCH_COLUMNS", insert && len(load.Output.Match) > 0)
+	ignored("GPLOAD.OUTPUT.UPDATE_COLUMNS", insert && len(load.Output.Update) > 0)
+	ignored("GPLOAD.OUTPUT.UPDATE_CONDITION", insert && load.Output.Condition != "")
 	ignored("GPLOAD.PARALLEL.COMMIT", load.Parallel.Commit != "")
 	unsupported("GPLOAD.PARALLEL.HOSTS", len(load.Parallel.Hosts) > 0, "PARALLEL: HOSTS")
 	unsupported("GPLOAD.SPEED.SCHEDULE", len(load.Speed.Schedule) > 0, "SPEED: SCHEDULE")

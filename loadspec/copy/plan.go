@@ -16,6 +16,7 @@ import (
 type Plan struct {
 	Target  *Target
 	Columns []loadspec.Column // of the file, in order, with their types
+	Loaded  []string          // the target's columns that are filled
 	Copy    string            // COPY … FROM STDIN
 	Stage   string            // creates the staging table; "" when rows go straight into the target
 	Insert  string            // from the staging table into the target
@@ -46,6 +47,7 @@ func NewPlan(s *loadspec.Spec, t *Target, encoding string) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.Loaded = m.targets
 	into := names // what COPY calls the file's columns
 	if direct := m.direct(names); direct != nil {
 		into = direct

@@ -103,7 +103,7 @@ func (j *job) privileges(ctx context.Context, conn *pgx.Conn) error {
 	if j.gp != nil {
 		schemaName, table = j.gp.load.Target.Schema, j.gp.load.Target.Table
 	} else {
-		schemaName, table = j.plan.Target.Schema, j.plan.Target.Table
+		schemaName, table = j.table.Schema, j.table.Table
 	}
 	name := j.target()
 	var insert, truncate bool
@@ -197,7 +197,7 @@ func shortened(b []byte) string {
 // transaction that is rolled back.
 func (j *job) try(ctx context.Context, conn *pgx.Conn, o source.Object, p *split.Piece, rep *Report) (int64, error) {
 	const table = "cw_load_check"
-	trial := *j.plan.Target
+	trial := *j.table
 	trial.Schema, trial.Table = "pg_temp", table
 	plan, err := copy.NewPlan(j.spec, &trial, j.encoding)
 	if err != nil {
@@ -208,7 +208,7 @@ func (j *job) try(ctx context.Context, conn *pgx.Conn, o source.Object, p *split
 		return 0, copy.Explain(err)
 	}
 	defer func() { _ = tx.Rollback(ctx) }()
-	_, err = tx.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s (LIKE %s INCLUDING ALL EXCLUDING INDEXES) ON COMMIT DROP", table, j.plan.Target.Name()))
+	_, err = tx.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s (LIKE %s INCLUDING ALL EXCLUDING INDEXES) ON COMMIT DROP", table, j.table.Name()))
 	if err != nil {
 		rep.Warnings = append(rep.Warnings, fmt.Sprintf("the first rows were not tried: no temporary table: %v", err))
 		return 0, nil

@@ -87,7 +87,7 @@ func (j *job) target() string {
 	if j.gp != nil {
 		return j.gp.load.Target.Name()
 	}
-	return j.plan.Target.Name()
+	return j.table.Name()
 }
 
 // pieceSize is how many bytes of rows go together.

@@ -97,7 +97,7 @@ func (s *stepper) try(ctx context.Context, step ledger.Step, sql string) error {
 
 func stepError(step ledger.Step, err error) error {
 	err = copy.Explain(err)
-	what := map[ledger.Step]string{ledger.Truncate: "PRELOAD TRUNCATE", ledger.Before: "SQL BEFORE", ledger.After: "SQL AFTER"}[step]
+	what := map[ledger.Step]string{ledger.Truncate: "PRELOAD TRUNCATE", ledger.Before: "SQL BEFORE", ledger.Stage: "making the staging table", ledger.Merge: "putting the rows into the target", ledger.After: "SQL AFTER"}[step]
 	hint := fault.HintOf(err)
 	if hint == "" {
 		hint = "it runs inside one transaction; correct it and run cw load again"

@@ -68,9 +68,11 @@ type job struct {
 	set     *source.Set
 	limiter *throttle.Limiter
 	ledger  *ledger.Ledger
-	plan    *copy.Plan // on PostgreSQL
+	table   *copy.Target // on PostgreSQL: what is loaded
+	plan    *copy.Plan   // on PostgreSQL: how rows get there, or into a staging table
 	// Of rows that PostgreSQL refuses; nil when one ends the job.
 	tolerance *copy.Tolerance
+	modes     *modes
 	gp        *greenplum // on Greenplum; else nil
 	server    *copy.Server
 	encoding  string
@@ -183,8 +185,14 @@ func (j *job) run(ctx context.Context) error {
 	if err := steps.once(ctx, ledger.Before, j.spec.Before); err != nil {
 		return err
 	}
+	if err := j.modes.stage(ctx, steps); err != nil {
+		return err
+	}
 	j.state.phase(PhaseLoad)
 	if err := j.load(ctx); err != nil {
+		return err
+	}
+	if err := j.modes.apply(ctx, steps); err != nil {
 		return err
 	}
 	return steps.once(ctx, ledger.After, j.spec.After)
@@ -277,8 +285,11 @@ func (j *job) prepare(ctx context.Context, conn *pgx.Conn) error {
 	if j.encoding == "" {
 		j.encoding = j.server.Encoding
 	}
-	j.plan, err = copy.NewPlan(j.spec, target, j.encoding)
-	return err
+	if j.plan, err = copy.NewPlan(j.spec, target, j.encoding); err != nil {
+		return err
+	}
+	j.table = target
+	return j.prepareModes(target)
 }
 
 // load reads all gaps and copies them, until all is done or one thing fails.
