@@ -42,18 +42,23 @@ create table src (id int, name text, amount numeric, note text)`
 				t.Fatalf("check: %v", err)
 			}
 			o := e.options(spec, "J1")
+			w := &watch{}
+			o.Reporter = w
+			o.Control = func(context.Context) (Control, error) { return Control{Limit: 500_000}, nil }
 			runs := e.runToEnd(o, 20, func(i int) (context.Context, context.CancelFunc) {
 				ctx, cancel := context.WithCancel(t.Context())
-				if i < 2 {
-					o.Reporter = &watch{on: func(p Progress) {
-						if p.Rows > int64(i)*4000 {
-							cancel()
-						}
-					}}
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.on = func(p Progress) {
+					if i < 2 && p.Rows > int64(i)*3000 {
+						cancel()
+					}
 				}
 				return ctx, cancel
 			})
-			t.Logf("%d runs", runs)
+			if runs < 2 {
+				t.Error("it was never interrupted")
+			}
 			if got, want := e.sum("select * from items"), e.sum("select * from oracle"); got != want {
 				t.Errorf("%s, want %s", got, want)
 			}
