@@ -33,11 +33,6 @@ func (s *Spec) OnPostgres() (schema.Problems, error) {
 	}
 	text := s.Format.Kind == FormatText
 	unsupported("GPLOAD.INPUT.FORMAT", !text && s.Format.Kind != FormatCSV, "format %s", s.Format.Kind)
-	switch s.Format.Compression {
-	case CompressionAuto, "none", "gzip", "zstd":
-	default:
-		unsupported("GPLOAD.INPUT.COMPRESSION", true, "compression %s", s.Format.Compression)
-	}
 	unsupported("GPLOAD.INPUT.TRANSFORM", in.Transform != "" || in.TransformConf != "", "TRANSFORM")
 	unsupported("GPLOAD.INPUT.FILL_MISSING_FIELDS", in.Fill, "FILL_MISSING_FIELDS")
 	unsupported("GPLOAD.INPUT.ERROR_TABLE", in.ErrorTable != "", "ERROR_TABLE")

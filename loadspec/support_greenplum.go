@@ -18,11 +18,6 @@ func (s *Spec) OnGreenplum() (schema.Problems, error) {
 		}
 	}
 	unsupported("GPLOAD.INPUT.FORMAT", s.Format.Kind != FormatText && s.Format.Kind != FormatCSV, "format %s", s.Format.Kind)
-	switch s.Format.Compression {
-	case CompressionAuto, "none", "gzip", "zstd", "bzip2":
-	default:
-		unsupported("GPLOAD.INPUT.COMPRESSION", true, "compression %s", s.Format.Compression)
-	}
 	for i, src := range s.Sources {
 		unsupported(fmt.Sprintf("GPLOAD.INPUT.SOURCE[%d].MANIFEST", i), src.Manifest != "", "MANIFEST")
 	}
