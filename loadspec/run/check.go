@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,8 @@ type Report struct {
 	Splits     int64  // estimate for objects that are not compressed
 	Codec      string // of the first object
 	Workers    int
-	Sampled    int64 // rows of the first object that were tried against the table
+	FirstRows  []string // as converted: fields between tabs, \N for NULL; none when objects are rows already
+	Sampled    int64    // rows of the first object that were tried against the table
 	Warnings   []string
 }
 
@@ -128,12 +130,12 @@ func (j *job) sample(ctx context.Context, conn *pgx.Conn, rep *Report) error {
 	first := rep.Objects[0]
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	st, err := j.set.Stream(ctx, first, j.spec.Format.Compression, 0, throttle.New(0, nil))
+	st, err := j.open(ctx, first, 0, throttle.New(0, nil))
 	if err != nil {
 		return err
 	}
 	defer st.Close()
-	rep.Codec = st.Codec
+	rep.Codec = st.codec
 	c, err := split.NewCutter(st, split.Options{
 		Dialect: format.Dialect(j.spec.Format), Size: sampleSize, MaxRow: j.spec.MaxRow,
 		Header: j.spec.Format.Header, BOM: format.UTF8(j.encoding),
@@ -148,6 +150,9 @@ func (j *job) sample(ctx context.Context, conn *pgx.Conn, rep *Report) error {
 	if p == nil || p.Records == 0 {
 		rep.Warnings = append(rep.Warnings, first.URL+": has no rows")
 		return nil
+	}
+	if j.spec.Convert != nil {
+		rep.FirstRows = firstRows(p.Data)
 	}
 	if err := j.countFields(first.URL, p, rep); err != nil {
 		return err
@@ -184,6 +189,20 @@ func (j *job) countFields(url string, p *split.Piece, rep *Report) error {
 	hint := "check DELIMITER and QUOTE, or list the file's columns under COLUMNS"
 	return fault.New(fault.Usage, hint, "%s line %d: has %d fields, but %d columns are expected (%s)\n  row: %s", url, p.FirstLine, got, want,
 		format.Columns(names), shortened(p.Data[:end]))
+}
+
+// shownRows is how many converted rows a check shows.
+const shownRows = 5
+
+func firstRows(data []byte) []string {
+	var rows []string
+	for line := range bytes.Lines(data) {
+		if len(rows) == shownRows {
+			break
+		}
+		rows = append(rows, shortened(bytes.TrimSuffix(line, []byte("\n"))))
+	}
+	return rows
 }
 
 func shortened(b []byte) string {

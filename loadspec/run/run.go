@@ -76,6 +76,7 @@ type job struct {
 	gp        *greenplum // on Greenplum; else nil
 	server    *copy.Server
 	encoding  string
+	columns   []loadspec.Column // of the file
 	workers   int
 	objects   []object
 	state     *tracker
@@ -288,7 +289,7 @@ func (j *job) prepare(ctx context.Context, conn *pgx.Conn) error {
 	if j.plan, err = copy.NewPlan(j.spec, target, j.encoding); err != nil {
 		return err
 	}
-	j.table = target
+	j.table, j.columns = target, j.plan.Columns
 	return j.prepareModes(target)
 }
 
@@ -347,13 +348,13 @@ func closeConn(ctx context.Context, c *pgx.Conn) {
 	_ = c.Close(ctx)
 }
 
-func (j *job) cutter(st *source.Stream, gap ledger.Gap) (*split.Cutter, error) {
+func (j *job) cutter(st *stream, gap ledger.Gap) (*split.Cutter, error) {
 	c, err := split.NewCutter(gapReader(st, gap), split.Options{
 		Dialect: format.Dialect(j.spec.Format), Size: j.pieceSize(), MaxRow: j.spec.MaxRow, Every: pieceAge,
 		Header: j.spec.Format.Header, BOM: format.UTF8(j.encoding), Offset: gap.Start, Line: gap.Line,
 	}, j.workers+2)
 	if err != nil {
-		return nil, fmt.Errorf("cut %s: %w", st.Codec, err)
+		return nil, fmt.Errorf("cut %s: %w", st.codec, err)
 	}
 	return c, nil
 }
