@@ -74,6 +74,9 @@ func (v *validator) convert() {
 	if e := strings.ToUpper(strings.NewReplacer("-", "", "_", "").Replace(in.Encoding)); e != "" && e != "UTF8" {
 		v.fail("GPLOAD.INPUT.ENCODING", "%s: objects of FORMAT: %s are read as UTF8", in.Encoding, kind)
 	}
+	if z := s.Format.Compression; kind == FormatParquet && z != CompressionAuto && z != "none" {
+		v.fail("GPLOAD.INPUT.COMPRESSION", "%s: a Parquet file is compressed inside, and must not be outside", z)
+	}
 	c := &Convert{Kind: kind}
 	for _, p := range in.JSON {
 		steps, err := ParseJSONPath(p.Value)
@@ -140,4 +143,4 @@ func ParseJSONPath(s string) ([]JSONStep, error) {
 }
 
 // supported tells the converters that there are.
-func supported(kind string) bool { return kind == FormatJSON }
+func supported(kind string) bool { return kind == FormatJSON || kind == FormatParquet }

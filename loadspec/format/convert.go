@@ -62,6 +62,7 @@ type ContentError struct {
 	Kind         string
 	Line, Column int64 // from 1; column in bytes
 	Row          int64 // from 1; 0 when lines tell it better
+	Whole        bool  // it is about no place, but the object
 	Err          error
 }
 
@@ -69,6 +70,9 @@ func (e *ContentError) Error() string {
 	at := fmt.Sprintf("line %d, column %d", e.Line, e.Column)
 	if e.Row > 0 {
 		at = fmt.Sprintf("row %d", e.Row)
+	}
+	if e.Whole {
+		return fmt.Sprintf("%s: %s: %v", e.URL, e.Kind, e.Err)
 	}
 	return fmt.Sprintf("%s %s: %s: %v", e.URL, at, e.Kind, e.Err)
 }

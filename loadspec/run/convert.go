@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 
 	"cw/fault"
 	"cw/loadspec"
@@ -54,6 +55,9 @@ func (j *job) open(ctx context.Context, o source.Object, offset int64, l *thrott
 // converted opens an object through its converter.
 func (j *job) converted(ctx context.Context, o source.Object, l *throttle.Limiter) (*stream, error) {
 	in := format.Input{URL: o.URL, Convert: *j.spec.Convert, Columns: j.columns, MaxRow: j.spec.MaxRow}
+	if in.Convert.Kind == loadspec.FormatParquet {
+		return j.parquet(ctx, in, o, l)
+	}
 	st, err := j.set.Stream(ctx, o, j.spec.Format.Compression, 0, l)
 	if err != nil {
 		return nil, err
@@ -68,6 +72,40 @@ func (j *job) converted(ctx context.Context, o source.Object, l *throttle.Limite
 		codec += ", " + st.Codec
 	}
 	return &stream{Reader: rows, codec: codec, source: st.SourceBytes, close: st.Close}, nil
+}
+
+// parquet opens a Parquet file, of which only the wanted columns are read. Once
+// all rows are out the object counts as read to its end.
+func (j *job) parquet(ctx context.Context, in format.Input, o source.Object, l *throttle.Limiter) (*stream, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	at := j.set.ReaderAt(ctx, o, l)
+	rows, err := format.Parquet(in, at, o.Size)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	end := &atEnd{r: rows}
+	read := func() int64 {
+		if end.yes.Load() {
+			return o.Size
+		}
+		return min(at.SourceBytes(), o.Size)
+	}
+	return &stream{Reader: end, codec: loadspec.FormatParquet, source: read, close: cancel}, nil
+}
+
+// atEnd remembers that a reader is at its end.
+type atEnd struct {
+	r   io.Reader
+	yes atomic.Bool
+}
+
+func (e *atEnd) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	if errors.Is(err, io.EOF) {
+		e.yes.Store(true)
+	}
+	return n, err
 }
 
 // tagMark is between an object's ETag and the tag of its conversion in the

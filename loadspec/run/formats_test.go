@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parquet-go/parquet-go"
+
 	"cw/playground/gptest"
 	"cw/playground/pgtest"
 	"cw/playground/s3test"
@@ -50,7 +52,33 @@ func formats(n int) []formatted {
 	lines := jsonRows(n)
 	packed := lines
 	packed.name, packed.data = "x.jsonl.gz", gz(lines.data)
-	return []formatted{lines, packed}
+	return []formatted{lines, packed, parquetRows(n)}
+}
+
+// parquetRows is a Parquet file of items, in several row groups.
+func parquetRows(n int) formatted {
+	type item struct {
+		ID     int32   `parquet:"ID"`
+		Skip   []int64 `parquet:"skip,list"`
+		Name   *string `parquet:"name,optional,dict"`
+		Amount int64   `parquet:"amount,decimal(2:18)"`
+		Note   string  `parquet:"note"`
+	}
+	notes := []string{"plain", "tab\there", "line\nend", `back\slash`, "", "é😀"}
+	var csv, file bytes.Buffer
+	w := parquet.NewGenericWriter[item](&file, parquet.MaxRowsPerRowGroup(int64(n/4)), parquet.Compression(&parquet.Zstd))
+	for i := range n {
+		row := item{ID: int32(i), Skip: []int64{1, 2}, Amount: int64(i), Note: notes[i%len(notes)]}
+		name := ""
+		if i%5 > 0 {
+			name = fmt.Sprintf("name %d", i%97)
+			row.Name = &name
+		}
+		_, _ = w.Write([]item{row})
+		fmt.Fprintf(&csv, "%d,%s,%d.%02d,\"%s\"\n", i, name, i/100, i%100, row.Note)
+	}
+	_ = w.Close()
+	return formatted{name: "x.parquet", format: "parquet", data: file.Bytes(), csv: csv.Bytes()}
 }
 
 func TestFormats(t *testing.T) {
