@@ -18,11 +18,20 @@ const (
 	FormatFixed     = "fixed"
 )
 
+// What dates that do not exist become.
+const (
+	ZeroDatesNull  = "null"
+	ZeroDatesError = "error"
+)
+
 // Convert says how objects are made into rows of COPY's text format in UTF-8,
 // which is what Spec.Format then describes. nil in a Spec: they are rows.
 type Convert struct {
 	Kind  string
 	Paths []JSONPath // json: columns that are not a top-level key of their name
+
+	Table     string // mysqldump: whose rows are taken
+	ZeroDates string // mysqldump: what 0000-00-00 is
 }
 
 // JSONPath is where a column's value stands in a JSON object.
@@ -61,6 +70,9 @@ func (v *validator) convert() {
 	if len(in.JSON) > 0 && kind != FormatJSON {
 		v.fail("GPLOAD.INPUT.JSON", "goes with FORMAT: json only")
 	}
+	if (in.Dump.Table != "" || in.Dump.ZeroDates != "") && kind != FormatMySQLDump {
+		v.fail("GPLOAD.INPUT.MYSQLDUMP", "goes with FORMAT: mysqldump only")
+	}
 	if _, ok := converterVersions[kind]; !ok {
 		return
 	}
@@ -78,6 +90,12 @@ func (v *validator) convert() {
 		v.fail("GPLOAD.INPUT.COMPRESSION", "%s: a Parquet file is compressed inside, and must not be outside", z)
 	}
 	c := &Convert{Kind: kind}
+	if kind == FormatMySQLDump {
+		c.ZeroDates = orDefault(in.Dump.ZeroDates, ZeroDatesNull)
+		if c.Table = in.Dump.Table; c.Table == "" {
+			_, c.Table, _ = SplitName(s.file.Load.Output.Table) // output says what is wrong with it
+		}
+	}
 	for _, p := range in.JSON {
 		steps, err := ParseJSONPath(p.Value)
 		if err != nil {
@@ -143,4 +161,4 @@ func ParseJSONPath(s string) ([]JSONStep, error) {
 }
 
 // supported tells the converters that there are.
-func supported(kind string) bool { return kind == FormatJSON || kind == FormatParquet }
+func supported(kind string) bool { return kind != FormatAvro && kind != FormatFixed }

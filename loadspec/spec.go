@@ -189,10 +189,14 @@ type input struct {
 	ForceNotNull  []string         `yaml:"FORCE_NOT_NULL"`
 	Encoding      string           `yaml:"ENCODING"`
 	JSON          orderedMapping   `yaml:"JSON"`
-	ErrorLimit    int              `yaml:"ERROR_LIMIT"`
-	ErrorPercent  int              `yaml:"ERROR_PERCENT"`
-	LogErrors     bool             `yaml:"LOG_ERRORS"`
-	ErrorTable    string           `yaml:"ERROR_TABLE"`
+	Dump          struct {
+		Table     string `yaml:"TABLE"`
+		ZeroDates string `yaml:"ZERO_DATES"`
+	} `yaml:"MYSQLDUMP"`
+	ErrorLimit   int    `yaml:"ERROR_LIMIT"`
+	ErrorPercent int    `yaml:"ERROR_PERCENT"`
+	LogErrors    bool   `yaml:"LOG_ERRORS"`
+	ErrorTable   string `yaml:"ERROR_TABLE"`
 }
 
 type sourceFile struct {

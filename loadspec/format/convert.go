@@ -27,6 +27,8 @@ func Rows(in Input, r io.Reader) (io.Reader, error) {
 	switch in.Convert.Kind {
 	case loadspec.FormatJSON:
 		return newJSONRows(in, r)
+	case loadspec.FormatMySQLDump:
+		return newDumpRows(in, r)
 	default:
 		return nil, fault.New(fault.Usage, "", "%s: there is no converter for format %s", in.URL, in.Convert.Kind)
 	}

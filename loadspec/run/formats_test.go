@@ -52,7 +52,34 @@ func formats(n int) []formatted {
 	lines := jsonRows(n)
 	packed := lines
 	packed.name, packed.data = "x.jsonl.gz", gz(lines.data)
-	return []formatted{lines, packed, parquetRows(n)}
+	return []formatted{lines, packed, parquetRows(n), dumpRows(n)}
+}
+
+// dumpRows is a dump with two tables.
+func dumpRows(n int) formatted {
+	notes := [][2]string{{"plain", "plain"}, {`it\'s`, "it's"}, {`a\nb\\`, "a\nb\\"}, {"", ""}, {`''`, "'"}, {"é😀), (", "é😀), ("}}
+	var csv, file bytes.Buffer
+	file.WriteString("-- a dump\nCREATE TABLE `items` (\n  `id` int(11) NOT NULL,\n  `note` text,\n  `name` varchar(9),\n  `amount` decimal(9,2)\n);\nCREATE TABLE `x` (`a` int);\n")
+	for i := range n {
+		switch {
+		case i == 0:
+			file.WriteString("INSERT INTO `items` VALUES ")
+		case i%300 == 0:
+			file.WriteString(";\nINSERT INTO `x` VALUES (1),(2);\nINSERT INTO `items` VALUES ")
+		default:
+			file.WriteString(",")
+		}
+		name, quoted := "", "NULL"
+		if i%5 > 0 {
+			name = fmt.Sprintf("name %d", i%97)
+			quoted = "'" + name + "'"
+		}
+		note := notes[i%len(notes)]
+		fmt.Fprintf(&file, "(%d,'%s',%s,%d.%02d)", i, note[0], quoted, i, i%100)
+		fmt.Fprintf(&csv, "%d,%s,%d.%02d,\"%s\"\n", i, name, i, i%100, note[1])
+	}
+	file.WriteString(";\n")
+	return formatted{name: "x.sql.gz", format: "mysqldump", data: gz(file.Bytes()), csv: csv.Bytes()}
 }
 
 // parquetRows is a Parquet file of items, in several row groups.
