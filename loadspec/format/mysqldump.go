@@ -250,33 +250,34 @@ func (d *dumpRows) word(i int) (string, int, error) {
 
 // name is a name, of which that of a database before a dot is dropped.
 func (d *dumpRows) name(i int) (string, int, error) {
-	for {
-		i, err := d.blank(i)
-		if err != nil {
-			return "", i, err
-		}
-		if i == len(d.w.buf) {
-			return "", i, errShort
-		}
-		var name string
-		var j int
-		if c := d.w.buf[i]; c == '`' || c == '"' {
-			if j, err = skipQuoted(d.w.buf, i); err != nil {
-				return "", i, err
-			}
-			q := string(c)
-			name = strings.ReplaceAll(string(d.w.buf[i+1:j-1]), q+q, q)
-		} else if name, j, err = d.word(i); err != nil || name == "" {
-			if err == nil {
-				err = &jsonError{i, "a name should stand here"}
-			}
-			return "", i, err
-		}
-		if j < len(d.w.buf) && d.w.buf[j] == '.' {
-			return d.name(j + 1)
-		}
-		return name, j, nil
+	i, err := d.blank(i)
+	if err != nil {
+		return "", i, err
 	}
+	if i == len(d.w.buf) {
+		return "", i, errShort
+	}
+	var name string
+	var j int
+	if c := d.w.buf[i]; c == '`' || c == '"' {
+		if j, err = skipQuoted(d.w.buf, i); err != nil {
+			return "", i, err
+		}
+		q := string(c)
+		name = strings.ReplaceAll(string(d.w.buf[i+1:j-1]), q+q, q)
+	} else if name, j, err = d.word(i); err != nil || name == "" {
+		if err == nil {
+			err = &jsonError{i, "a name should stand here"}
+		}
+		return "", i, err
+	}
+	if j == len(d.w.buf) && !d.w.eof {
+		return "", i, errShort // a dot may follow
+	}
+	if j < len(d.w.buf) && d.w.buf[j] == '.' {
+		return d.name(j + 1)
+	}
+	return name, j, nil
 }
 
 // create reads CREATE TABLE for the order of the columns.

@@ -102,6 +102,9 @@ func (d *dumpRows) value(i, column int) (int, error) {
 		return i, errShort
 	}
 	word := b[i:j]
+	if len(word) == 0 {
+		return i, &jsonError{i, "a value should stand here"}
+	}
 	upper := strings.ToUpper(string(word))
 	switch {
 	case b[j] == '\'' && (upper == "X" || upper == "B"), isSpace(b[j]) && strings.HasPrefix(upper, "_"), b[j] == '\'' && strings.HasPrefix(upper, "_"):
