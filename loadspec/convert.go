@@ -15,7 +15,6 @@ const (
 	FormatParquet   = "parquet"
 	FormatAvro      = "avro"
 	FormatMySQLDump = "mysqldump"
-	FormatFixed     = "fixed"
 )
 
 // What dates that do not exist become.
@@ -52,7 +51,7 @@ type JSONStep struct {
 // same object: offsets in the ledger are offsets of what it writes, so that a
 // job cannot be resumed by another version.
 var converterVersions = map[string]int{ //nolint:gochecknoglobals // constant table
-	FormatJSON: 1, FormatParquet: 1, FormatAvro: 1, FormatMySQLDump: 1, FormatFixed: 1,
+	FormatJSON: 1, FormatParquet: 1, FormatAvro: 1, FormatMySQLDump: 1,
 }
 
 // Tag identifies the conversion for the ledger: the converter and its version,
@@ -161,4 +160,4 @@ func ParseJSONPath(s string) ([]JSONStep, error) {
 }
 
 // supported tells the converters that there are.
-func supported(kind string) bool { return kind != FormatAvro && kind != FormatFixed }
+func supported(kind string) bool { return kind != FormatAvro }
