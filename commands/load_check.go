@@ -73,6 +73,7 @@ type loadPlan struct {
 	Limit     int64       `json:"limit"`
 	Steps     []string    `json:"steps"`
 	Sampled   int64       `json:"rows_tried"`
+	FirstRows []string    `json:"first_rows,omitempty"` // as converted, in COPY's text format
 	Warnings  []string    `json:"warnings"`
 }
 
@@ -91,7 +92,7 @@ func newLoadPlan(spec *loadspec.Spec, r *run.Report) loadPlan {
 	p := loadPlan{
 		Database: fmt.Sprintf("%s on %s:%d", r.Server.Database, r.Server.Host, r.Server.Port), Server: r.Server.Version,
 		Table: r.Table, Statement: r.Statement, Staging: r.Staged != "", Segments: r.Segments, Addresses: r.Addresses,
-		Bytes: r.BytesTotal, Codec: r.Codec, Splits: r.Splits, Workers: r.Workers, Limit: spec.Limit, Sampled: r.Sampled, Warnings: r.Warnings,
+		Bytes: r.BytesTotal, Codec: r.Codec, Splits: r.Splits, Workers: r.Workers, Limit: spec.Limit, Sampled: r.Sampled, FirstRows: r.FirstRows, Warnings: r.Warnings,
 	}
 	for _, c := range r.Columns {
 		p.Columns = append(p.Columns, columnDoc{c.Name, c.Type})
@@ -140,6 +141,9 @@ func (a *App) loadCheck(ctx context.Context, spec *loadspec.Spec) error {
 			a.infof("step:     %s", s)
 		}
 		a.infof("limit:    %s", schema.FormatRate(p.Limit))
+		for _, row := range p.FirstRows {
+			a.infof("row:      %s", redact(strings.ReplaceAll(row, "\t", " | ")))
+		}
 		a.infof("tried:    %d rows of the first object fit the table", p.Sampled)
 	}
 	return a.print(object("LoadPlan", p), t)

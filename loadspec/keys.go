@@ -76,7 +76,12 @@ func inputKeys() []schema.Key {
 		{Name: "TRANSFORM", Doc: "Name of an input transformation.", Example: "xml"},
 		{Name: "TRANSFORM_CONFIG", Doc: "File that defines the transformations.", Example: "transform.yaml"},
 		{Name: "MAX_LINE_LENGTH", Type: schema.Int, Doc: "Longest row in bytes; a longer one is an error. Default 256 MiB.", Example: "1048576"},
-		{Name: "FORMAT", Type: schema.Enum, Enum: []string{FormatText, FormatCSV, "json", "parquet", "avro", "mysqldump"}, Default: FormatText, Doc: "How rows are written.", Example: "csv"},
+		{Name: "FORMAT", Type: schema.Enum, Enum: []string{FormatText, FormatCSV, FormatJSON, FormatParquet, FormatAvro, FormatMySQLDump}, Default: FormatText, Doc: "How rows are written. json: one object after the other, or arrays of them; columns are its keys, a missing one is NULL. parquet: columns by name, lists, maps and structs as JSON. mysqldump: the INSERT statements of one table, columns by name.", Example: "csv"},
+		{Name: "JSON", Type: schema.Map, Elem: str, Doc: "column: path of its value (json), where it is not the key of the column's name: $.order.id, $.items[0].sku, $['a.b'], $ for all.", Example: "{id: $.order.id, first: '$.items[0].sku'}"},
+		{Name: "MYSQLDUMP", Type: schema.Map, Doc: "What is taken of a dump of mysqldump or mariadb-dump.", Keys: []schema.Key{
+			{Name: "TABLE", Doc: "Table of the dump whose rows are loaded; default the target's name.", Example: "orders"},
+			{Name: "ZERO_DATES", Type: schema.Enum, Enum: []string{ZeroDatesNull, ZeroDatesError}, Default: ZeroDatesNull, Doc: "What 0000-00-00 becomes in columns of dates and timestamps.", Example: "error"},
+		}},
 		{Name: "COMPRESSION", Type: schema.Enum, Enum: []string{CompressionAuto, "none", "gzip", "zstd", "bzip2", "lz4", "snappy", "xz"}, Default: CompressionAuto, Doc: "How objects are compressed; auto looks at the content.", Example: "zstd"},
 		{Name: "DELIMITER", Doc: "Character between fields; default tab for text, comma for csv. \\x1c, \\u001c and E'\\t' forms are understood.", Example: "'|'"},
 		{Name: "ESCAPE", Doc: "Escape character, or OFF (text); default backslash for text, QUOTE for csv.", Example: `'\'`},

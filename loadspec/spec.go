@@ -33,6 +33,7 @@ type Spec struct {
 	Conn     Conn
 	Sources  []Source
 	Format   Format
+	Convert  *Convert // nil: objects are rows as Format says
 	Columns  []Column // of the file, in order; empty: the target's
 	Output   Output
 	Truncate bool
@@ -187,10 +188,15 @@ type input struct {
 	Fill          bool             `yaml:"FILL_MISSING_FIELDS"`
 	ForceNotNull  []string         `yaml:"FORCE_NOT_NULL"`
 	Encoding      string           `yaml:"ENCODING"`
-	ErrorLimit    int              `yaml:"ERROR_LIMIT"`
-	ErrorPercent  int              `yaml:"ERROR_PERCENT"`
-	LogErrors     bool             `yaml:"LOG_ERRORS"`
-	ErrorTable    string           `yaml:"ERROR_TABLE"`
+	JSON          orderedMapping   `yaml:"JSON"`
+	Dump          struct {
+		Table     string `yaml:"TABLE"`
+		ZeroDates string `yaml:"ZERO_DATES"`
+	} `yaml:"MYSQLDUMP"`
+	ErrorLimit   int    `yaml:"ERROR_LIMIT"`
+	ErrorPercent int    `yaml:"ERROR_PERCENT"`
+	LogErrors    bool   `yaml:"LOG_ERRORS"`
+	ErrorTable   string `yaml:"ERROR_TABLE"`
 }
 
 type sourceFile struct {

@@ -32,16 +32,9 @@ func (s *Spec) OnPostgres() (schema.Problems, error) {
 		}
 	}
 	text := s.Format.Kind == FormatText
-	unsupported("GPLOAD.OUTPUT.MODE", s.Output.Mode != ModeInsert, "mode %s", s.Output.Mode)
-	unsupported("GPLOAD.INPUT.FORMAT", !text && s.Format.Kind != FormatCSV, "format %s", s.Format.Kind)
-	switch s.Format.Compression {
-	case CompressionAuto, "none", "gzip", "zstd":
-	default:
-		unsupported("GPLOAD.INPUT.COMPRESSION", true, "compression %s", s.Format.Compression)
-	}
+	unsupported("GPLOAD.INPUT.FORMAT", s.Convert != nil && !supported(s.Convert.Kind), "format %s", in.Format)
 	unsupported("GPLOAD.INPUT.TRANSFORM", in.Transform != "" || in.TransformConf != "", "TRANSFORM")
 	unsupported("GPLOAD.INPUT.FILL_MISSING_FIELDS", in.Fill, "FILL_MISSING_FIELDS")
-	unsupported("GPLOAD.INPUT.ERROR_LIMIT", in.ErrorLimit > 0, "ERROR_LIMIT (the first bad row stops the load)")
 	unsupported("GPLOAD.INPUT.ERROR_TABLE", in.ErrorTable != "", "ERROR_TABLE")
 	unsupported("GPLOAD.INPUT.ESCAPE", text && (s.Format.EscapeOff || s.Format.Escape != '\\'), "an ESCAPE other than backslash with format text")
 	enc := strings.ReplaceAll(strings.ToLower(s.Format.Encoding), "-", "")
@@ -61,9 +54,10 @@ func (s *Spec) OnPostgres() (schema.Problems, error) {
 	ignored("GPLOAD.PRELOAD.REUSE_TABLES", load.Preload.Reuse)
 	ignored("GPLOAD.PRELOAD.STAGING_TABLE", load.Preload.Staging != "")
 	ignored("GPLOAD.PRELOAD.FAST_MATCH", load.Preload.FastMatch)
-	ignored("GPLOAD.OUTPUT.MATCH_COLUMNS", len(load.Output.Match) > 0)
-	ignored("GPLOAD.OUTPUT.UPDATE_COLUMNS", len(load.Output.Update) > 0)
-	ignored("GPLOAD.OUTPUT.UPDATE_CONDITION", load.Output.Condition != "")
+	insert := s.Output.Mode == ModeInsert
+	ignored("GPLOAD.OUTPUT.MATCH_COLUMNS", insert && len(load.Output.Match) > 0)
+	ignored("GPLOAD.OUTPUT.UPDATE_COLUMNS", insert && len(load.Output.Update) > 0)
+	ignored("GPLOAD.OUTPUT.UPDATE_CONDITION", insert && load.Output.Condition != "")
 	ignored("GPLOAD.PARALLEL.COMMIT", load.Parallel.Commit != "")
 	unsupported("GPLOAD.PARALLEL.HOSTS", len(load.Parallel.Hosts) > 0, "PARALLEL: HOSTS")
 	unsupported("GPLOAD.SPEED.SCHEDULE", len(load.Speed.Schedule) > 0, "SPEED: SCHEDULE")

@@ -17,12 +17,7 @@ func (s *Spec) OnGreenplum() (schema.Problems, error) {
 			v.fail(path, "%s is not supported on engine greenplum yet", fmt.Sprintf(format, args...))
 		}
 	}
-	unsupported("GPLOAD.INPUT.FORMAT", s.Format.Kind != FormatText && s.Format.Kind != FormatCSV, "format %s", s.Format.Kind)
-	switch s.Format.Compression {
-	case CompressionAuto, "none", "gzip", "zstd", "bzip2":
-	default:
-		unsupported("GPLOAD.INPUT.COMPRESSION", true, "compression %s", s.Format.Compression)
-	}
+	unsupported("GPLOAD.INPUT.FORMAT", s.Convert != nil && !supported(s.Convert.Kind), "format %s", load.Input.Format)
 	for i, src := range s.Sources {
 		unsupported(fmt.Sprintf("GPLOAD.INPUT.SOURCE[%d].MANIFEST", i), src.Manifest != "", "MANIFEST")
 	}

@@ -60,8 +60,8 @@ func TestOnGreenplum(t *testing.T) {
 	const text = "VERSION: 1.0.0.1\nGPLOAD:\n  INPUT:\n    - SOURCE: {FILE: [x]}\n%s  OUTPUT:\n    - TABLE: t\n%s"
 	for _, c := range []struct{ input, rest, fails, warns string }{
 		{"", "", "", ""},
-		{"    - FORMAT: parquet\n", "", "INPUT.FORMAT", ""},
-		{"    - COMPRESSION: xz\n", "", "INPUT.COMPRESSION", ""},
+		{"    - FORMAT: avro\n", "", "INPUT.FORMAT", ""},
+		{"    - COMPRESSION: xz\n", "", "", ""},
 		{"    - TRANSFORM: x\n    - TRANSFORM_CONFIG: f\n", "", "INPUT.TRANSFORM", ""},
 		{"", "  PRELOAD:\n    - REUSE_TABLES: true\n    - FAST_MATCH: true\n", "", "PRELOAD.REUSE_TABLES PRELOAD.FAST_MATCH"},
 		{"", "  PARALLEL: {WORKERS: 3}\n", "", "PARALLEL.WORKERS"},

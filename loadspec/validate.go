@@ -54,6 +54,7 @@ func (v *validator) run() {
 	}
 	v.sources()
 	v.format()
+	v.convert()
 	v.columns()
 	v.output()
 	v.limits()

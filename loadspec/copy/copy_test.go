@@ -89,9 +89,14 @@ func target() *Target {
 
 func plan(t *testing.T, edit func(s *loadspec.Spec)) (*Plan, error) {
 	t.Helper()
+	return planIn(t, edit, "UTF8")
+}
+
+func planIn(t *testing.T, edit func(s *loadspec.Spec), encoding string) (*Plan, error) {
+	t.Helper()
 	s := &loadspec.Spec{Format: loadspec.Format{Kind: "csv", Delimiter: ',', Quote: '"', Escape: '"'}}
 	edit(s)
-	return NewPlan(s, target(), "UTF8")
+	return NewPlan(s, target(), encoding)
 }
 
 func TestPlan(t *testing.T) {
@@ -150,6 +155,42 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// Rows go in the binary format when every column's type has an encoder and
+// the text needs no conversion.
+func TestPlanBinary(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name     string
+		edit     func(s *loadspec.Spec)
+		encoding string
+		want     string
+	}{
+		{"the table's own columns", func(*loadspec.Spec) {}, "utf-8", `COPY "public"."T" ("a", "B") FROM STDIN WITH (FORMAT binary)`},
+		{"another encoding", func(*loadspec.Spec) {}, "LATIN1", ""},
+		{"lines end with CR", func(s *loadspec.Spec) { s.Format.Newline = loadspec.NewlineCR }, "UTF8", ""},
+		{"staging", func(s *loadspec.Spec) {
+			s.Columns = []loadspec.Column{{Name: "x", Type: "text"}, {Name: "y", Type: "timestamptz"}}
+			s.Output.Mapping = []loadspec.Mapping{{Target: "B", Expr: "x"}}
+		}, "UTF8", `COPY pg_temp.cw_load_stage ("x", "y") FROM STDIN WITH (FORMAT binary)`},
+		{"a type without an encoder", func(s *loadspec.Spec) {
+			s.Columns = []loadspec.Column{{Name: "x", Type: "text"}, {Name: "y", Type: "interval"}}
+			s.Output.Mapping = []loadspec.Mapping{{Target: "B", Expr: "x"}}
+		}, "UTF8", ""},
+	} {
+		p, err := planIn(t, c.edit, c.encoding)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		got := ""
+		if p.binary != nil {
+			got = p.binary.copy
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, not %q", c.name, got, c.want)
+		}
+	}
+}
+
 func TestShorten(t *testing.T) {
 	t.Parallel()
 	if got := shorten([]byte("a,\xffb\r\n")); got != "a,?b" {
@@ -168,8 +209,9 @@ func TestFindRow(t *testing.T) {
 	// The counter does not see line ends in the first record, whose own line
 	// end is not known yet: records are at 1, 4 and 5.
 	for n, want := range map[int64]string{1: "1,\"a\nb\"\n", 4: "2,\"c\nd\ne\"\n", 5: "3,f\n"} {
-		if _, row := findRow(p, d, n); string(row) != want {
-			t.Errorf("line %d: %q, want %q", n, row, want)
+		at := findRow(p, d, n)
+		if row := string(data[at.begin:at.end]); row != want || at.lines != int64(strings.Count(string(data[:at.begin]), "\n")) || at.records > 2 {
+			t.Errorf("line %d: %q, want %q (%+v)", n, row, want, at)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package copy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -86,16 +87,12 @@ func rowError(err error, object string, d split.Dialect, p *split.Piece) *RowErr
 		return nil
 	}
 	e := &RowError{Object: object, Err: pg, Line: p.FirstLine, LastLine: p.FirstLine + max(p.Lines-1, 0)}
-	m := copyContext.FindStringSubmatch(pg.Where)
-	if m == nil {
+	at, ok := refusedRow(err, p, d)
+	if !ok {
 		return e
 	}
-	n, convErr := strconv.ParseInt(m[1], 10, 64)
-	if convErr != nil {
-		return e
-	}
-	start, row := findRow(p, d, n)
-	e.Line, e.LastLine, e.Column, e.Row = p.FirstLine+start, 0, m[2], shorten(row)
+	e.Line, e.LastLine, e.Row = p.FirstLine+at.lines, 0, shorten(p.Data[at.begin:at.end])
+	e.Column = copyContext.FindStringSubmatch(pg.Where)[2]
 	return e
 }
 
@@ -107,45 +104,87 @@ func shorten(row []byte) string {
 	return text
 }
 
-// findRow returns the record at which PostgreSQL's line counter shows n, and
-// how many line ends of the piece are before it. The counter counts records,
-// and in csv line ends inside quotes: CRs until a record has shown that rows
-// end in LF (CopyReadLineText).
-func findRow(p *split.Piece, d split.Dialect, n int64) (before int64, row []byte) {
-	eol := byte('\n')
+// place is where a record is in a piece.
+type place struct {
+	begin, end int
+	records    int64 // before it
+	lines      int64 // line ends before it
+}
+
+func lineEnd(p *split.Piece) []byte {
 	if p.Newline == split.CR {
-		eol = '\r'
+		return []byte{'\r'}
 	}
+	return []byte{'\n'}
+}
+
+// eachRecord calls fn for the records of a piece, with the number of line ends
+// before each, until it says no.
+func eachRecord(p *split.Piece, d split.Dialect, fn func(begin, end int, lines int64) bool) {
+	eol := lineEnd(p)
 	d.Newline = p.Newline
 	scan := split.NewScanner(d)
-	var counter int64
-	start, first := 0, true
+	begin, lines := 0, int64(0)
 	for at := 0; at < len(p.Data); {
 		next := len(p.Data)
-		for i := at; i < len(p.Data); i++ {
-			if p.Data[i] == eol {
-				next = i + 1
-				break
-			}
+		if i := bytes.IndexByte(p.Data[at:], eol[0]); i >= 0 {
+			next = at + i + 1
 		}
 		scan.Feed(p.Data[at:next])
 		at = next
 		if _, records := scan.End(); records == 0 && at < len(p.Data) {
 			continue // the line end was data
 		}
-		record := p.Data[start:at]
+		if !fn(begin, at, lines) {
+			return
+		}
+		lines += int64(bytes.Count(p.Data[begin:at], eol))
+		scan.Cut()
+		begin = at
+	}
+}
+
+// findRow returns the place of the record at which PostgreSQL's line counter
+// shows n. The counter counts records, and in csv line ends inside quotes: CRs
+// until a record has shown that rows end in LF (CopyReadLineText).
+func findRow(p *split.Piece, d split.Dialect, n int64) place {
+	var counter int64
+	var at place
+	found := false
+	eachRecord(p, d, func(begin, end int, lines int64) bool {
+		record := p.Data[begin:end]
 		counter++
 		if d.CSV {
-			counter += inside(record, first, p.Newline)
+			counter += inside(record, begin == 0, p.Newline)
 		}
-		if counter >= n {
-			return before, record
-		}
-		before += int64(strings.Count(string(record), string(eol)))
-		scan.Cut()
-		start, first = at, false
+		found = counter >= n
+		at = place{begin: begin, end: end, records: at.records + 1, lines: lines}
+		return !found
+	})
+	at.records--
+	if !found {
+		at.begin, at.records = at.end, at.records+1
 	}
-	return before, p.Data[start:]
+	return at
+}
+
+// refusedRow is the record that an error is about; ok is false when it does
+// not say.
+func refusedRow(err error, p *split.Piece, d split.Dialect) (at place, ok bool) {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return place{}, false
+	}
+	m := copyContext.FindStringSubmatch(pg.Where)
+	if m == nil {
+		return place{}, false
+	}
+	n, convErr := strconv.ParseInt(m[1], 10, 64)
+	if convErr != nil {
+		return place{}, false
+	}
+	at = findRow(p, d, n)
+	return at, at.begin < at.end
 }
 
 // inside counts the line ends in a record, its last one apart, that

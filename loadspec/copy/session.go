@@ -7,8 +7,10 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"cw/fault"
+	"cw/loadspec/binary"
 	"cw/loadspec/ledger"
 	"cw/loadspec/split"
 )
@@ -19,7 +21,18 @@ type Session struct {
 	plan   *Plan
 	ledger *ledger.Ledger
 	d      split.Dialect
+
+	// Tolerance, if set, lets Load leave rows out that the database refuses.
+	Tolerance *Tolerance
+
+	encoder *binary.Encoder // nil when rows are sent as they are
+	buffer  []byte          // of the encoder
+	misses  int             // pieces on end that were not written plainly
 }
+
+// missesMost is how many pieces on end may turn out not to be encodable before
+// no more are tried: such files are so from beginning to end.
+const missesMost = 3
 
 // NewSession prepares a connection for loading.
 func NewSession(ctx context.Context, conn *pgx.Conn, plan *Plan, l *ledger.Ledger, d split.Dialect) (*Session, error) {
@@ -28,7 +41,11 @@ func NewSession(ctx context.Context, conn *pgx.Conn, plan *Plan, l *ledger.Ledge
 			return nil, Explain(fmt.Errorf("create the staging table: %w", err))
 		}
 	}
-	return &Session{conn: conn, plan: plan, ledger: l, d: d}, nil
+	s := &Session{conn: conn, plan: plan, ledger: l, d: d}
+	if b := plan.binary; b != nil && conn.PgConn().ParameterStatus("client_encoding") == "UTF8" {
+		s.encoder, _ = binary.New(b.format, b.types)
+	}
+	return s, nil
 }
 
 // Committed asks whether a split whose commit got no answer is there, and
@@ -41,7 +58,45 @@ func (s *Session) Committed(ctx context.Context, r ledger.Range) (rows int64, th
 // returns the rows that are in the target. Nothing is left behind by an
 // error, except that a lost answer to COMMIT leaves it open whether the rows
 // are there: Committed knows.
-func (s *Session) Load(ctx context.Context, p *split.Piece, r ledger.Range) (int64, error) {
+//
+// Rows go in the binary format where they can. A piece that has a value which
+// only the server can read is sent as it is, in a new transaction, and so is
+// one that it refuses, for it then names the line and the value. With a
+// Tolerance the rows that it refuses are kept, as rejected, with the others.
+func (s *Session) Load(ctx context.Context, p *split.Piece, r ledger.Range) (rows, rejected int64, err error) {
+	if s.encoder != nil {
+		n, err := s.load(ctx, p, r)
+		var unusual *binary.Unusual
+		var refused *pgconn.PgError
+		switch {
+		case err == nil:
+			s.misses = 0
+			return n, 0, nil
+		case errors.As(err, &unusual):
+			s.misses++
+		case !errors.As(err, &refused) || ledger.IsDuplicate(err) || Retriable(ctx, err):
+			return 0, 0, s.explain(err, p, r.Object)
+		}
+		encoder := s.encoder
+		s.encoder = nil
+		defer func() {
+			if s.misses < missesMost {
+				s.encoder = encoder
+			}
+		}()
+	}
+	rows, err = s.load(ctx, p, r)
+	if err != nil && s.Tolerance != nil && refusal(err) {
+		rows, rejected, err = s.loadTolerant(ctx, p, r)
+	}
+	var limit *LimitError
+	if err != nil && !errors.As(err, &limit) {
+		err = s.explain(err, p, r.Object)
+	}
+	return rows, rejected, err
+}
+
+func (s *Session) load(ctx context.Context, p *split.Piece, r ledger.Range) (int64, error) {
 	err := pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {
 		if len(p.Data) > 0 {
 			n, err := s.copy(ctx, tx, p, r.Object)
@@ -52,10 +107,7 @@ func (s *Session) Load(ctx context.Context, p *split.Piece, r ledger.Range) (int
 		}
 		return s.ledger.Record(ctx, tx, r)
 	})
-	if err != nil {
-		return 0, s.explain(err, p, r.Object)
-	}
-	return r.Rows, nil
+	return r.Rows, err
 }
 
 // Try copies a piece in a transaction of the caller's, without a ledger.
@@ -81,7 +133,7 @@ func (s *Session) explain(err error, p *split.Piece, object string) error {
 }
 
 func (s *Session) copy(ctx context.Context, tx pgx.Tx, p *split.Piece, object string) (int64, error) {
-	tag, err := tx.Conn().PgConn().CopyFrom(ctx, bytes.NewReader(p.Data), s.plan.Copy)
+	tag, err := s.send(ctx, tx.Conn().PgConn(), p)
 	if err != nil {
 		return 0, err
 	}
@@ -99,6 +151,22 @@ func (s *Session) copy(ctx context.Context, tx pgx.Tx, p *split.Piece, object st
 		return 0, err
 	}
 	return tag.RowsAffected(), nil
+}
+
+func (s *Session) send(ctx context.Context, conn *pgconn.PgConn, p *split.Piece) (pgconn.CommandTag, error) {
+	if s.encoder == nil {
+		return conn.CopyFrom(ctx, bytes.NewReader(p.Data), s.plan.Copy)
+	}
+	r := s.encoder.Reader(p.Data, s.buffer)
+	tag, err := conn.CopyFrom(ctx, r, s.plan.binary.copy)
+	s.buffer = nil
+	if u := r.Unusual(); u != nil { // the server says only that the copy was given up
+		return tag, u
+	}
+	if err == nil { // else the connection may still be reading
+		s.buffer = r.Buffer()
+	}
+	return tag, err
 }
 
 // miscounted explains why COPY took fewer rows than were sent. The one

@@ -36,6 +36,8 @@ type Step string
 const (
 	Truncate Step = "truncate"
 	Before   Step = "before"
+	Stage    Step = "stage" // the staging table of the modes update and merge is made
+	Merge    Step = "merge" // and its rows are in the target
 	After    Step = "after"
 	Unloaded Step = "unloaded" // the manifest is published
 )

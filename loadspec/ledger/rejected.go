@@ -54,6 +54,15 @@ func (l *Ledger) Reject(ctx context.Context, to Execer, rows []Rejected) error {
 	return nil
 }
 
+// RejectedBefore is how many rows a job has left out in transactions that are
+// committed.
+func (l *Ledger) RejectedBefore(ctx context.Context, c *pgx.Conn) (n int64, err error) {
+	if err := c.QueryRow(ctx, "select count(*) from cw.load_errors where job = $1 and loaded", l.Job).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count the rejected rows: %w", err)
+	}
+	return n, nil
+}
+
 // RejectedRows reads the rejected rows of a job, in the order of their
 // objects.
 func RejectedRows(ctx context.Context, c *pgx.Conn, job string) ([]Rejected, error) {

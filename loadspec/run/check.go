@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,8 @@ type Report struct {
 	Splits     int64  // estimate for objects that are not compressed
 	Codec      string // of the first object
 	Workers    int
-	Sampled    int64 // rows of the first object that were tried against the table
+	FirstRows  []string // as converted: fields between tabs, \N for NULL; none when objects are rows already
+	Sampled    int64    // rows of the first object that were tried against the table
 	Warnings   []string
 }
 
@@ -103,7 +105,7 @@ func (j *job) privileges(ctx context.Context, conn *pgx.Conn) error {
 	if j.gp != nil {
 		schemaName, table = j.gp.load.Target.Schema, j.gp.load.Target.Table
 	} else {
-		schemaName, table = j.plan.Target.Schema, j.plan.Target.Table
+		schemaName, table = j.table.Schema, j.table.Table
 	}
 	name := j.target()
 	var insert, truncate bool
@@ -128,12 +130,12 @@ func (j *job) sample(ctx context.Context, conn *pgx.Conn, rep *Report) error {
 	first := rep.Objects[0]
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	st, err := j.set.Stream(ctx, first, j.spec.Format.Compression, 0, throttle.New(0, nil))
+	st, err := j.open(ctx, first, 0, throttle.New(0, nil))
 	if err != nil {
 		return err
 	}
 	defer st.Close()
-	rep.Codec = st.Codec
+	rep.Codec = st.codec
 	c, err := split.NewCutter(st, split.Options{
 		Dialect: format.Dialect(j.spec.Format), Size: sampleSize, MaxRow: j.spec.MaxRow,
 		Header: j.spec.Format.Header, BOM: format.UTF8(j.encoding),
@@ -148,6 +150,9 @@ func (j *job) sample(ctx context.Context, conn *pgx.Conn, rep *Report) error {
 	if p == nil || p.Records == 0 {
 		rep.Warnings = append(rep.Warnings, first.URL+": has no rows")
 		return nil
+	}
+	if j.spec.Convert != nil {
+		rep.FirstRows = firstRows(p.Data)
 	}
 	if err := j.countFields(first.URL, p, rep); err != nil {
 		return err
@@ -186,6 +191,20 @@ func (j *job) countFields(url string, p *split.Piece, rep *Report) error {
 		format.Columns(names), shortened(p.Data[:end]))
 }
 
+// shownRows is how many converted rows a check shows.
+const shownRows = 5
+
+func firstRows(data []byte) []string {
+	var rows []string
+	for line := range bytes.Lines(data) {
+		if len(rows) == shownRows {
+			break
+		}
+		rows = append(rows, shortened(bytes.TrimSuffix(line, []byte("\n"))))
+	}
+	return rows
+}
+
 func shortened(b []byte) string {
 	if len(b) > 200 {
 		return string(b[:200]) + "…"
@@ -197,7 +216,7 @@ func shortened(b []byte) string {
 // transaction that is rolled back.
 func (j *job) try(ctx context.Context, conn *pgx.Conn, o source.Object, p *split.Piece, rep *Report) (int64, error) {
 	const table = "cw_load_check"
-	trial := *j.plan.Target
+	trial := *j.table
 	trial.Schema, trial.Table = "pg_temp", table
 	plan, err := copy.NewPlan(j.spec, &trial, j.encoding)
 	if err != nil {
@@ -208,7 +227,7 @@ func (j *job) try(ctx context.Context, conn *pgx.Conn, o source.Object, p *split
 		return 0, copy.Explain(err)
 	}
 	defer func() { _ = tx.Rollback(ctx) }()
-	_, err = tx.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s (LIKE %s INCLUDING ALL EXCLUDING INDEXES) ON COMMIT DROP", table, j.plan.Target.Name()))
+	_, err = tx.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s (LIKE %s INCLUDING ALL EXCLUDING INDEXES) ON COMMIT DROP", table, j.table.Name()))
 	if err != nil {
 		rep.Warnings = append(rep.Warnings, fmt.Sprintf("the first rows were not tried: no temporary table: %v", err))
 		return 0, nil

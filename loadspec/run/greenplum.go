@@ -78,7 +78,7 @@ func (j *job) prepareGreenplum(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	g.perHost = max(1, (target.Engine.Primaries+segmentsPerURL-1)/segmentsPerURL)
-	j.gp = g
+	j.gp, j.columns = g, mapping.Columns
 	return nil
 }
 
@@ -87,7 +87,7 @@ func (j *job) target() string {
 	if j.gp != nil {
 		return j.gp.load.Target.Name()
 	}
-	return j.plan.Target.Name()
+	return j.table.Name()
 }
 
 // pieceSize is how many bytes of rows go together.

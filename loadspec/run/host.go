@@ -97,7 +97,7 @@ func (j *job) startHost(ctx, starting context.Context, name string, share []obje
 	}
 	h := &host{a: a, cancel: cancel}
 	args := startArgs{
-		Spec: *j.spec, Encoding: j.encoding, PerHost: j.gp.perHost, Segments: j.gp.segments, Keys: keys, Limit: j.spec.Limit / int64(len(j.spec.Hosts)),
+		Spec: j.withColumns(), Encoding: j.encoding, PerHost: j.gp.perHost, Segments: j.gp.segments, Keys: keys, Limit: j.spec.Limit / int64(len(j.spec.Hosts)),
 		Options: source.Options{Attempts: j.o.Source.Attempts, Backoff: j.o.Source.Backoff, Stall: j.o.Source.Stall, RangeSize: j.o.Source.RangeSize, Ahead: j.o.Source.Ahead},
 	}
 	args.Spec.Conn = loadspec.Conn{} // not theirs to know
@@ -248,7 +248,7 @@ func (f *farSide) start(ctx context.Context, data json.RawMessage) (any, error) 
 		return credentials.NewStaticCredentialsProvider(k.AccessKeyID, k.SecretAccessKey, k.SessionToken)
 	}
 	j := newJob(Options{Spec: &spec, Source: o, Log: f.log})
-	j.encoding = args.Encoding
+	j.encoding, j.columns = args.Encoding, spec.Columns
 	for _, s := range args.Objects {
 		j.objects = append(j.objects, object{Object: s.Object, gaps: s.Gaps})
 	}

@@ -22,7 +22,7 @@ func (j *job) planObjects(ctx context.Context, conn *pgx.Conn, journal *ledger.J
 			return err
 		}
 		for _, o := range found {
-			objects = append(objects, ledger.Object{URL: o.URL, ETag: o.ETag, Source: o.Source, Size: o.Size})
+			objects = append(objects, ledger.Object{URL: o.URL, ETag: j.tagged(o.ETag), Source: o.Source, Size: o.Size})
 		}
 		if err := j.ledger.Plan(ctx, conn, objects); err != nil {
 			return copy.Explain(err)
@@ -31,6 +31,10 @@ func (j *job) planObjects(ctx context.Context, conn *pgx.Conn, journal *ledger.J
 	j.objects = nil // of an earlier try
 	base := Progress{ObjectsTotal: int64(len(objects)), Resumed: len(journal.Ranges) > 0}
 	for _, o := range objects {
+		etag, err := j.untagged(o.URL, o.ETag)
+		if err != nil {
+			return err
+		}
 		ranges := journal.Of(o.URL)
 		base.BytesTotal += o.Size
 		var bytes int64
@@ -45,7 +49,7 @@ func (j *job) planObjects(ctx context.Context, conn *pgx.Conn, journal *ledger.J
 			continue
 		}
 		base.Bytes += min(bytes, o.Size)
-		j.objects = append(j.objects, object{Object: source.Object{URL: o.URL, ETag: o.ETag, Size: o.Size, Source: o.Source}, gaps: gaps})
+		j.objects = append(j.objects, object{Object: source.Object{URL: o.URL, ETag: etag, Size: o.Size, Source: o.Source}, gaps: gaps})
 	}
 	j.state.begin(base)
 	return nil
@@ -97,7 +101,7 @@ func (s *stepper) try(ctx context.Context, step ledger.Step, sql string) error {
 
 func stepError(step ledger.Step, err error) error {
 	err = copy.Explain(err)
-	what := map[ledger.Step]string{ledger.Truncate: "PRELOAD TRUNCATE", ledger.Before: "SQL BEFORE", ledger.After: "SQL AFTER"}[step]
+	what := map[ledger.Step]string{ledger.Truncate: "PRELOAD TRUNCATE", ledger.Before: "SQL BEFORE", ledger.Stage: "making the staging table", ledger.Merge: "putting the rows into the target", ledger.After: "SQL AFTER"}[step]
 	hint := fault.HintOf(err)
 	if hint == "" {
 		hint = "it runs inside one transaction; correct it and run cw load again"

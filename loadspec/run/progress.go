@@ -89,8 +89,9 @@ func (t *tracker) waiting(err error) {
 	t.report()
 }
 
-func (t *tracker) committed(r ledger.Range) {
+func (t *tracker) committed(r ledger.Range, rejected int64) {
 	t.update(func(p *Progress) {
+		p.Rejected += rejected
 		p.Bytes += r.SourceBytes
 		p.Rows += r.Rows
 		if r.EOF {

@@ -8,7 +8,6 @@ import (
 
 	"cw/fault"
 	"cw/loadspec/ledger"
-	"cw/loadspec/source"
 	"cw/loadspec/split"
 )
 
@@ -18,7 +17,7 @@ const pieceAge = 100 * time.Millisecond
 
 // read sends what is left of an object to the workers.
 func (j *job) read(ctx context.Context, o *object) error {
-	var st *source.Stream
+	var st *stream
 	defer func() {
 		if st != nil {
 			st.Close()
@@ -26,12 +25,12 @@ func (j *job) read(ctx context.Context, o *object) error {
 	}()
 	at := int64(0)
 	for _, gap := range o.gaps {
-		if st == nil || st.Codec == "none" {
+		if st == nil || st.codec == "none" {
 			if st != nil {
 				st.Close()
 			}
 			var err error
-			st, err = j.set.Stream(ctx, o.Object, j.spec.Format.Compression, gap.Start, j.limiter)
+			st, err = j.open(ctx, o.Object, gap.Start, j.limiter)
 			if err != nil {
 				return err
 			}
@@ -48,14 +47,14 @@ func (j *job) read(ctx context.Context, o *object) error {
 }
 
 // gapReader ends where committed rows begin again.
-func gapReader(st *source.Stream, gap ledger.Gap) io.Reader {
+func gapReader(st *stream, gap ledger.Gap) io.Reader {
 	if gap.End == ledger.ToEnd {
 		return st
 	}
 	return io.LimitReader(st, gap.End-gap.Start)
 }
 
-func (j *job) readGap(ctx context.Context, o *object, st *source.Stream, gap ledger.Gap) (end int64, err error) {
+func (j *job) readGap(ctx context.Context, o *object, st *stream, gap ledger.Gap) (end int64, err error) {
 	c, err := j.cutter(st, gap)
 	if err != nil {
 		return 0, err
@@ -79,7 +78,7 @@ func (j *job) readGap(ctx context.Context, o *object, st *source.Stream, gap led
 			Object: o.URL, ETag: o.ETag, Source: o.Source, Start: p.Start, End: p.End, FirstLine: p.Line, Lines: p.Lines,
 			SourceBytes: after - before, EOF: last,
 		}
-		if st.Codec == "none" {
+		if st.codec == "none" {
 			r.SourceBytes = p.End - p.Start // without what is read ahead
 		}
 		before = after

@@ -63,20 +63,25 @@ type Result struct {
 
 // job is one run in progress.
 type job struct {
-	o        Options
-	spec     *loadspec.Spec
-	set      *source.Set
-	limiter  *throttle.Limiter
-	ledger   *ledger.Ledger
-	plan     *copy.Plan // on PostgreSQL
-	gp       *greenplum // on Greenplum; else nil
-	server   *copy.Server
-	encoding string
-	workers  int
-	objects  []object
-	state    *tracker
-	pieces   chan piece
-	warned   bool
+	o       Options
+	spec    *loadspec.Spec
+	set     *source.Set
+	limiter *throttle.Limiter
+	ledger  *ledger.Ledger
+	table   *copy.Target // on PostgreSQL: what is loaded
+	plan    *copy.Plan   // on PostgreSQL: how rows get there, or into a staging table
+	// Of rows that PostgreSQL refuses; nil when one ends the job.
+	tolerance *copy.Tolerance
+	modes     *modes
+	gp        *greenplum // on Greenplum; else nil
+	server    *copy.Server
+	encoding  string
+	columns   []loadspec.Column // of the file
+	workers   int
+	objects   []object
+	state     *tracker
+	pieces    chan piece
+	warned    bool
 }
 
 // object is an object of the plan with what is left of it.
@@ -181,8 +186,14 @@ func (j *job) run(ctx context.Context) error {
 	if err := steps.once(ctx, ledger.Before, j.spec.Before); err != nil {
 		return err
 	}
+	if err := j.modes.stage(ctx, steps); err != nil {
+		return err
+	}
 	j.state.phase(PhaseLoad)
 	if err := j.load(ctx); err != nil {
+		return err
+	}
+	if err := j.modes.apply(ctx, steps); err != nil {
 		return err
 	}
 	return steps.once(ctx, ledger.After, j.spec.After)
@@ -229,7 +240,28 @@ func (j *job) take(ctx context.Context, conn *pgx.Conn) (*ledger.Journal, error)
 	if err != nil {
 		return nil, copy.Explain(err)
 	}
-	return journal, j.planObjects(ctx, conn, journal)
+	if err := j.planObjects(ctx, conn, journal); err != nil {
+		return nil, err
+	}
+	return journal, j.tolerate(ctx, conn)
+}
+
+// tolerate prepares for rows that PostgreSQL refuses; Greenplum keeps count of
+// its own.
+func (j *job) tolerate(ctx context.Context, conn *pgx.Conn) error {
+	if j.gp != nil || j.spec.ErrorLimit == 0 {
+		return nil
+	}
+	if err := ledger.EnsureErrors(ctx, conn); err != nil {
+		return copy.Explain(err)
+	}
+	before, err := j.ledger.RejectedBefore(ctx, conn)
+	if err != nil {
+		return copy.Explain(err)
+	}
+	j.tolerance = copy.NewTolerance(int64(j.spec.ErrorLimit), before)
+	j.state.update(func(p *Progress) { p.Rejected = before })
+	return nil
 }
 
 // prepare asks the database what it is and builds the statements.
@@ -254,8 +286,11 @@ func (j *job) prepare(ctx context.Context, conn *pgx.Conn) error {
 	if j.encoding == "" {
 		j.encoding = j.server.Encoding
 	}
-	j.plan, err = copy.NewPlan(j.spec, target, j.encoding)
-	return err
+	if j.plan, err = copy.NewPlan(j.spec, target, j.encoding); err != nil {
+		return err
+	}
+	j.table, j.columns = target, j.plan.Columns
+	return j.prepareModes(target)
 }
 
 // load reads all gaps and copies them, until all is done or one thing fails.
@@ -313,13 +348,13 @@ func closeConn(ctx context.Context, c *pgx.Conn) {
 	_ = c.Close(ctx)
 }
 
-func (j *job) cutter(st *source.Stream, gap ledger.Gap) (*split.Cutter, error) {
+func (j *job) cutter(st *stream, gap ledger.Gap) (*split.Cutter, error) {
 	c, err := split.NewCutter(gapReader(st, gap), split.Options{
 		Dialect: format.Dialect(j.spec.Format), Size: j.pieceSize(), MaxRow: j.spec.MaxRow, Every: pieceAge,
 		Header: j.spec.Format.Header, BOM: format.UTF8(j.encoding), Offset: gap.Start, Line: gap.Line,
 	}, j.workers+2)
 	if err != nil {
-		return nil, fmt.Errorf("cut %s: %w", st.Codec, err)
+		return nil, fmt.Errorf("cut %s: %w", st.codec, err)
 	}
 	return c, nil
 }

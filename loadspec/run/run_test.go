@@ -201,3 +201,38 @@ func TestFromS3(t *testing.T) {
 		t.Errorf("result %+v", res)
 	}
 }
+
+// Values that only the server can read, in some splits and not in others, end
+// up as the server's own COPY reads them; a row that it refuses is named.
+func TestUnusualValues(t *testing.T) {
+	t.Parallel()
+	pg := pgtest.Start(t)
+	const table = "create table odd (id int, d date, at timestamptz, n numeric(12,3), b boolean, v varchar(20)); create table oracle (like odd)"
+	var data bytes.Buffer
+	for i := range 40_000 {
+		d, at, n, b := "2024-02-29", "2024-02-29 12:00:00+01", "12.345", "t"
+		if i/5000%2 == 1 && i%1000 == 7 { // whole splits are plain, others are not
+			d, at, n, b = "Jan 8 1999", "2024-02-29 12:00 UTC", " 1e3 ", "TRUE"
+		}
+		data.WriteString(strconv.Itoa(i) + "," + d + "," + at + "," + n + "," + b + ",\"v, " + strconv.Itoa(i%97) + "\"\n")
+	}
+	e := newEnv(t, pg, table)
+	e.oracle("oracle", "format csv", data.Bytes())
+	small := "  PARALLEL: {WORKERS: 2, SPLIT: 64KiB}\n"
+	if _, err := Run(t.Context(), e.options(e.spec(simple(e.file("x.csv", data.Bytes()), "csv", "odd")+small, 0), "j")); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := e.sum("select * from odd"), e.sum("select * from oracle"); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	bad := append(bytes.Clone(data.Bytes()), "40000,2024-02-30,2024-02-29 12:00:00+01,1,t,x\n"...)
+	_, err := Run(t.Context(), e.options(e.spec(simple(e.file("bad.csv", bad), "csv", "odd")+small, 0), "k"))
+	if err == nil || !strings.Contains(err.Error(), "line 40001, column d: date/time field value out of range") {
+		t.Errorf("%v", err)
+	}
+	long := append(bytes.Clone(data.Bytes()), "40000,2024-02-28,2024-02-29 12:00:00+01,1,t,much longer than twenty characters\n"...)
+	_, err = Run(t.Context(), e.options(e.spec(simple(e.file("long.csv", long), "csv", "odd")+small, 0), "l"))
+	if err == nil || !strings.Contains(err.Error(), "line 40001") || !strings.Contains(err.Error(), "value too long for type character varying(20)") {
+		t.Errorf("%v", err)
+	}
+}

@@ -41,12 +41,12 @@ func (w *worker) load(ctx context.Context, p piece) error {
 	retry := w.j.newRetry()
 	unsure := false // an earlier try may have committed
 	for {
-		rows, err := w.try(ctx, p, unsure)
+		rows, rejected, err := w.try(ctx, p, unsure)
 		if err == nil {
 			retry.reset()
 			p.release()
 			p.r.Rows = rows
-			w.j.state.committed(p.r)
+			w.j.state.committed(p.r, rejected)
 			return nil
 		}
 		// A duplicate is the row of an earlier try that had committed, unless
@@ -62,16 +62,16 @@ func (w *worker) load(ctx context.Context, p piece) error {
 	}
 }
 
-func (w *worker) try(ctx context.Context, p piece, unsure bool) (int64, error) {
+func (w *worker) try(ctx context.Context, p piece, unsure bool) (rows, rejected int64, err error) {
 	if w.conn == nil || w.conn.IsClosed() {
 		if err := w.connect(ctx); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
 	if unsure {
 		rows, done, err := w.session.Committed(ctx, p.r)
 		if err != nil || done {
-			return rows, err
+			return rows, 0, err
 		}
 	}
 	return w.session.Load(ctx, p.Piece, p.r)
@@ -86,6 +86,8 @@ func (w *worker) connect(ctx context.Context) error {
 	w.session, err = copy.NewSession(ctx, conn, w.j.plan, w.j.ledger, format.Dialect(w.j.spec.Format))
 	if err != nil {
 		closeConn(ctx, conn)
+		return err
 	}
-	return err
+	w.session.Tolerance = w.j.tolerance
+	return nil
 }

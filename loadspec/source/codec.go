@@ -2,50 +2,28 @@ package source
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"io"
-	"strings"
 	"sync/atomic"
-
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 
 	"cw/fault"
 	"cw/loadspec/throttle"
 )
 
-const (
-	codecNone = "none"
-	codecGzip = "gzip"
-	codecZstd = "zstd"
-)
-
-// signatures begin the streams of the known codecs.
-var signatures = []struct{ codec, suffix, magic string }{ //nolint:gochecknoglobals // constant table
-	{codecGzip, ".gz", "\x1f\x8b"},
-	{codecZstd, ".zst", "\x28\xb5\x2f\xfd"},
-	{"bzip2", ".bz2", "BZh"},
-	{"xz", ".xz", "\xfd7zXZ\x00"},
-	{"lz4", ".lz4", "\x04\x22\x4d\x18"},
-	{"snappy", ".sz", "\xff\x06\x00\x00sNaPpY"},
-}
-
-const longestMagic = 10
-
 // Stream is the uncompressed bytes of an object.
 type Stream struct {
-	Codec string // none, gzip, zstd
+	Codec string // none, gzip, zstd, bzip2, lz4, snappy, xz
 	o     Object
 	body  io.Closer
 	raw   *counter
 	r     io.Reader
 	close func()
+	dry   *dry // snappy
 	out   int64
 }
 
-// Stream opens an object and undoes its compression (auto, none, gzip, zstd),
+// Stream opens an object and undoes its compression (auto, none or a codec),
 // standing at offset of the uncompressed bytes. Reaching an offset in a
 // compressed object means reading up to it.
 func (s *Set) Stream(ctx context.Context, o Object, compression string, offset int64, l *throttle.Limiter) (*Stream, error) {
@@ -125,55 +103,6 @@ func (s *Set) stream(ctx context.Context, o Object, compression string, l *throt
 	return st, nil
 }
 
-// detect chooses the codec: what the control file says, else what the content
-// shows. A name that contradicts the content is an error, since either may be
-// the damaged one.
-func detect(o Object, compression string, head []byte) (string, error) {
-	found := codecNone
-	named := codecNone
-	for _, s := range signatures {
-		if bytes.HasPrefix(head, []byte(s.magic)) {
-			found = s.codec
-		}
-		if strings.HasSuffix(o.URL, s.suffix) {
-			named = s.codec
-		}
-	}
-	switch {
-	case compression != "" && compression != "auto":
-		if found != compression {
-			return "", fault.New(fault.Failed, "write COMPRESSION: auto", "%s: does not begin as %s data", o.URL, compression)
-		}
-	case found == codecNone && named != codecNone:
-		return "", fault.New(fault.Failed, "write COMPRESSION: none if it is not compressed, else upload it again", "%s: does not begin as %s data, which its name promises", o.URL, named)
-	}
-	if found != codecNone && found != codecGzip && found != codecZstd {
-		return "", fault.New(fault.Usage, "compress it with gzip or zstd", "%s: compression %s is not supported yet", o.URL, found)
-	}
-	return found, nil
-}
-
-func (st *Stream) decode(r *bufio.Reader) error {
-	switch st.Codec {
-	case codecGzip:
-		z, err := gzip.NewReader(r) // reads all members
-		if err != nil {
-			return st.explain(err)
-		}
-		st.r = z
-	case codecZstd:
-		// One object is one goroutine: parallelism is across objects.
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(1<<30))
-		if err != nil {
-			return st.explain(err)
-		}
-		st.r, st.close = z, z.Close
-	default:
-		st.r = r
-	}
-	return nil
-}
-
 // Read gives uncompressed bytes.
 func (st *Stream) Read(p []byte) (int, error) {
 	n, err := st.r.Read(p)
@@ -193,7 +122,7 @@ func (st *Stream) explain(err error) error {
 	switch {
 	case st.raw.err != nil:
 		return st.raw.err
-	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
+	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || st.dry != nil && st.dry.yes:
 		return &TruncatedError{URL: st.o.URL, Codec: st.Codec, Offset: at, Rows: st.out}
 	default:
 		return &CorruptError{URL: st.o.URL, Codec: st.Codec, Offset: at, Err: err}

@@ -45,10 +45,11 @@ func (e *TruncatedError) FaultKind() fault.Kind { return fault.Failed }
 
 // FaultHint says how to look at the object.
 func (e *TruncatedError) FaultHint() string {
-	if e.Codec == codecZstd {
-		return "upload it again; zstd -t " + path.Base(e.URL) + " on the original shows whether that is whole"
+	test := e.Codec + " -t "
+	if e.Codec == codecSnappy {
+		test = "snzip -dc " // it has no -t
 	}
-	return "upload it again; gzip -t " + path.Base(e.URL) + " on the original shows whether that is whole"
+	return "upload it again; " + test + path.Base(e.URL) + " on the original shows whether that is whole"
 }
 
 // CorruptError says that a compressed object cannot be read on.

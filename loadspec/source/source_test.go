@@ -184,7 +184,6 @@ func TestDamagedCompression(t *testing.T) {
 		{"plain.gz", "auto", []byte("1,a\n"), "does not begin as gzip data, which its name promises"},
 		{"empty.gz", "auto", nil, "does not begin as gzip"},
 		{"plain.txt", "zstd", []byte("1,a\n"), "does not begin as zstd data"},
-		{"x", "auto", []byte("BZh91AY&SY"), "compression bzip2 is not supported yet"},
 	} {
 		s := files(write(t, filepath.Join(t.TempDir(), c.name), c.data))
 		_, err := readAll(t.Context(), s, one(t, s), c.compression, 0)
