@@ -6,6 +6,9 @@ import "cw/schema"
 const (
 	keyInput  = "INPUT"
 	keySource = "SOURCE"
+
+	keyExec        = "EXEC"
+	keyWebhookFile = "WEBHOOK_FILE"
 )
 
 // Root is the table of the load control file's keys, the one source of its
@@ -41,10 +44,7 @@ func Root() schema.Key {
 				{Name: "SPLIT", Type: schema.Size, Default: "8MiB", Doc: "Bytes of rows, uncompressed, that are committed as one split; 64kB to 256MB.", Example: "64MB"},
 				{Name: "COMMIT", Type: schema.Size, Doc: "Bytes of rows loaded by one statement (Greenplum); default 10GiB.", Example: "10GB"},
 			}},
-			{Name: "NOTIFY", Type: schema.List, Doc: "Who is told when the load ends.", Elem: &schema.Key{Type: schema.Map, Keys: []schema.Key{
-				{Name: "WEBHOOK", Doc: "URL that gets the result as JSON.", Example: "https://hooks.example.com/x"},
-				{Name: "EXEC", Doc: "Program that is run with the result.", Example: "./done.sh"},
-			}}},
+			notifyKey(),
 		}},
 	}}
 }
@@ -108,21 +108,5 @@ func outputKeys() []schema.Key {
 		{Name: "UPDATE_COLUMNS", Type: schema.List, Elem: str, Doc: "Columns that are overwritten (update, merge).", Example: "[price]"},
 		{Name: "UPDATE_CONDITION", Doc: "SQL condition a row must meet to be overwritten.", Example: "price > 0"},
 		{Name: "MAPPING", Type: schema.Map, Elem: str, Doc: "target: source column or SQL expression; only mapped columns are loaded.", Example: "{id: id, total: price * quantity}"},
-	}
-}
-
-func speedKeys() []schema.Key {
-	return []schema.Key{
-		{Name: "LIMIT", Type: schema.Rate, Default: "none", Doc: "Bytes read from the source per second, all workers together.", Example: "200MB/s"},
-		{Name: "SCHEDULE", Type: schema.List, Doc: "Limits by time of day.", Elem: &schema.Key{Type: schema.Map, Keys: []schema.Key{
-			{Name: "FROM", Required: true, Doc: "Begin, HH:MM.", Example: `"08:00"`},
-			{Name: "TO", Required: true, Doc: "End, HH:MM.", Example: `"20:00"`},
-			{Name: "LIMIT", Type: schema.Rate, Required: true, Doc: "Limit meanwhile.", Example: "50MB/s"},
-		}}},
-		{Name: "ADAPTIVE", Type: schema.Map, Doc: "Limit that follows the latency of a query.", Keys: []schema.Key{
-			{Name: "PROBE", Doc: "The query.", Example: "select 1"},
-			{Name: "TARGET", Type: schema.Duration, Doc: "Latency to stay under.", Example: "50ms"},
-			{Name: "MIN", Type: schema.Rate, Doc: "Speed that is never fallen below.", Example: "10MB/s"},
-		}},
 	}
 }

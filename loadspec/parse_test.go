@@ -198,9 +198,6 @@ func TestUnsupportedOnPostgresIsSaid(t *testing.T) {
 		{"FORMAT: csv", "FORMAT: text\n    - ESCAPE: OFF", "an ESCAPE other than backslash"},
 		{"FORMAT: csv", "FORMAT: text\n    - ENCODING: GB18030", "encoding GB18030"},
 		{"FILE: [/data/x.csv]", "MANIFEST: s3://b/m", "MANIFEST"},
-		{"  OUTPUT:", "  NOTIFY: [{EXEC: ./x}]\n  OUTPUT:", "NOTIFY"},
-		{"  OUTPUT:", "  SPEED: {SCHEDULE: [{FROM: '08:00', TO: '09:00', LIMIT: 1MB/s}]}\n  OUTPUT:", "SPEED: SCHEDULE"},
-		{"  OUTPUT:", "  SPEED: {ADAPTIVE: {PROBE: select 1}}\n  OUTPUT:", "SPEED: ADAPTIVE"},
 		{"  OUTPUT:", "  PARALLEL: {HOSTS: [a]}\n  OUTPUT:", "PARALLEL: HOSTS"},
 	} {
 		s, err := Parse("x", []byte(strings.Replace(minimal, c.from, c.to, 1)))

@@ -39,7 +39,8 @@ type Spec struct {
 	Truncate bool
 	Before   string
 	After    string
-	Limit    int64 // bytes per second; 0 none
+	Speed
+	Notify   []Notify
 	Workers  int   // 0: decided by the runner
 	Split    int64 // bytes of rows in one split
 	MaxRow   int64 // bytes
@@ -155,18 +156,14 @@ type file struct {
 			Before string `yaml:"BEFORE"`
 			After  string `yaml:"AFTER"`
 		} `yaml:"SQL"`
-		Speed struct {
-			Limit    string           `yaml:"LIMIT"`
-			Schedule []map[string]any `yaml:"SCHEDULE"`
-			Adaptive map[string]any   `yaml:"ADAPTIVE"`
-		} `yaml:"SPEED"`
+		Speed    speedFile `yaml:"SPEED"`
 		Parallel struct {
 			Workers *int     `yaml:"WORKERS"`
 			Hosts   []string `yaml:"HOSTS"`
 			Split   string   `yaml:"SPLIT"`
 			Commit  string   `yaml:"COMMIT"`
 		} `yaml:"PARALLEL"`
-		Notify []map[string]string `yaml:"NOTIFY"`
+		Notify []notifyFile `yaml:"NOTIFY"`
 	} `yaml:"GPLOAD"`
 }
 

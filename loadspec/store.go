@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -11,7 +12,7 @@ import (
 
 // ForStore returns the control file's text as it may be kept in the store and
 // run from anywhere: without its PASSWORD key, and with relative FILE paths
-// made absolute below dir. Comments stay.
+// and programs (NOTIFY) made absolute below dir. Comments stay.
 func ForStore(data []byte, dir string) ([]byte, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
@@ -48,13 +49,21 @@ func dropPassword(root *yaml.Node) bool {
 	return changed
 }
 
-// absoluteFiles looks for FILE in every mapping: only SOURCE has that key.
+func isFileKey(name string) bool {
+	return slices.ContainsFunc([]string{"FILE", keyWebhookFile, keyExec}, func(k string) bool { return strings.EqualFold(k, name) })
+}
+
+// absoluteFiles looks for FILE and the like in every mapping: no key of another
+// meaning is called so. A command is made absolute when it is told where it is.
 func absoluteFiles(n *yaml.Node, dir string) (changed bool) {
 	for i, c := range n.Content {
-		if n.Kind == yaml.MappingNode && i%2 == 0 && strings.EqualFold(c.Value, "FILE") && i+1 < len(n.Content) {
-			value := n.Content[i+1]
+		if n.Kind == yaml.MappingNode && i%2 == 0 && isFileKey(c.Value) && i+1 < len(n.Content) {
+			value, command := n.Content[i+1], strings.EqualFold(c.Value, keyExec)
 			for _, item := range append([]*yaml.Node{value}, value.Content...) {
-				if item.Kind == yaml.ScalarNode && item.Value != "" && !filepath.IsAbs(item.Value) {
+				if command && !strings.HasPrefix(item.Value, "./") && !strings.HasPrefix(item.Value, "../") {
+					continue
+				}
+				if item.Kind == yaml.ScalarNode && item.Value != "" && item.Value != "-" && !filepath.IsAbs(item.Value) {
 					item.SetString(filepath.Join(dir, item.Value))
 					changed = true
 				}

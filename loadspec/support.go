@@ -60,8 +60,5 @@ func (s *Spec) OnPostgres() (schema.Problems, error) {
 	ignored("GPLOAD.OUTPUT.UPDATE_CONDITION", insert && load.Output.Condition != "")
 	ignored("GPLOAD.PARALLEL.COMMIT", load.Parallel.Commit != "")
 	unsupported("GPLOAD.PARALLEL.HOSTS", len(load.Parallel.Hosts) > 0, "PARALLEL: HOSTS")
-	unsupported("GPLOAD.SPEED.SCHEDULE", len(load.Speed.Schedule) > 0, "SPEED: SCHEDULE")
-	unsupported("GPLOAD.SPEED.ADAPTIVE", len(load.Speed.Adaptive) > 0, "SPEED: ADAPTIVE")
-	unsupported("GPLOAD.NOTIFY", len(load.Notify) > 0, "NOTIFY")
 	return v.spec.Warnings, v.problems.Err()
 }

@@ -38,8 +38,6 @@ func (s *Spec) OnGreenplum() (schema.Problems, error) {
 	if load.Parallel.Workers != nil {
 		v.warn("GPLOAD.PARALLEL.WORKERS", "has no effect on engine greenplum: its segments read in parallel, PARALLEL: HOSTS adds servers")
 	}
-	unsupported("GPLOAD.SPEED.SCHEDULE", len(load.Speed.Schedule) > 0, "SPEED: SCHEDULE")
-	unsupported("GPLOAD.SPEED.ADAPTIVE", len(load.Speed.Adaptive) > 0, "SPEED: ADAPTIVE")
-	unsupported("GPLOAD.NOTIFY", len(load.Notify) > 0, "NOTIFY")
+	unsupported("GPLOAD.SPEED.ADAPTIVE.COMMIT", s.Adaptive != nil && s.Adaptive.Signal == SignalCommit, "ADAPTIVE: COMMIT")
 	return v.spec.Warnings, v.problems.Err()
 }

@@ -19,7 +19,8 @@ type Unload struct {
 	Sink   Source // one location
 	Format Format
 	Merge  bool // one object for all segments instead of one each
-	Limit  int64
+	Speed
+	Notify []Notify
 	// ForceQuote are csv columns that are quoted whatever they hold.
 	ForceQuote []string
 	Warnings   schema.Problems
@@ -42,9 +43,8 @@ type unloadFile struct {
 			ForceQuote []string   `yaml:"FORCE_QUOTE"`
 			input      `yaml:",inline"`
 		} `yaml:"OUTPUT"`
-		Speed struct {
-			Limit string `yaml:"LIMIT"`
-		} `yaml:"SPEED"`
+		Speed  speedFile    `yaml:"SPEED"`
+		Notify []notifyFile `yaml:"NOTIFY"`
 	} `yaml:"GPLOAD"`
 }
 
@@ -95,7 +95,8 @@ func UnloadRoot() schema.Key {
 				{Name: "QUERY", Doc: "Query whose rows are unloaded, instead of TABLE.", Example: "select * from orders where day = current_date"},
 			}},
 			{Name: "OUTPUT", Type: schema.Sections, Required: true, Doc: "What is written and how.", Keys: output},
-			{Name: "SPEED", Type: schema.Map, Doc: "How fast rows may be taken from the database.", Keys: keep(speedKeys(), "LIMIT")},
+			{Name: "SPEED", Type: schema.Map, Doc: "How fast rows may be taken from the database.", Keys: speedKeys()},
+			notifyKey(),
 		}
 	}
 	root.Doc = "An unload control file."
@@ -172,9 +173,7 @@ func (v *validator) unload(u *Unload, f *unloadFile) {
 	if len(u.ForceQuote) > 0 && f.Load.Output.Format != FormatCSV {
 		v.fail("GPLOAD.OUTPUT.FORCE_QUOTE", "goes with FORMAT: csv only")
 	}
-	if f.Load.Speed.Limit != "" {
-		u.Limit, _ = schema.ParseRate(f.Load.Speed.Limit) // Check has read it already
-	}
+	u.Speed, u.Notify = v.speed(&f.Load.Speed), v.notify(f.Load.Notify)
 }
 
 // Place splits the sink's location into the store (a folder or a prefix) and

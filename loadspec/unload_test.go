@@ -65,7 +65,8 @@ func TestOnGreenplum(t *testing.T) {
 		{"    - TRANSFORM: x\n    - TRANSFORM_CONFIG: f\n", "", "INPUT.TRANSFORM", ""},
 		{"", "  PRELOAD:\n    - REUSE_TABLES: true\n    - FAST_MATCH: true\n", "", "PRELOAD.REUSE_TABLES PRELOAD.FAST_MATCH"},
 		{"", "  PARALLEL: {WORKERS: 3}\n", "", "PARALLEL.WORKERS"},
-		{"", "  NOTIFY: [{EXEC: x}]\n", "NOTIFY", ""},
+		{"", "  NOTIFY: [{EXEC: x}]\n  SPEED: {ADAPTIVE: {PROBE: select 1, TARGET: 5ms}}\n", "", ""},
+		{"", "  SPEED: {ADAPTIVE: {COMMIT: true, TARGET: 5ms}}\n", "l.yaml:7:30: SPEED.ADAPTIVE.COMMIT", ""},
 	} {
 		s, err := Parse("l.yaml", []byte(strings.Replace(strings.Replace(text, "%s", c.input, 1), "%s", c.rest, 1)))
 		if err != nil {

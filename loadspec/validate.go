@@ -227,9 +227,7 @@ func (v *validator) output() {
 
 func (v *validator) limits() {
 	s, f := v.spec, &v.spec.file.Load
-	if f.Speed.Limit != "" {
-		s.Limit, _ = schema.ParseRate(f.Speed.Limit) // Check has read it already
-	}
+	s.Speed, s.Notify = v.speed(&f.Speed), v.notify(f.Notify)
 	s.Split = DefaultSplit
 	if f.Parallel.Split != "" {
 		s.Split, _ = schema.ParseSize(f.Parallel.Split)
