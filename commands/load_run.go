@@ -18,6 +18,7 @@ type loadRunOptions struct {
 	detach bool
 	yes    bool
 	dryRun bool
+	group  string
 }
 
 func newLoadRun(a *App) *cobra.Command {
@@ -40,6 +41,7 @@ A question is asked only when the table is emptied first (PRELOAD: TRUNCATE).` +
 		RunE: func(cmd *cobra.Command, args []string) error { return a.loadRun(cmd.Context(), args[0], o) },
 	}
 	c.Flags().StringVar(&o.limit, "limit", "", "bytes read from the source per second: 200MB/s, 1GiB/s, none")
+	c.Flags().StringVar(&o.group, "group", "", "name of a group of jobs that share one limit: cw load limit --group NAME RATE")
 	c.Flags().BoolVarP(&o.detach, "detach", "d", false, "load in the background; cw load wait JOB waits for it")
 	c.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "show what would be done, and try the first rows, without changing anything")
@@ -54,6 +56,9 @@ func (a *App) loadRun(ctx context.Context, file string, o loadRunOptions) error 
 	if spec.Limit, err = limitFlag(o.limit, spec.Limit); err != nil {
 		return err
 	}
+	if spec.Group, err = groupFlag(o.group, spec.Group); err != nil {
+		return err
+	}
 	if o.dryRun {
 		return a.loadCheck(ctx, spec)
 	}
@@ -65,7 +70,7 @@ func (a *App) loadRun(ctx context.Context, file string, o loadRunOptions) error 
 	if file == "-" && o.detach && spec.Conn.Password != "" {
 		return usagef("put the password into ~/.pgpass, or the control file on disk", "a detached load cannot take its password from standard input")
 	}
-	j, err := a.newJob(ctx, state.Job{Kind: kindLoad, SpecFile: file, Target: targetName(spec), Control: state.Control{WantLimit: spec.Limit}}, data)
+	j, err := a.newJob(ctx, state.Job{Kind: kindLoad, SpecFile: file, Target: targetName(spec), Control: state.Control{WantLimit: spec.Limit, Group: spec.Group}}, data)
 	if err != nil {
 		return err
 	}
@@ -85,6 +90,17 @@ func limitFlag(flag string, fromFile int64) (int64, error) {
 		return 0, usagef("", "--limit: %v", err)
 	}
 	return limit, nil
+}
+
+// groupFlag is --group where it is given, else the control file's group.
+func groupFlag(flag, fromFile string) (string, error) {
+	if flag == "" {
+		return fromFile, nil
+	}
+	if !loadspec.GroupName(flag) {
+		return "", usagef("", "--group: %q is no name: letters, digits, dots, dashes and underscores, 64 at most", flag)
+	}
+	return flag, nil
 }
 
 func targetName(s *loadspec.Spec) string {

@@ -16,6 +16,7 @@ import (
 	"cw/loadspec"
 	"cw/loadspec/ledger"
 	"cw/loadspec/source"
+	"cw/loadspec/speed"
 	"cw/remote"
 	"cw/remote/agent"
 )
@@ -139,16 +140,16 @@ func (h *host) beat(ctx context.Context, b beatArgs) (since beatResult, err erro
 func (j *job) beatHosts(ctx context.Context, hosts []*host) {
 	tick := time.NewTicker(hostBeat)
 	defer tick.Stop()
-	used := make([]int64, len(hosts))
+	rates := make([]int64, len(hosts))
 	for {
-		shares := shareLimit(j.limiter.Rate(), used, hostBeat)
+		shares := speed.Share(j.limiter.Rate(), rates)
 		for i, h := range hosts {
 			since, err := h.beat(ctx, beatArgs{Limit: shares[i], Pause: j.limiter.Paused()})
 			if err != nil {
-				used[i] = 0 // whoever runs the statement learns it from the segments
+				rates[i] = 0 // whoever runs the statement learns it from the segments
 				continue
 			}
-			used[i] = since.Taken
+			rates[i] = int64(float64(since.Taken) / hostBeat.Seconds())
 			j.state.elsewhere(since)
 		}
 		select {
@@ -175,34 +176,6 @@ func (h *host) failure(ctx context.Context) error {
 func (h *host) stop(ctx context.Context) {
 	h.a.Close(ctx)
 	h.cancel()
-}
-
-// shareLimit divides a limit between hosts: those that use less than they
-// were given leave the rest to the others.
-func shareLimit(limit int64, used []int64, beat time.Duration) []int64 {
-	n := int64(len(used))
-	shares := make([]int64, n)
-	if limit == 0 || n == 0 {
-		return shares
-	}
-	even := limit / n
-	spare, hungry := int64(0), int64(0)
-	for i, u := range used {
-		rate := int64(float64(u) / beat.Seconds())
-		shares[i] = even
-		if rate < even/2 { // it keeps some room to grow
-			shares[i] = max(2*rate, even/8, 1)
-			spare += even - shares[i]
-		} else {
-			hungry++
-		}
-	}
-	for i := range shares {
-		if hungry > 0 && shares[i] == even {
-			shares[i] += spare / hungry
-		}
-	}
-	return shares
 }
 
 // ServeAgent is the far side: it serves a share of a load to the segments

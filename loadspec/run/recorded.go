@@ -2,12 +2,14 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"cw/fault"
 	"cw/loadspec"
+	"cw/loadspec/speed"
 	"cw/state"
 )
 
@@ -15,15 +17,15 @@ import (
 // follows what operators write there, and writes down how far it is and how
 // it ended. o.Control is not used; o.Reporter still gets every report.
 func Recorded(ctx context.Context, st *state.Store, id string, o Options) (*Result, error) {
-	return recorded(ctx, st, id, o, func(ctx context.Context, o Options) (*Result, error) { return Run(ctx, o) })
+	return recorded(ctx, st, id, o, o.Spec.Notify, func(ctx context.Context, o Options) (*Result, error) { return Run(ctx, o) })
 }
 
 // RecordedUnload is Recorded for an unload.
 func RecordedUnload(ctx context.Context, st *state.Store, id string, u *loadspec.Unload, o Options) (*Result, error) {
-	return recorded(ctx, st, id, o, func(ctx context.Context, o Options) (*Result, error) { return Unload(ctx, u, o) })
+	return recorded(ctx, st, id, o, u.Notify, func(ctx context.Context, o Options) (*Result, error) { return Unload(ctx, u, o) })
 }
 
-func recorded(ctx context.Context, st *state.Store, id string, o Options, run func(context.Context, Options) (*Result, error)) (*Result, error) {
+func recorded(ctx context.Context, st *state.Store, id string, o Options, told []loadspec.Notify, run func(context.Context, Options) (*Result, error)) (*Result, error) {
 	job, err := st.Job(ctx, id)
 	if err != nil {
 		return nil, err
@@ -48,6 +50,7 @@ func recorded(ctx context.Context, st *state.Store, id string, o Options, run fu
 	r.started(job)
 	res, err := run(held, o)
 	r.finish(res, err)
+	r.tell(ctx, told)
 	return res, err
 }
 
@@ -64,13 +67,49 @@ type recorder struct {
 	written time.Time
 	last    Progress
 	mark    milestone
+
+	ofGroup, groupLimit int64 // bytes per second
+	shared              time.Time
 }
 
 const recordBeat = 500 * time.Millisecond
 
 func (r *recorder) control(ctx context.Context) (Control, error) {
 	c, err := r.st.JobControl(ctx, r.id)
-	return Control{Limit: c.WantLimit, Pause: c.Want == state.WantPause, Cancel: c.Want == state.WantCancel}, err
+	if err == nil && c.Group != "" {
+		err = r.share(ctx, c)
+	}
+	return Control{Limit: c.WantLimit, Pause: c.Want == state.WantPause, Cancel: c.Want == state.WantCancel, Group: c.Group, Share: r.ofGroup}, err
+}
+
+// share finds, now and then, this job's part of its group's limit.
+func (r *recorder) share(ctx context.Context, c state.Control) error {
+	if c.GroupLimit == 0 {
+		r.ofGroup, r.shared = 0, time.Time{}
+		return nil
+	}
+	if time.Since(r.shared) < recordBeat && c.GroupLimit == r.groupLimit {
+		return nil
+	}
+	jobs, err := r.st.GroupJobs(ctx, c.Group, PhaseLoad, PhaseUnload)
+	if err != nil {
+		return err
+	}
+	me, rates := -1, []int64{}
+	for i, j := range jobs {
+		rate := j.Rate
+		if rate == 0 { // it has only begun
+			rate = c.GroupLimit
+		}
+		if rates = append(rates, rate); j.ID == r.id {
+			me = i
+		}
+	}
+	if me < 0 { // not at it yet
+		me, rates = len(rates), append(rates, c.GroupLimit)
+	}
+	r.ofGroup, r.groupLimit, r.shared = max(speed.Share(c.GroupLimit, rates)[me], 1), c.GroupLimit, time.Now()
+	return nil
 }
 
 // Progress passes a report on and writes it down.
@@ -107,7 +146,7 @@ func (r *recorder) Progress(p Progress) {
 func numbers(p Progress) state.Progress {
 	return state.Progress{
 		Bytes: p.Bytes, BytesTotal: p.BytesTotal, Rows: p.Rows, Rejected: p.Rejected, Objects: p.Objects, ObjectsTotal: p.ObjectsTotal,
-		Rate: p.Rate, Limit: p.Limit, ETASeconds: p.ETASeconds,
+		Rate: p.Rate, Limit: p.Limit, ETASeconds: p.ETASeconds, LimitReason: p.LimitReason, Skipped: p.Skipped,
 	}
 }
 
@@ -141,7 +180,12 @@ func (r *recorder) finish(res *Result, err error) {
 			r.warn(werr)
 		}
 	}
-	if werr := r.st.FinishJob(ctx, r.id, end, text); werr != nil {
+	timing := ""
+	if res != nil && res.Timing != nil {
+		data, _ := json.Marshal(res.Timing) // of numbers and names
+		timing = string(data)
+	}
+	if werr := r.st.FinishJob(ctx, r.id, end, text, timing); werr != nil {
 		r.warn(werr)
 	}
 	r.ended(end, severity, text, res)

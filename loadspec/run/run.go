@@ -50,6 +50,8 @@ type Control struct {
 	Limit  int64 // bytes per second; 0 none
 	Pause  bool
 	Cancel bool
+	Group  string
+	Share  int64 // of the group's limit, bytes per second; 0 none
 }
 
 // ErrCancelled ends a run whose Control said Cancel.
@@ -59,6 +61,7 @@ var ErrCancelled = errors.New("cancelled")
 type Result struct {
 	Progress
 	ThisRun time.Duration
+	Timing  *Timing
 }
 
 // job is one run in progress.
@@ -80,6 +83,8 @@ type job struct {
 	workers   int
 	objects   []object
 	state     *tracker
+	times     times
+	steering  steering
 	pieces    chan piece
 	warned    bool
 }
@@ -100,22 +105,34 @@ type piece struct {
 // Run does the job, or what is left of it. Whatever ends it early leaves a
 // state from which the next Run of the same Job goes on.
 func Run(ctx context.Context, o Options) (*Result, error) {
-	started := time.Now()
 	j := newJob(o)
+	return j.conduct(ctx, j.run)
+}
+
+// conduct does a job's work under control: at the speed that is wanted, until
+// it is through or cancelled.
+func (j *job) conduct(ctx context.Context, work func(context.Context) error) (*Result, error) {
+	started := time.Now()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if err := j.steering.begin(j); err != nil {
+		return nil, err
+	}
 	var control errgroup.Group
 	control.Go(func() error { return j.control(ctx, cancel) })
-	err := j.run(ctx)
+	if p := j.steering.probe; p != nil {
+		control.Go(func() error { p.run(ctx); return nil })
+	}
+	err := work(ctx)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause // what ended the context is the reason, not what broke because of it
 	}
 	cancel(nil)
 	_ = control.Wait()
 	j.state.report()
-	res := &Result{Progress: j.state.progress(), ThisRun: time.Since(started)}
+	res := &Result{Progress: j.state.progress(), ThisRun: time.Since(started), Timing: j.timing()}
 	if errors.Is(err, context.Canceled) {
-		err = fault.Wrap(fault.Interrupted, "cw load resume "+o.Job, errors.New("interrupted"))
+		err = fault.Wrap(fault.Interrupted, "cw load resume "+j.o.Job, errors.New("interrupted"))
 	}
 	return res, err
 }
@@ -239,6 +256,9 @@ func (j *job) take(ctx context.Context, conn *pgx.Conn) (*ledger.Journal, error)
 	journal, err := j.ledger.TakeOver(ctx, conn)
 	if err != nil {
 		return nil, copy.Explain(err)
+	}
+	if err := j.tryProbe(ctx, conn); err != nil {
+		return nil, err
 	}
 	if err := j.planObjects(ctx, conn, journal); err != nil {
 		return nil, err

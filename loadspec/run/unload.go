@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"golang.org/x/sync/errgroup"
 
 	"cw/fault"
 	"cw/loadspec"
@@ -63,25 +61,9 @@ type Manifest struct {
 // interrupted starts over and writes the same objects; one that has published
 // its manifest is done.
 func Unload(ctx context.Context, u *loadspec.Unload, o Options) (*Result, error) {
-	started := time.Now()
-	o.Spec = &loadspec.Spec{Conn: u.Conn, Sources: []loadspec.Source{u.Sink}, Format: u.Format, Limit: u.Limit}
+	o.Spec = &loadspec.Spec{Conn: u.Conn, Sources: []loadspec.Source{u.Sink}, Format: u.Format, Speed: u.Speed, Notify: u.Notify}
 	run := &unload{job: newJob(o), u: u}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var control errgroup.Group
-	control.Go(func() error { return run.control(ctx, cancel) })
-	err := run.run(ctx)
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		err = cause
-	}
-	cancel(nil)
-	_ = control.Wait()
-	run.state.report()
-	res := &Result{Progress: run.state.progress(), ThisRun: time.Since(started)}
-	if errors.Is(err, context.Canceled) {
-		err = fault.Wrap(fault.Interrupted, "cw load resume "+o.Job, errors.New("interrupted"))
-	}
-	return res, err
+	return run.conduct(ctx, run.run)
 }
 
 func (r *unload) run(ctx context.Context) error {
@@ -131,6 +113,9 @@ func (r *unload) attempt(ctx context.Context) error {
 	journal, err := r.ledger.TakeOver(ctx, conn)
 	if err != nil {
 		return copy.Explain(err)
+	}
+	if err := r.tryProbe(ctx, conn); err != nil {
+		return err
 	}
 	// The job's id is in the names of its objects, and the job is ours alone.
 	if err := r.store.Sweep(ctx, r.o.Job); err != nil {
