@@ -22,10 +22,14 @@ const (
 	calm = 0.8
 	// cut is what a speed that hurts is multiplied with.
 	cut = 0.6
-	// creep is how much is added in a step near the speed that hurt the last
-	// time, as a part of that speed; far below it the limit doubles in two.
-	creep = 0.01
-	fast  = math.Sqrt2
+	// Far below the speed that hurt the last time the limit doubles in two
+	// steps; near it, from near to past of it, the part creep of it is added in
+	// a step; once it is past that, things have changed, and it grows again.
+	fast   = math.Sqrt2
+	near   = 0.8
+	creep  = 0.01
+	past   = 1.05
+	beyond = 1.1
 	// binding is the part of the limit that must be used for it to be raised:
 	// a limit that nobody reaches says nothing.
 	binding = 0.7
@@ -113,20 +117,23 @@ func (a *Adaptive) lower(now time.Time, rate float64) {
 	if rate > 0 {
 		at = min(at, rate)
 	}
-	a.hurt = max(at, float64(a.min))
+	if a.hurt = at; at <= float64(a.min) {
+		a.hurt = 0 // it is not the load that hurts
+	}
 	a.limit = max(cut*at, float64(a.min))
 	a.samples = a.samples[:0]
 }
 
 func (a *Adaptive) raise() {
 	switch {
-	case a.hurt == 0 || a.limit*fast < calm*a.hurt:
+	case a.hurt == 0:
 		a.limit *= fast
+	case a.limit < near*a.hurt:
+		a.limit = min(a.limit*fast, near*a.hurt)
+	case a.limit < past*a.hurt:
+		a.limit += creep * a.hurt
 	default:
-		a.limit += max(creep*a.hurt, float64(a.min)/16)
-	}
-	if a.limit > 2*a.hurt {
-		a.hurt = 0 // whatever it was, it is over
+		a.limit *= beyond
 	}
 	if a.max > 0 {
 		a.limit = min(a.limit, float64(a.max))
