@@ -17,9 +17,11 @@ const (
 	step = 500 * time.Millisecond
 	// percentile is what is kept under the target.
 	percentile = 0.95
-	// calm is the part of the target under which the limit is raised; between
-	// it and the target it stays.
-	calm = 0.8
+	// The limit is raised while the value is under the part calm of the target,
+	// stays up to the part guard, and is cut above: who waits for the target to
+	// be missed has missed it.
+	calm  = 0.75
+	guard = 0.9
 	// cut is what a speed that hurts is multiplied with.
 	cut = 0.6
 	// Far below the speed that hurt the last time the limit doubles in two
@@ -27,7 +29,7 @@ const (
 	// a step; once it is past that, things have changed, and it grows again.
 	fast   = math.Sqrt2
 	near   = 0.8
-	creep  = 0.01
+	creep  = 0.005
 	past   = 1.05
 	beyond = 1.1
 	// binding is the part of the limit that must be used for it to be raised:
@@ -96,7 +98,7 @@ func (a *Adaptive) Decide(now time.Time, total int64, pending float64) Verdict {
 	rate := float64(total-a.total) / now.Sub(a.decided).Seconds()
 	a.decided, a.total = now, total
 	switch {
-	case a.value > a.target || late:
+	case a.value > guard*a.target || late:
 		a.lower(now, rate)
 	case a.value <= calm*a.target && rate >= binding*a.limit:
 		a.raise()
