@@ -82,6 +82,9 @@ type job struct {
 	state     *tracker
 	pieces    chan piece
 	warned    bool
+	checking  bool      // nothing is to be changed
+	created   bool      // this job has made the target
+	creation  *creation // a check: the table that a run would make
 }
 
 // object is an object of the plan with what is left of it.
@@ -113,6 +116,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	cancel(nil)
 	_ = control.Wait()
 	j.state.report()
+	err = j.wider(err)
 	res := &Result{Progress: j.state.progress(), ThisRun: time.Since(started)}
 	if errors.Is(err, context.Canceled) {
 		err = fault.Wrap(fault.Interrupted, "cw load resume "+o.Job, errors.New("interrupted"))
@@ -278,6 +282,9 @@ func (j *job) prepare(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	j.warn(warnings)
+	if err := j.createTarget(ctx, conn); err != nil {
+		return err
+	}
 	target, err := copy.Find(ctx, conn, j.spec.Output)
 	if err != nil {
 		return err
