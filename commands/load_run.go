@@ -19,6 +19,7 @@ type loadRunOptions struct {
 	yes    bool
 	dryRun bool
 	group  string
+	create bool
 }
 
 func newLoadRun(a *App) *cobra.Command {
@@ -37,19 +38,21 @@ transaction. Rejected rows (ERROR_LIMIT) are shown by cw load errors JOB.
 A question is asked only when the table is emptied first (PRELOAD: TRUNCATE).` + exitHelp(3, 4, 5, 7),
 		Example: `  cw load run orders.yaml
   cw load run orders.yaml --limit 200MB/s --detach
-  cw load run orders.yaml --dry-run`,
+  cw load run orders.yaml --dry-run
+  cw load run orders.yaml --create-table`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.loadRun(cmd.Context(), args[0], o) },
 	}
 	c.Flags().StringVar(&o.limit, "limit", "", "bytes read from the source per second: 200MB/s, 1GiB/s, none")
 	c.Flags().StringVar(&o.group, "group", "", "name of a group of jobs that share one limit: cw load limit --group NAME RATE")
 	c.Flags().BoolVarP(&o.detach, "detach", "d", false, "load in the background; cw load wait JOB waits for it")
+	c.Flags().BoolVar(&o.create, "create-table", false, createTableHelp)
 	c.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "show what would be done, and try the first rows, without changing anything")
 	return c
 }
 
 func (a *App) loadRun(ctx context.Context, file string, o loadRunOptions) error {
-	spec, data, err := a.readSpec(file)
+	spec, data, err := a.readSpec(file, o.create)
 	if err != nil {
 		return err
 	}

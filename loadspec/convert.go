@@ -58,7 +58,10 @@ var converterVersions = map[string]int{ //nolint:gochecknoglobals // constant ta
 // and a digest of all that decides what it writes.
 func (c *Convert) Tag(columns []Column, maxRow int64) string {
 	h := fnv.New64a()
-	_, _ = fmt.Fprintf(h, "%+v %q %d", *c, columns, maxRow)
+	_, _ = fmt.Fprintf(h, "%+v %d", *c, maxRow)
+	for _, column := range columns {
+		_, _ = fmt.Fprintf(h, " %q %s", column.Name, writtenAs(column.Type))
+	}
 	return c.Kind + "/" + strconv.Itoa(converterVersions[c.Kind]) + "-" + strconv.FormatUint(h.Sum64(), 36)
 }
 

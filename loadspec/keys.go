@@ -29,6 +29,7 @@ func Root() schema.Key {
 			{Name: "OUTPUT", Type: schema.Sections, Required: true, Doc: "What is written.", Keys: outputKeys()},
 			{Name: "PRELOAD", Type: schema.Sections, Doc: "What happens before the first row.", Keys: []schema.Key{
 				{Name: "TRUNCATE", Type: schema.Bool, Default: "false", Doc: "Empty the target table first; mode insert only.", Example: "true"},
+				{Name: "CREATE_TABLE", Type: schema.Bool, Default: "false", Doc: "Create the target table when it does not exist, with the types that the objects' schema or a sample of their rows has.", Example: "true"},
 				{Name: "REUSE_TABLES", Type: schema.Bool, Default: "false", Doc: "Keep external and staging tables for the next load (Greenplum).", Example: "true"},
 				{Name: "STAGING_TABLE", Doc: "Name of the reusable external table (Greenplum).", Example: "ext_orders"},
 				{Name: "FAST_MATCH", Type: schema.Bool, Default: "false", Doc: "Reuse the external table without comparing columns (Greenplum).", Example: "true"},

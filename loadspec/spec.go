@@ -37,6 +37,7 @@ type Spec struct {
 	Columns  []Column // of the file, in order; empty: the target's
 	Output   Output
 	Truncate bool
+	Create   bool // the target table when it does not exist
 	Before   string
 	After    string
 	Speed
@@ -148,6 +149,7 @@ type file struct {
 		} `yaml:"OUTPUT"`
 		Preload struct {
 			Truncate  bool   `yaml:"TRUNCATE"`
+			Create    bool   `yaml:"CREATE_TABLE"`
 			Reuse     bool   `yaml:"REUSE_TABLES"`
 			Staging   string `yaml:"STAGING_TABLE"`
 			FastMatch bool   `yaml:"FAST_MATCH"`

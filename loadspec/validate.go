@@ -59,6 +59,7 @@ func (v *validator) run() {
 	v.output()
 	v.limits()
 	v.greenplum()
+	v.create()
 	s.Truncate, s.Before, s.After = f.Load.Preload.Truncate, f.Load.SQL.Before, f.Load.SQL.After
 }
 

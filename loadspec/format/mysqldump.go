@@ -24,6 +24,9 @@ type dumpRows struct {
 	cells []span
 	text  []byte
 	raw   []byte // of one string
+
+	wantDDL bool   // nothing but the table's definition is wanted
+	ddl     []byte // it
 }
 
 type dumpState int

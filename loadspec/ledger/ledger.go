@@ -34,6 +34,7 @@ type Step string
 
 // The steps, in their order.
 const (
+	Create   Step = "create" // the target table is made
 	Truncate Step = "truncate"
 	Before   Step = "before"
 	Stage    Step = "stage" // the staging table of the modes update and merge is made

@@ -35,6 +35,7 @@ type Report struct {
 	FirstRows  []string // as converted: fields between tabs, \N for NULL; none when objects are rows already
 	Sampled    int64    // rows of the first object that were tried against the table
 	Warnings   []string
+	Create     []string // statements that would create the table; none: it exists
 }
 
 // describe fills what the engine has to say.
@@ -72,6 +73,7 @@ func Check(ctx context.Context, o Options) (*Report, error) {
 		}
 	}
 	j := newJob(o)
+	j.checking = true
 	conn, err := j.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -85,6 +87,7 @@ func Check(ctx context.Context, o Options) (*Report, error) {
 	}
 	rep := &Report{Warnings: []string{}, Server: j.server, Workers: j.workers}
 	j.describe(rep)
+	j.describeCreation(rep)
 	if rep.Objects, err = j.set.List(ctx); err != nil {
 		return nil, err
 	}

@@ -45,6 +45,9 @@ func (j *job) prepareGreenplum(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	j.warn(warnings)
+	if err := j.createTarget(ctx, conn); err != nil {
+		return err
+	}
 	target, err := external.Describe(ctx, conn, j.spec.Output)
 	if err != nil {
 		return copy.Explain(err)

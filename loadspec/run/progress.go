@@ -11,6 +11,7 @@ import (
 // The phases of a job beside the steps truncate, before and after.
 const (
 	PhaseConnect = "connect"
+	PhaseInfer   = "infer the table"
 	PhasePlan    = "plan"
 	PhaseLoad    = "load"
 )

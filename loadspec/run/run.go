@@ -87,6 +87,9 @@ type job struct {
 	steering  steering
 	pieces    chan piece
 	warned    bool
+	checking  bool      // nothing is to be changed
+	created   bool      // this job has made the target
+	creation  *creation // a check: the table that a run would make
 }
 
 // object is an object of the plan with what is left of it.
@@ -130,6 +133,7 @@ func (j *job) conduct(ctx context.Context, work func(context.Context) error) (*R
 	cancel(nil)
 	_ = control.Wait()
 	j.state.report()
+	err = j.wider(err)
 	res := &Result{Progress: j.state.progress(), ThisRun: time.Since(started), Timing: j.timing()}
 	if errors.Is(err, context.Canceled) {
 		err = fault.Wrap(fault.Interrupted, "cw load resume "+j.o.Job, errors.New("interrupted"))
@@ -298,6 +302,9 @@ func (j *job) prepare(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	j.warn(warnings)
+	if err := j.createTarget(ctx, conn); err != nil {
+		return err
+	}
 	target, err := copy.Find(ctx, conn, j.spec.Output)
 	if err != nil {
 		return err
