@@ -53,7 +53,7 @@ func TestUnloadProblems(t *testing.T) {
 		{"MERGE: true", "MERGE: true\n    - PARTITION_BY: [a]", "OUTPUT.PARTITION_BY"},
 		{"MERGE: true", "MAX_SIZE: 10kB", "OUTPUT.MAX_SIZE"},
 		{"MERGE: true", "PARTITION_BY: [a, A]", "given twice"},
-		{"- DELIMITER: '|'", "- DELIMITER: a\n    - PARTITION_BY: [a]\n    - MERGE: false", "letter or digit"},
+		{"- DELIMITER: '|'", "- DELIMITER: a\n    - PARTITION_BY: [a]", "letter or digit"},
 		{"  SPEED", "  PARALLEL: {WORKERS: 0}\n  SPEED", "PARALLEL.WORKERS"},
 		{"s3://bucket/out", "ftp://x", "OUTPUT.SINK"},
 	} {

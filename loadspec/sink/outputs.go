@@ -150,6 +150,20 @@ func (s *Outputs) object(ctx context.Context, base, epoch string, segment int) (
 	return e, nil
 }
 
+// Rows is how many rows all objects have, if somebody counts them.
+func (s *Outputs) Rows() (n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, out := range s.sessions {
+		for _, e := range out.entries() {
+			if e.count != nil {
+				n += e.count.Rows()
+			}
+		}
+	}
+	return n
+}
+
 // Commit publishes what all sessions have written; with Explicit it is for
 // the one who ran the statement, after that has committed. Objects that could
 // not be published are named in the error, and may be tried again.

@@ -26,11 +26,11 @@ type Store interface {
 	// Check tries what Create would need, without leaving anything behind.
 	Check(ctx context.Context) error
 	// Sweep removes what a killed process has left of objects in the making
-	// whose names contain mark. Nobody may be making such objects meanwhile.
-	Sweep(ctx context.Context, mark string) error
-	// Clear removes objects that a run which did not end has published under
-	// names that contain mark, which nobody else has in theirs.
-	Clear(ctx context.Context, mark string) error
+	// with this epoch in their names. Nobody may be making such objects meanwhile.
+	Sweep(ctx context.Context, epoch string) error
+	// Clear removes objects with this epoch in their names, which a run has
+	// published that did not come to its end.
+	Clear(ctx context.Context, epoch string) error
 	// URL names an object in messages.
 	URL(name string) string
 }

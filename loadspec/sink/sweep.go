@@ -19,16 +19,30 @@ import (
 // partMark is in the names of files in the making.
 const partMark = ".cw-part-"
 
+// marked tells that an epoch stands between the dots of a name.
+func marked(name, epoch string) bool {
+	for {
+		_, rest, ok := strings.Cut(name, "."+epoch)
+		if !ok {
+			return false
+		}
+		if rest == "" || rest[0] == '.' || rest[0] == '-' {
+			return true
+		}
+		name = rest
+	}
+}
+
 // Sweep removes hidden files that were to become objects.
-func (s *fileStore) Sweep(_ context.Context, mark string) error {
+func (s *fileStore) Sweep(_ context.Context, epoch string) error {
 	return s.remove(func(name string) bool {
-		return strings.HasPrefix(name, ".") && strings.Contains(name, partMark) && strings.Contains(name, mark)
+		return strings.HasPrefix(name, ".") && strings.Contains(name, partMark) && marked(name, epoch)
 	})
 }
 
 // Clear removes files.
-func (s *fileStore) Clear(_ context.Context, mark string) error {
-	return s.remove(func(name string) bool { return !strings.HasPrefix(name, ".") && strings.Contains(name, mark) })
+func (s *fileStore) Clear(_ context.Context, epoch string) error {
+	return s.remove(func(name string) bool { return !strings.HasPrefix(name, ".") && marked(name, epoch) })
 }
 
 // remove removes the files with such names, of the folder and of the folders
@@ -71,7 +85,7 @@ func (s *s3Store) below() *string {
 }
 
 // Sweep gives up uploads that were to become objects.
-func (s *s3Store) Sweep(ctx context.Context, mark string) error {
+func (s *s3Store) Sweep(ctx context.Context, epoch string) error {
 	var keyMarker, idMarker *string
 	for {
 		page, err := retry(ctx, s, s.prefix, func(ctx context.Context, c *s3.Client) (*s3.ListMultipartUploadsOutput, error) {
@@ -81,7 +95,7 @@ func (s *s3Store) Sweep(ctx context.Context, mark string) error {
 			return fmt.Errorf("look for what an earlier run left in s3://%s/%s: %w", s.bucket, s.prefix, err)
 		}
 		for _, u := range page.Uploads {
-			if key := aws.ToString(u.Key); strings.Contains(key, mark) {
+			if key := aws.ToString(u.Key); marked(path.Base(key), epoch) {
 				if err := s.abort(ctx, key, aws.ToString(u.UploadId)); err != nil {
 					return err
 				}
@@ -95,7 +109,7 @@ func (s *s3Store) Sweep(ctx context.Context, mark string) error {
 }
 
 // Clear removes objects.
-func (s *s3Store) Clear(ctx context.Context, mark string) error {
+func (s *s3Store) Clear(ctx context.Context, epoch string) error {
 	var token *string
 	for {
 		page, err := retry(ctx, s, s.prefix, func(ctx context.Context, c *s3.Client) (*s3.ListObjectsV2Output, error) {
@@ -106,7 +120,7 @@ func (s *s3Store) Clear(ctx context.Context, mark string) error {
 		}
 		for _, o := range page.Contents {
 			key := aws.ToString(o.Key)
-			if !strings.Contains(path.Base(key), mark) {
+			if !marked(path.Base(key), epoch) {
 				continue
 			}
 			if _, err := retry(ctx, s, key, func(ctx context.Context, c *s3.Client) (*s3.DeleteObjectOutput, error) {
