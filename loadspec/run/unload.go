@@ -177,8 +177,15 @@ func (r *unload) statement(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	token := strings.ToLower(rand.Text())
+	var head []byte
+	if r.u.Format.Header {
+		if head, err = r.header(ctx, conn, from); err != nil {
+			return err
+		}
+	}
 	out, err := sink.NewOutputs(r.store, sink.OutputOptions{
 		Name: func(string) string { return r.name }, Merge: r.u.Merge, Compression: compressionOf(r.u.Format), Epoch: r.o.Job, Explicit: true,
+		Header: head, MaxSize: r.u.MaxSize, Count: rowCounter(r.u.Format),
 	})
 	if err != nil {
 		return err
@@ -326,17 +333,22 @@ func (r *unload) table(ctx context.Context, conn *pgx.Conn) (*external.Table, st
 		t.DistributedBy = target.Key // the rows stay on their segments
 		from = "SELECT * FROM " + target.Name()
 	} else {
-		columns, err := queryColumns(ctx, conn, r.u.Query)
+		columns, err := queryColumns(ctx, conn, query(r.u))
 		if err != nil {
 			return nil, "", err
 		}
-		t.Columns, from = columns, strings.TrimSuffix(strings.TrimSpace(r.u.Query), ";")
+		t.Columns, from = columns, query(r.u)
 	}
 	var err error
+	if r.u.Format.Kind == loadspec.FormatJSON {
+		from = asJSON(t, from, r.u.Format.Newline)
+		return t, from, r.gp.advertise(ctx, conn, r.spec.Sources[0])
+	}
 	if t.Format, err = external.NewFormat(r.u.Format, t.Columns); err != nil {
 		return nil, "", err
 	}
 	t.Format.ForceQuote = r.u.ForceQuote
+	t.Format.Header = false // it begins the objects, not the rows of each segment
 	return t, from, r.gp.advertise(ctx, conn, r.spec.Sources[0])
 }
 
