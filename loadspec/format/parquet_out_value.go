@@ -259,7 +259,7 @@ func wideDecimal(b []byte, scale int) (parquet.Value, error) {
 		group.Exp(big.NewInt(10), big.NewInt(int64(e)), nil)
 		sum.Add(sum, group.Mul(group, big.NewInt(d)))
 	}
-	if sum.BitLen() > 8*decimalBytes-2 {
+	if sum.BitLen() > 8*decimalBytes-1 {
 		return parquet.Value{}, errDigits
 	}
 	if negative { // two's complement
