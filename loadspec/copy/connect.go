@@ -36,7 +36,7 @@ func Connect(ctx context.Context, c loadspec.Conn, application string) (*pgx.Con
 	// A load takes as long as it takes, whatever is set for people's queries.
 	// Not every server knows all of these.
 	if _, err := conn.Exec(ctx, `select set_config(name, '0', false) from pg_settings
-		where name in ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')`); err != nil {
+		where name in ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')`); err != nil {
 		_ = conn.Close(ctx)
 		return nil, connectError(cfg, err)
 	}

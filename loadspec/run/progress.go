@@ -19,6 +19,7 @@ const (
 // Progress is how far a job is, all its runs together.
 type Progress struct {
 	Bytes, BytesTotal     int64 // of the objects as stored, committed
+	Estimated             bool  // BytesTotal is a guess (unloads)
 	Rows                  int64 // committed
 	Rejected              int64 // rows that the database would not take, of what is committed
 	Objects, ObjectsTotal int64
@@ -125,6 +126,11 @@ func (t *tracker) elsewhere(r beatResult) {
 	t.taken += r.Taken
 }
 
+// guess corrects an estimated total: all is so many times what is done.
+func (t *tracker) guess(times float64) {
+	t.update(func(p *Progress) { p.BytesTotal = int64(float64(p.Bytes+t.pending.Bytes) * times) })
+}
+
 // settle replaces what was pending with what is committed.
 func (t *tracker) settle(ranges []ledger.Range, rows, rejected int64) {
 	t.mu.Lock()
@@ -188,6 +194,9 @@ func (t *tracker) progress() Progress {
 	p := t.p
 	p.Bytes += t.pending.Bytes
 	if p.BytesTotal > 0 {
+		if p.Estimated {
+			p.BytesTotal = max(p.Bytes, p.BytesTotal)
+		}
 		p.Bytes = min(p.Bytes, p.BytesTotal)
 	}
 	p.Rows += t.pending.Rows

@@ -122,7 +122,7 @@ func (r *recorder) Progress(p Progress) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), 5*time.Second)
 	defer cancel()
 	var err error
-	if p.ObjectsTotal > 0 { // before the plan there is nothing to say, and an earlier run's numbers are there
+	if p.ObjectsTotal > 0 || p.BytesTotal > 0 { // before the plan there is nothing to say, and an earlier run's numbers are there
 		err = r.st.SetJobProgress(ctx, r.id, numbers(p))
 	}
 	if changed {

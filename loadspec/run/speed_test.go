@@ -180,7 +180,9 @@ func TestAdaptiveWaits(t *testing.T) {
 		o.Reporter = w
 		return Run(ctx, o)
 	})
-	r.until(t, "somebody waits", func(p Progress) bool { return strings.Contains(p.LimitReason, "adaptive: 1 sessions wait") && p.Limit == 200_000 })
+	r.until(t, "somebody waits", func(p Progress) bool {
+		return strings.Contains(p.LimitReason, "adaptive: 1 sessions wait") && p.Limit == 200_000
+	})
 	if _, err := holder.Exec(t.Context(), "commit"); err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +203,9 @@ func TestSchedule(t *testing.T) {
 		o.Reporter = w
 		return Run(ctx, o)
 	})
-	r.until(t, "the schedule holds", func(p Progress) bool { return p.Limit == 500_000 && strings.HasPrefix(p.LimitReason, "schedule: 500kB/s from ") })
+	r.until(t, "the schedule holds", func(p Progress) bool {
+		return p.Limit == 500_000 && strings.HasPrefix(p.LimitReason, "schedule: 500kB/s from ")
+	})
 	if res := r.finish(t); res.Rows == 0 || res.ThisRun < 1500*time.Millisecond {
 		t.Errorf("%d rows in %s: faster than the schedule allows", res.Rows, res.ThisRun)
 	}
