@@ -38,6 +38,8 @@ type jobDoc struct {
 	Rejected     int64      `json:"rejected"`
 	Objects      int64      `json:"objects"`
 	ObjectsTotal int64      `json:"objects_total"`
+	Skipped      int64      `json:"skipped"`              // objects that earlier jobs had loaded, not in objects_total
+	SkippedBy    []string   `json:"skipped_by,omitempty"` // those jobs
 	Rate         int64      `json:"rate"`
 	Limit        int64      `json:"limit"`
 	WantLimit    int64      `json:"limit_wanted"`
@@ -49,8 +51,11 @@ type jobDoc struct {
 func newJobDoc(j state.Job) jobDoc {
 	d := jobDoc{
 		ID: j.ID, Kind: j.Kind, State: j.State, Phase: j.Phase, Target: j.Target, SpecFile: j.SpecFile, StartedAt: j.StartedAt, UpdatedAt: j.UpdatedAt,
-		Bytes: j.Bytes, BytesTotal: j.BytesTotal, Rows: j.Rows, Rejected: j.Rejected, Objects: j.Objects, ObjectsTotal: j.ObjectsTotal,
+		Bytes: j.Bytes, BytesTotal: j.BytesTotal, Rows: j.Rows, Rejected: j.Rejected, Objects: j.Objects, ObjectsTotal: j.ObjectsTotal, Skipped: j.Skipped,
 		Rate: j.Rate, Limit: j.Limit, WantLimit: j.WantLimit, Owner: j.Owner, Error: redact(j.Error),
+	}
+	if j.SkippedBy != "" {
+		d.SkippedBy = strings.Split(j.SkippedBy, ",")
 	}
 	if !j.FinishedAt.IsZero() && !j.Active() {
 		d.FinishedAt = &j.FinishedAt
@@ -62,7 +67,7 @@ func newJobDoc(j state.Job) jobDoc {
 }
 
 func jobTable() table {
-	return table{cols: cols("JOB", "STATE", "TABLE", "DONE", "BYTES", "ROWS", "RATE", "LIMIT", "ETA", "STARTED", "+KIND", "+REJECTED", "+OBJECTS", "+OWNER", "+FILE", "+ERROR")}
+	return table{cols: cols("JOB", "STATE", "TABLE", "DONE", "BYTES", "ROWS", "RATE", "LIMIT", "ETA", "STARTED", "+KIND", "+REJECTED", "+OBJECTS", "+SKIPPED", "+OWNER", "+FILE", "+ERROR")}
 }
 
 func (t *table) addJob(j state.Job) {
@@ -75,13 +80,26 @@ func (t *table) addJob(j state.Job) {
 	}
 	firstLine, _, _ := strings.Cut(redact(j.Error), "\n")
 	t.add(j.ID, j.State, j.Target, percent(j.Bytes, j.BytesTotal), schema.FormatSize(j.Bytes), fmt.Sprint(j.Rows), rate, schema.FormatRate(j.WantLimit), eta,
-		j.StartedAt.Local().Format(time.RFC3339), j.Kind, fmt.Sprint(j.Rejected), fmt.Sprintf("%d/%d", j.Objects, j.ObjectsTotal), j.Owner, j.SpecFile, firstLine)
+		j.StartedAt.Local().Format(time.RFC3339), j.Kind, fmt.Sprint(j.Rejected), fmt.Sprintf("%d/%d", j.Objects, j.ObjectsTotal), fmt.Sprint(j.Skipped), j.Owner, j.SpecFile, firstLine)
 }
 
 func (a *App) printJob(j state.Job) error {
 	t := jobTable()
 	t.addJob(j)
 	return a.print(object("Job", newJobDoc(j)), t)
+}
+
+// skippedText tells what was loaded before.
+func skippedText(n int64, by []string) string {
+	const shown = 3
+	word, more := "jobs", ""
+	if len(by) == 1 {
+		word = "job"
+	}
+	if rest := len(by) - shown; rest > 0 {
+		by, more = by[:shown], fmt.Sprintf(" and %d more", rest)
+	}
+	return fmt.Sprintf("skipped: %s, loaded before by %s %s%s", objectCount(n), word, strings.Join(by, ", "), more)
 }
 
 // objectCount is "1 object" or "3 objects".

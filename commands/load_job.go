@@ -57,6 +57,9 @@ func (a *App) runJob(ctx context.Context, j state.Job, spec jobSpec) error {
 	if j.Kind == kindUnload {
 		what = fmt.Sprintf("unloaded %d rows (%s) of %s into %s", res.Rows, schema.FormatSize(res.Bytes), j.Target, objectCount(res.Objects))
 	}
+	if res.Skipped > 0 {
+		a.infof("%s (%s)", skippedText(res.Skipped, res.SkippedBy), schema.FormatSize(res.SkippedBytes))
+	}
 	a.infof("%s in %s, %s", what, res.ThisRun.Round(10*time.Millisecond), schema.FormatRate(max(1, int64(float64(res.Bytes)/res.ThisRun.Seconds()))))
 	done, err := st.Job(ctx, j.ID)
 	if err != nil {
@@ -81,6 +84,9 @@ func (a *App) runLoad(ctx context.Context, st *state.Store, j state.Job, spec *l
 		if o.Spec, err = run.StoredSpec(j); err != nil {
 			return nil, err
 		}
+	}
+	if err := run.StoredOptions(j, &o); err != nil {
+		return nil, err
 	}
 	if len(o.Spec.Hosts) > 0 {
 		if o.Hosts, err = a.pool(loadMachines); err != nil {
@@ -200,6 +206,7 @@ type progressDoc struct {
 	BytesTotal int64  `json:"bytes_total"`
 	Rows       int64  `json:"rows"`
 	Rate       int64  `json:"rate"`
+	Skipped    int64  `json:"skipped"`
 	Limit      int64  `json:"limit"`
 	ETASeconds *int64 `json:"eta_seconds"`
 	Paused     bool   `json:"paused,omitempty"`
@@ -208,11 +215,13 @@ type progressDoc struct {
 func (l *loadProgress) Progress(p run.Progress) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	doc := progressDoc{Job: l.job, Phase: p.Phase, Bytes: p.Bytes, BytesTotal: p.BytesTotal, Rows: p.Rows, Rate: p.Rate, Limit: p.Limit, Paused: p.Paused}
+	doc := progressDoc{Job: l.job, Phase: p.Phase, Bytes: p.Bytes, BytesTotal: p.BytesTotal, Rows: p.Rows, Rate: p.Rate, Skipped: p.Skipped, Limit: p.Limit, Paused: p.Paused}
 	if p.ETASeconds >= 0 {
 		doc.ETASeconds = &p.ETASeconds
 	}
 	switch {
+	case p.Skipped > 0 && l.last.Skipped == 0:
+		l.show.Event(skippedText(p.Skipped, p.SkippedBy), doc)
 	case p.Resumed && !l.last.Resumed && p.BytesTotal > 0:
 		l.show.Event(fmt.Sprintf("resumed: %d rows, %s of %s are committed already", p.Rows, schema.FormatSize(p.Bytes), schema.FormatSize(p.BytesTotal)), doc)
 	case p.Waiting != nil && l.last.Waiting == nil:
