@@ -29,7 +29,7 @@ does not exist is inferred from the objects, and its CREATE TABLE printed.` + ex
 			if err != nil {
 				return err
 			}
-			return a.loadCheck(cmd.Context(), spec)
+			return a.loadCheck(cmd.Context(), spec, false)
 		},
 	}
 	c.Flags().BoolVar(&create, "create-table", false, createTableHelp)
@@ -77,6 +77,8 @@ type loadPlan struct {
 	Statement string      `json:"statement"`
 	Staging   bool        `json:"staging"`
 	Objects   []objectDoc `json:"objects"`
+	Skipped   int64       `json:"skipped"`              // of the objects: earlier jobs have loaded them
+	SkippedBy []string    `json:"skipped_by,omitempty"` // those jobs
 	Bytes     int64       `json:"bytes_total"`
 	Codec     string      `json:"compression"`
 	Splits    int64       `json:"splits"`
@@ -114,13 +116,21 @@ func newLoadPlan(spec *loadspec.Spec, r *run.Report) loadPlan {
 	for _, o := range r.Objects {
 		p.Objects = append(p.Objects, objectDoc{o.URL, o.Size, o.ETag})
 	}
+	left, size := int64(len(p.Objects)), p.Bytes
+	for _, s := range r.Skipped {
+		p.Skipped, p.SkippedBy = p.Skipped+s.Objects, append(p.SkippedBy, s.Job)
+		left, size = left-s.Objects, size-s.Bytes
+	}
+	if p.Skipped > 0 {
+		p.Steps = append(p.Steps, skippedText(p.Skipped, p.SkippedBy))
+	}
 	if spec.Truncate {
 		p.Steps = append(p.Steps, "truncate "+p.Table)
 	}
 	if spec.Before != "" {
 		p.Steps = append(p.Steps, "SQL BEFORE: "+redact(spec.Before))
 	}
-	switch what := fmt.Sprintf("%s (%s)", objectCount(int64(len(p.Objects))), schema.FormatSize(p.Bytes)); {
+	switch what := fmt.Sprintf("%s (%s)", objectCount(left), schema.FormatSize(size)); {
 	case p.Segments > 0:
 		p.Steps = append(p.Steps, fmt.Sprintf("serve %s to %d segments from %s: %s", what, p.Segments, strings.Join(p.Addresses, ", "), redact(p.Statement)))
 		if p.Staging {
@@ -138,8 +148,8 @@ func newLoadPlan(spec *loadspec.Spec, r *run.Report) loadPlan {
 	return p
 }
 
-func (a *App) loadCheck(ctx context.Context, spec *loadspec.Spec) error {
-	rep, err := run.Check(ctx, run.Options{Spec: spec, Log: a.Log, Warn: func(text string) { a.warnf("%s", text) }})
+func (a *App) loadCheck(ctx context.Context, spec *loadspec.Spec, again bool) error {
+	rep, err := run.Check(ctx, run.Options{Spec: spec, Again: again, Log: a.Log, Warn: func(text string) { a.warnf("%s", text) }})
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,9 @@ func (a *App) runJob(ctx context.Context, j state.Job, spec jobSpec) error {
 	if j.Kind == kindUnload {
 		what = fmt.Sprintf("unloaded %d rows (%s) of %s into %s", res.Rows, schema.FormatSize(res.Bytes), j.Target, objectCount(res.Objects))
 	}
+	if res.Skipped > 0 {
+		a.infof("%s (%s)", skippedText(res.Skipped, res.SkippedBy), schema.FormatSize(res.SkippedBytes))
+	}
 	a.infof("%s in %s, %s", what, res.ThisRun.Round(10*time.Millisecond), schema.FormatRate(max(1, int64(float64(res.Bytes)/res.ThisRun.Seconds()))))
 	if res.Timing != nil {
 		a.infof("%s", res.Timing.Text())
@@ -84,6 +87,9 @@ func (a *App) runLoad(ctx context.Context, st *state.Store, j state.Job, spec *l
 		if o.Spec, err = run.StoredSpec(j); err != nil {
 			return nil, err
 		}
+	}
+	if err := run.StoredOptions(j, &o); err != nil {
+		return nil, err
 	}
 	if len(o.Spec.Hosts) > 0 {
 		if o.Hosts, err = a.pool(loadMachines); err != nil {
@@ -188,12 +194,12 @@ type progressDoc struct {
 	BytesTotal int64  `json:"bytes_total"`
 	Rows       int64  `json:"rows"`
 	Rate       int64  `json:"rate"`
+	Skipped    int64  `json:"skipped"`
 	Limit      int64  `json:"limit"`
 	ETASeconds *int64 `json:"eta_seconds"`
 	Paused     bool   `json:"paused,omitempty"`
 
 	LimitReason string `json:"limit_reason,omitempty"`
-	Skipped     int64  `json:"objects_skipped,omitempty"`
 }
 
 func (l *loadProgress) Progress(p run.Progress) {
@@ -204,6 +210,8 @@ func (l *loadProgress) Progress(p run.Progress) {
 		doc.ETASeconds = &p.ETASeconds
 	}
 	switch {
+	case p.Skipped > 0 && l.last.Skipped == 0:
+		l.show.Event(skippedText(p.Skipped, p.SkippedBy), doc)
 	case p.Resumed && !l.last.Resumed && p.BytesTotal > 0:
 		l.show.Event(fmt.Sprintf("resumed: %d rows, %s of %s are committed already", p.Rows, schema.FormatSize(p.Bytes), schema.FormatSize(p.BytesTotal)), doc)
 	case p.Waiting != nil && l.last.Waiting == nil:

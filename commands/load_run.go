@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cw/loadspec"
+	"cw/loadspec/run"
 	"cw/schema"
 	"cw/state"
 )
@@ -20,6 +21,7 @@ type loadRunOptions struct {
 	dryRun bool
 	group  string
 	create bool
+	again  bool
 }
 
 func newLoadRun(a *App) *cobra.Command {
@@ -35,6 +37,12 @@ Into Greenplum the segments read from this machine, or from PARALLEL: HOSTS, a
 statement for every PARALLEL: COMMIT bytes; with PRELOAD: TRUNCATE all of it is one
 transaction. Rejected rows (ERROR_LIMIT) are shown by cw load errors JOB.
 
+Objects that an earlier load has put into the same table, unchanged since, are
+skipped and counted; --again loads them once more. What another load has begun and
+not finished is its to finish: exit code 7 and the command to do it. A TRUNCATE by cw
+makes earlier loads not count, and so does a table dropped and made again; one
+emptied in another way is not noticed.
+
 A question is asked only when the table is emptied first (PRELOAD: TRUNCATE).` + exitHelp(3, 4, 5, 7),
 		Example: `  cw load run orders.yaml
   cw load run orders.yaml --limit 200MB/s --detach
@@ -47,6 +55,7 @@ A question is asked only when the table is emptied first (PRELOAD: TRUNCATE).` +
 	c.Flags().BoolVarP(&o.detach, "detach", "d", false, "load in the background; cw load wait JOB waits for it")
 	c.Flags().BoolVar(&o.create, "create-table", false, createTableHelp)
 	c.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
+	c.Flags().BoolVar(&o.again, "again", false, "load objects once more that an earlier load has put into this table")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "show what would be done, and try the first rows, without changing anything")
 	return c
 }
@@ -63,7 +72,7 @@ func (a *App) loadRun(ctx context.Context, file string, o loadRunOptions) error 
 		return err
 	}
 	if o.dryRun {
-		return a.loadCheck(ctx, spec)
+		return a.loadCheck(ctx, spec, o.again)
 	}
 	if spec.Truncate {
 		if err := a.confirm(ctx, fmt.Sprintf("Table %s is emptied first. Go on?", targetName(spec)), o.yes); err != nil {
@@ -73,7 +82,10 @@ func (a *App) loadRun(ctx context.Context, file string, o loadRunOptions) error 
 	if file == "-" && o.detach && spec.Conn.Password != "" {
 		return usagef("put the password into ~/.pgpass, or the control file on disk", "a detached load cannot take its password from standard input")
 	}
-	j, err := a.newJob(ctx, state.Job{Kind: kindLoad, SpecFile: file, Target: targetName(spec), Control: state.Control{WantLimit: spec.Limit, Group: spec.Group}}, data)
+	j, err := a.newJob(ctx, state.Job{
+		Kind: kindLoad, SpecFile: file, Target: targetName(spec), Options: run.StoreOptions(run.Options{Again: o.again}),
+		Control: state.Control{WantLimit: spec.Limit, Group: spec.Group},
+	}, data)
 	if err != nil {
 		return err
 	}

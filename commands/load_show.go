@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,7 +55,7 @@ func (a *App) loadShow(j state.Job) error {
 		say("time", t.Text())
 	}
 	if j.Skipped > 0 {
-		say("skipped", objectCount(j.Skipped)+" that an earlier job had loaded")
+		_, _ = fmt.Fprintln(a.IO.Out, skippedText(j.Skipped, strings.Split(j.SkippedBy, ",")))
 	}
 	say("error", redact(j.Error))
 	return nil

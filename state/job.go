@@ -34,6 +34,7 @@ type Job struct {
 	Kind     string // load, unload
 	SpecFile string // where the control file was read
 	Spec     string // its text, without passwords
+	Options  string // how it is run beyond that, in its runner's own words
 	Target   string // database and table, for people
 	State    string
 	Phase    string // what it is doing now
@@ -53,10 +54,11 @@ type Progress struct {
 	Bytes, BytesTotal     int64
 	Rows, Rejected        int64
 	Objects, ObjectsTotal int64
+	Skipped               int64  // objects that earlier jobs had loaded
+	SkippedBy             string // those jobs, with commas between
 	Rate, Limit           int64
 	ETASeconds            int64
 	LimitReason           string // what Limit comes from when not from WantLimit
-	Skipped               int64  // objects that an earlier job had loaded
 }
 
 // Control is what operators ask of a running job.
@@ -71,14 +73,14 @@ type Control struct {
 
 const jobColumns = `id, kind, spec_file, spec, target, state, phase, error, owner, pid, started_at, finished_at, updated_at,
 	bytes, bytes_total, rows_loaded, rejected, objects, objects_total, rate, rate_limit, eta_seconds, want_limit, want,
-	limit_reason, speed_group, skipped, timing`
+	limit_reason, speed_group, timing, options, skipped, skipped_by`
 
 func scanJob(scan func(...any) error) (Job, error) {
 	var j Job
 	var started, finished, updated int64
 	err := scan(&j.ID, &j.Kind, &j.SpecFile, &j.Spec, &j.Target, &j.State, &j.Phase, &j.Error, &j.Owner, &j.PID, &started, &finished, &updated,
 		&j.Bytes, &j.BytesTotal, &j.Rows, &j.Rejected, &j.Objects, &j.ObjectsTotal, &j.Rate, &j.Limit, &j.ETASeconds, &j.WantLimit, &j.Want,
-		&j.LimitReason, &j.Group, &j.Skipped, &j.Timing)
+		&j.LimitReason, &j.Group, &j.Timing, &j.Options, &j.Skipped, &j.SkippedBy)
 	j.StartedAt, j.FinishedAt, j.UpdatedAt = fromMicros(started), fromMicros(finished), fromMicros(updated)
 	return j, err
 }
@@ -93,10 +95,10 @@ func (s *Store) CreateJob(ctx context.Context, j Job) (Job, error) {
 		j.ID = NewID("l")
 	}
 	j.State, j.StartedAt, j.UpdatedAt, j.Owner, j.PID, j.ETASeconds = Pending, now, now, s.self.String(), s.self.pid, -1
-	_, err = s.exec(ctx, "insert into jobs ("+jobColumns+") values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+	_, err = s.exec(ctx, "insert into jobs ("+jobColumns+") values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 		j.ID, j.Kind, j.SpecFile, j.Spec, j.Target, j.State, j.Phase, j.Error, j.Owner, j.PID, micros(j.StartedAt), 0, micros(now),
 		j.Bytes, j.BytesTotal, j.Rows, j.Rejected, j.Objects, j.ObjectsTotal, j.Rate, j.Limit, j.ETASeconds, j.WantLimit, j.Want,
-		j.LimitReason, j.Group, j.Skipped, j.Timing)
+		j.LimitReason, j.Group, j.Timing, j.Options, j.Skipped, j.SkippedBy)
 	return j, err
 }
 
@@ -113,8 +115,8 @@ func (s *Store) SetJobState(ctx context.Context, id, state, phase string) error 
 
 // SetJobProgress records how far a job is.
 func (s *Store) SetJobProgress(ctx context.Context, id string, p Progress) error {
-	return s.updateJob(ctx, id, "bytes=?, bytes_total=?, rows_loaded=?, rejected=?, objects=?, objects_total=?, rate=?, rate_limit=?, eta_seconds=?, limit_reason=?, skipped=?",
-		p.Bytes, p.BytesTotal, p.Rows, p.Rejected, p.Objects, p.ObjectsTotal, p.Rate, p.Limit, p.ETASeconds, p.LimitReason, p.Skipped)
+	return s.updateJob(ctx, id, "bytes=?, bytes_total=?, rows_loaded=?, rejected=?, objects=?, objects_total=?, rate=?, rate_limit=?, eta_seconds=?, limit_reason=?, skipped=?, skipped_by=?",
+		p.Bytes, p.BytesTotal, p.Rows, p.Rejected, p.Objects, p.ObjectsTotal, p.Rate, p.Limit, p.ETASeconds, p.LimitReason, p.Skipped, p.SkippedBy)
 }
 
 // FinishJob records how a job ended; timing is how its time was spent, as
@@ -166,6 +168,11 @@ func (s *Store) SetJobLimit(ctx context.Context, id string, limit int64) error {
 		}
 	}
 	return s.failed(tx.Commit())
+}
+
+// SetJobOptions changes how a job is run when it is resumed.
+func (s *Store) SetJobOptions(ctx context.Context, id, options string) error {
+	return s.updateJob(ctx, id, "options=?", options)
 }
 
 // SetJobWant asks a job to pause, cancel or go on.
@@ -227,7 +234,7 @@ func (s *Store) Jobs(ctx context.Context) ([]Job, error) {
 // since then, newest first, without the texts of their control files: it is
 // for those who ask every second.
 func (s *Store) RecentJobs(ctx context.Context, since time.Time) ([]Job, error) {
-	columns := strings.NewReplacer("spec_file, spec,", "spec_file, '',", "skipped, timing", "skipped, ''").Replace(jobColumns)
+	columns := strings.NewReplacer("spec_file, spec,", "spec_file, '',", "timing, options,", "'', options,").Replace(jobColumns)
 	jobs, err := collect(ctx, s, scanJob, "select "+columns+" from jobs where updated_at>=? or state in (?,?,?) order by started_at desc, id desc",
 		micros(since), Running, Paused, Pending)
 	if err != nil {

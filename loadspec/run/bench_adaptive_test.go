@@ -61,28 +61,24 @@ func TestBenchAdaptive(t *testing.T) {
 // probe's 95th percentile was within the target, and the load's speed in MB/s.
 func (b *bench) besides(speed string, target time.Duration, seconds int) (part, rate float64) {
 	b.t.Helper()
-	b.pg.Exec(b.t, "postgres", "truncate lineitem; drop schema if exists cw cascade; checkpoint")
+	b.pg.Exec(b.t, "postgres", "truncate lineitem; checkpoint")
 	spec := filepath.Join(b.dir, "beside.yaml")
 	text := "VERSION: 1.0.0.1\nGPLOAD:\n  INPUT:\n    - SOURCE: {FILE: ['" + b.csv + "']}\n    - FORMAT: csv\n  OUTPUT:\n    - TABLE: lineitem\n" + speed
 	if err := os.WriteFile(spec, []byte(text), 0o600); err != nil {
 		b.t.Fatal(err)
 	}
 	stop := make(chan struct{})
-	loaded := make(chan int64, 1)
+	loaded := make(chan struct{})
 	go func() { // again and again: without a limit the file does not last
 		ctx, cancel := context.WithCancel(b.t.Context())
 		go func() { <-stop; cancel() }()
 		for ctx.Err() == nil {
-			cmd := exec.CommandContext(ctx, b.cw, "load", "run", spec, "-q")
+			cmd := exec.CommandContext(ctx, b.cw, "load", "run", spec, "-q", "--again")
 			cmd.Env = b.env
 			cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 			_ = cmd.Run()
-			b.pg.Exec(b.t, "postgres", "drop schema if exists cw_was cascade")
-			if ctx.Err() == nil {
-				b.pg.Exec(b.t, "postgres", "alter schema cw rename to cw_was")
-			}
 		}
-		loaded <- 0
+		close(loaded)
 	}()
 	conn := b.pg.Connect(b.t, "postgres")
 	rows := func() float64 {

@@ -13,6 +13,7 @@ import (
 	"cw/loadspec"
 	"cw/loadspec/copy"
 	"cw/loadspec/format"
+	"cw/loadspec/ledger"
 	"cw/loadspec/source"
 	"cw/loadspec/split"
 	"cw/loadspec/throttle"
@@ -28,6 +29,7 @@ type Report struct {
 	Segments   int               // that read in parallel; 0 on PostgreSQL
 	Addresses  []string          // this machine, as segments are told
 	Objects    []source.Object
+	Skipped    []ledger.Skipped // of the objects, by the jobs that have loaded them
 	BytesTotal int64
 	Splits     int64  // estimate for objects that are not compressed
 	Codec      string // of the first object
@@ -89,6 +91,9 @@ func Check(ctx context.Context, o Options) (*Report, error) {
 	j.describe(rep)
 	j.describeCreation(rep)
 	if rep.Objects, err = j.set.List(ctx); err != nil {
+		return nil, err
+	}
+	if err := j.foresee(ctx, conn, rep); err != nil {
 		return nil, err
 	}
 	for _, obj := range rep.Objects {

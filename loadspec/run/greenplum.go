@@ -249,8 +249,10 @@ func (j *job) allAtOnce(ctx context.Context, conn *pgx.Conn, w suppliers) error 
 	inside := func(tx pgx.Tx, step ledger.Step, sql string) error {
 		j.state.phase(string(step))
 		if err := j.ledger.OnceIn(ctx, tx, step, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol)
-			return err
+			if _, err := tx.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol); err != nil || step != ledger.Truncate {
+				return err
+			}
+			return j.ledger.Emptied(ctx, tx, j.targetOf())
 		}); err != nil {
 			return stepError(step, err)
 		}

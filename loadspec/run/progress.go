@@ -23,10 +23,11 @@ type Progress struct {
 	Rows                  int64 // committed
 	Rejected              int64 // rows that the database would not take, of what is committed
 	Objects, ObjectsTotal int64
-	Rate                  int64  // bytes per second read from the source, over the last seconds
-	Limit                 int64  // in force; 0 none
-	LimitReason           string // what Limit, or a pause, comes from when not from an operator
-	Skipped               int64  // objects that an earlier job had loaded
+	LimitReason           string   // what Limit, or a pause, comes from when not from an operator
+	Skipped, SkippedBytes int64    // objects that earlier jobs had loaded, not in the totals
+	SkippedBy             []string // those jobs
+	Rate                  int64    // bytes per second read from the source, over the last seconds
+	Limit                 int64    // in force; 0 none
 	Paused                bool
 	ETASeconds            int64 // -1 unknown
 	Phase                 string

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"cw/fault"
@@ -122,7 +123,7 @@ func (r *recorder) Progress(p Progress) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), 5*time.Second)
 	defer cancel()
 	var err error
-	if p.ObjectsTotal > 0 || p.BytesTotal > 0 { // before the plan there is nothing to say, and an earlier run's numbers are there
+	if p.ObjectsTotal+p.Skipped+p.BytesTotal > 0 { // before the plan there is nothing to say, and an earlier run's numbers are there
 		err = r.st.SetJobProgress(ctx, r.id, numbers(p))
 	}
 	if changed {
@@ -143,10 +144,14 @@ func (r *recorder) Progress(p Progress) {
 	r.written, r.last = time.Now(), p
 }
 
+// namesKept is how many of the jobs that others were left to are kept by name.
+const namesKept = 20
+
 func numbers(p Progress) state.Progress {
 	return state.Progress{
 		Bytes: p.Bytes, BytesTotal: p.BytesTotal, Rows: p.Rows, Rejected: p.Rejected, Objects: p.Objects, ObjectsTotal: p.ObjectsTotal,
-		Rate: p.Rate, Limit: p.Limit, ETASeconds: p.ETASeconds, LimitReason: p.LimitReason, Skipped: p.Skipped,
+		Skipped: p.Skipped, SkippedBy: strings.Join(p.SkippedBy[:min(len(p.SkippedBy), namesKept)], ","),
+		Rate: p.Rate, Limit: p.Limit, ETASeconds: p.ETASeconds, LimitReason: p.LimitReason,
 	}
 }
 
@@ -170,7 +175,7 @@ func (r *recorder) finish(res *Result, err error) {
 	if err != nil {
 		text = err.Error()
 	}
-	if res != nil && res.ObjectsTotal > 0 {
+	if res != nil && res.ObjectsTotal+res.Skipped > 0 {
 		p := numbers(res.Progress)
 		p.Rate, p.ETASeconds = 0, -1
 		if end == state.Done || end == state.Partial {

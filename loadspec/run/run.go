@@ -43,6 +43,8 @@ type Options struct {
 	Hosts    *remote.Pool      // the way to PARALLEL.HOSTS; nil: there is none
 	Binary   string            // cw's file for them; "" the running program
 	Patience time.Duration     // how long the database may be gone; 0: 5 minutes
+	Again    bool              // load what an earlier job has loaded into the table, too
+	Watch    time.Duration     // then look for new objects, this often, until the context ends; 0: only what there is
 }
 
 // Control is what operators want of the running job.
@@ -90,6 +92,8 @@ type job struct {
 	checking  bool      // nothing is to be changed
 	created   bool      // this job has made the target
 	creation  *creation // a check: the table that a run would make
+	told      []string
+	emptied   bool // by this job's own TRUNCATE
 }
 
 // object is an object of the plan with what is left of it.
