@@ -60,7 +60,11 @@ func (a *App) runJob(ctx context.Context, j state.Job, spec jobSpec) error {
 	if res.Skipped > 0 {
 		a.infof("%s (%s)", skippedText(res.Skipped, res.SkippedBy), schema.FormatSize(res.SkippedBytes))
 	}
-	a.infof("%s in %s, %s", what, res.ThisRun.Round(10*time.Millisecond), schema.FormatRate(max(1, int64(float64(res.Bytes)/res.ThisRun.Seconds()))))
+	what += fmt.Sprintf(" in %s", res.ThisRun.Round(10*time.Millisecond))
+	if rate := int64(float64(res.Bytes) / res.ThisRun.Seconds()); rate > 0 {
+		what += ", " + schema.FormatRate(rate)
+	}
+	a.infof("%s", what)
 	if res.Timing != nil {
 		a.infof("%s", res.Timing.Text())
 	}

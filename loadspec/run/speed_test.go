@@ -145,7 +145,9 @@ func TestAdaptiveSignals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := e.spec(simple(location, "csv", "items")+"  SPEED: {ADAPTIVE: {"+c.adaptive+", EVERY: 10ms}}\n", 0)
-			res, err := Run(t.Context(), e.options(s, "signal-"+name))
+			o := e.options(s, "signal-"+name)
+			o.Again = true
+			res, err := Run(t.Context(), o)
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) {
 					t.Errorf("got %v, want %s", err, c.err)
@@ -243,7 +245,7 @@ func TestGroupsShareALimit(t *testing.T) {
 		}
 		return start(t, func(ctx context.Context, w Reporter) (*Result, error) {
 			o := e.options(s, "")
-			o.Reporter = w
+			o.Reporter, o.Again = w, true
 			return Recorded(ctx, st, j.ID, o)
 		}), j.ID
 	}
