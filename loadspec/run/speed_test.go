@@ -21,6 +21,7 @@ type watcher struct {
 	cond *sync.Cond
 	last Progress
 	over bool
+	err  error
 }
 
 func newWatcher() *watcher {
@@ -36,10 +37,10 @@ func (w *watcher) Progress(p Progress) {
 	w.cond.Broadcast()
 }
 
-func (w *watcher) end() {
+func (w *watcher) end(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.over = true
+	w.over, w.err = true, err
 	w.cond.Broadcast()
 }
 
@@ -50,7 +51,7 @@ func (w *watcher) until(t *testing.T, what string, right func(Progress) bool) Pr
 	defer w.mu.Unlock()
 	for !right(w.last) {
 		if w.over {
-			t.Fatalf("the job ended before: %s; last %+v", what, w.last)
+			t.Fatalf("the job ended before: %s; %v; last %+v", what, w.err, w.last)
 		}
 		w.cond.Wait()
 	}
@@ -62,7 +63,6 @@ type running struct {
 	*watcher
 	cancel context.CancelFunc
 	done   chan struct{}
-	err    error
 	res    *Result
 }
 
@@ -73,7 +73,7 @@ func start(t *testing.T, run func(context.Context, Reporter) (*Result, error)) *
 	go func() {
 		defer close(r.done)
 		r.res, r.err = run(ctx, r)
-		r.end()
+		r.end(r.err)
 	}()
 	t.Cleanup(func() { cancel(); <-r.done })
 	return r
