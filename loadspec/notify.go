@@ -50,7 +50,7 @@ func (v *validator) notify(list []notifyFile) []Notify {
 	var out []Notify
 	for i, f := range list {
 		path := fmt.Sprintf("GPLOAD.NOTIFY[%d]", i)
-		n := Notify{Webhook: f.Webhook, WebhookFile: f.WebhookFile, Exec: f.Exec, On: f.On}
+		n := Notify(f)
 		set := 0
 		for _, s := range []string{f.Webhook, f.WebhookFile, f.Exec} {
 			if strings.TrimSpace(s) != "" {

@@ -118,7 +118,6 @@ type ParquetWriter struct {
 	bytes  int64 // in the present one
 	rows   int
 	values [][]parquet.Value // by column, of rows that are not written yet
-
 }
 
 // NewWriter begins a file. rowGroup is the size of its row groups in bytes of
