@@ -16,7 +16,7 @@ import (
 func newLoad(a *App) *cobra.Command {
 	c := group("load", "Load tables from object storage and files")
 	c.AddCommand(
-		newLoadInit(a), newLoadCheck(a), newLoadRun(a), newLoadList(a), newLoadShow(a), newLoadLimit(a), newLoadLogs(a), newLoadPause(a), newLoadContinue(a),
+		newLoadInit(a), newLoadConvert(a), newLoadCheck(a), newLoadRun(a), newLoadList(a), newLoadShow(a), newLoadLimit(a), newLoadLogs(a), newLoadPause(a), newLoadContinue(a),
 		newLoadCancel(a), newLoadWait(a), newLoadResume(a), newLoadErrors(a),
 	)
 	return c
