@@ -113,7 +113,8 @@ func (r *unload) run(ctx context.Context) error {
 		if time.Since(begun) > r.o.Patience {
 			retry.reset() // it has worked for a while
 		}
-		if !retry.again(ctx, err) {
+		var store *storeError
+		if errors.As(err, &store) || !retry.again(ctx, err) {
 			return err
 		}
 	}
@@ -244,6 +245,7 @@ func (r *unload) publish(ctx context.Context, conn *pgx.Conn, commit func(contex
 		return err
 	}
 	published, err := r.show(ctx, commit)
+	err = ofStore(err)
 	if err != nil {
 		// Nobody may take what is visible for the whole.
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
