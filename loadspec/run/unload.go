@@ -68,8 +68,7 @@ type Manifest struct {
 // its manifest is done.
 func Unload(ctx context.Context, u *loadspec.Unload, o Options) (*Result, error) {
 	started := time.Now()
-	o.Spec = &loadspec.Spec{Conn: u.Conn, Sources: []loadspec.Source{u.Sink}, Format: u.Format, Limit: u.Limit, Workers: u.Workers}
-	run := &unload{job: newJob(o), u: u}
+	run := newUnload(u, o)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var control errgroup.Group
@@ -88,7 +87,13 @@ func Unload(ctx context.Context, u *loadspec.Unload, o Options) (*Result, error)
 	return res, err
 }
 
-func (r *unload) run(ctx context.Context) error {
+func newUnload(u *loadspec.Unload, o Options) *unload {
+	o.Spec = &loadspec.Spec{Conn: u.Conn, Sources: []loadspec.Source{u.Sink}, Format: u.Format, Limit: u.Limit, Workers: u.Workers}
+	return &unload{job: newJob(o), u: u}
+}
+
+// open prepares the store and sees whether it can be written.
+func (r *unload) open(ctx context.Context) error {
 	var place string
 	place, r.name = r.u.Place()
 	var err error
@@ -99,7 +104,11 @@ func (r *unload) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.store.Check(ctx); err != nil {
+	return r.store.Check(ctx)
+}
+
+func (r *unload) run(ctx context.Context) error {
+	if err := r.open(ctx); err != nil {
 		return err
 	}
 	retry := r.newRetry()
@@ -373,8 +382,12 @@ func queryColumns(ctx context.Context, conn *pgx.Conn, query string) ([]loadspec
 	return columns, nil
 }
 
-// compressionOf leaves auto to the object's name.
+// compressionOf leaves auto to the object's name. A Parquet file is not
+// compressed, its pages are.
 func compressionOf(f loadspec.Format) string {
+	if f.Kind == loadspec.FormatParquet {
+		return "none"
+	}
 	if f.Compression == loadspec.CompressionAuto {
 		return ""
 	}
