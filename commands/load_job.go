@@ -270,6 +270,10 @@ func progressText(p run.Progress) string {
 		rate = "paused" + because(p.LimitReason)
 	}
 	limit := schema.FormatRate(p.Limit) + because(p.LimitReason)
+	if p.Estimated {
+		return fmt.Sprintf("%4s  %s of about %s  %d rows  %s  limit %s  eta %s", percent(p.Bytes, p.BytesTotal), schema.FormatSize(p.Bytes), schema.FormatSize(p.BytesTotal),
+			p.Rows, rate, limit, formatETA(p.ETASeconds))
+	}
 	if p.BytesTotal == 0 { // nobody knows how much it will be
 		return fmt.Sprintf("%s  %s  limit %s", schema.FormatSize(p.Bytes), rate, limit)
 	}

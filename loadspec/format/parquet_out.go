@@ -113,7 +113,7 @@ const (
 // ParquetWriter makes a Parquet file of rows in COPY's binary format.
 type ParquetWriter struct {
 	s      *ParquetSchema
-	w      *parquet.Writer
+	w      *parquet.GenericWriter[any]
 	most   int64 // bytes of rows in a row group
 	bytes  int64 // in the present one
 	rows   int
@@ -126,7 +126,7 @@ func (s *ParquetSchema) NewWriter(w io.Writer, rowGroup int64) *ParquetWriter {
 	if rowGroup == 0 {
 		rowGroup = loadspec.DefaultRowGroup
 	}
-	return &ParquetWriter{s: s, most: rowGroup, values: make([][]parquet.Value, len(s.columns)), w: parquet.NewWriter(w, s.schema,
+	return &ParquetWriter{s: s, most: rowGroup, values: make([][]parquet.Value, len(s.columns)), w: parquet.NewGenericWriter[any](w, s.schema,
 		parquet.Compression(s.codec), parquet.PageBufferSize(parquetPage), parquet.DictionaryMaxBytes(parquetDict), parquet.CreatedBy("cw", "1", ""))}
 }
 

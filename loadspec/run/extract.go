@@ -85,7 +85,7 @@ func (r *unload) extract(ctx context.Context, conn *pgx.Conn) error {
 	for _, n := range e.notes {
 		r.noteOnce(n)
 	}
-	e.parts, err = sink.NewParts(r.store, sink.PartOptions{Name: r.name, Compression: e.compression(), Epoch: r.o.Job, Single: r.u.Merge})
+	e.parts, err = sink.NewParts(r.store, sink.PartOptions{Name: r.name, Compression: compressionOf(r.u.Format), Epoch: r.o.Job, Single: r.u.Merge})
 	if err != nil {
 		return err
 	}
@@ -116,13 +116,6 @@ func (r *unload) noteOnce(text string) {
 		r.told[text] = true
 		r.o.Warn(text)
 	}
-}
-
-func (e *extraction) compression() string {
-	if e.shape.parquet != nil {
-		return "none" // its pages are
-	}
-	return compressionOf(e.u.Format)
 }
 
 func (e *extraction) newPart() *partWriter {

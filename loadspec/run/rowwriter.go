@@ -40,6 +40,10 @@ type encoder interface {
 func (p *partWriter) write(ctx context.Context, folder string, rows int64, data []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return ofStore(p.add(ctx, folder, rows, data))
+}
+
+func (p *partWriter) add(ctx context.Context, folder string, rows int64, data []byte) error {
 	if p.part == nil {
 		part, err := p.parts.Create(ctx, folder)
 		if err != nil {
@@ -71,13 +75,27 @@ func (p *partWriter) end(ctx context.Context) error {
 	}
 	if p.enc != nil {
 		if err := p.enc.Close(); err != nil {
-			return err
+			return ofStore(err)
 		}
 		p.enc = nil
 	}
 	part := p.part
 	p.part = nil
-	return part.Close(ctx, p.rows, p.bytes)
+	return ofStore(part.Close(ctx, p.rows, p.bytes))
+}
+
+// storeError is an error of writing. It may look like one of the network, but
+// the store has tried again itself: no new session to the database helps.
+type storeError struct{ error }
+
+// Unwrap gives the error itself.
+func (e *storeError) Unwrap() error { return e.error }
+
+func ofStore(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &storeError{err}
 }
 
 // rowWriter takes what COPY sends, a row at a time.

@@ -66,12 +66,17 @@ type Manifest struct {
 // interrupted starts over and writes the same objects; one that has published
 // its manifest is done.
 func Unload(ctx context.Context, u *loadspec.Unload, o Options) (*Result, error) {
-	o.Spec = &loadspec.Spec{Conn: u.Conn, Sources: []loadspec.Source{u.Sink}, Format: u.Format, Speed: u.Speed, Workers: u.Workers, Notify: u.Notify}
-	run := &unload{job: newJob(o), u: u}
+	run := newUnload(u, o)
 	return run.conduct(ctx, run.run)
 }
 
-func (r *unload) run(ctx context.Context) error {
+func newUnload(u *loadspec.Unload, o Options) *unload {
+	o.Spec = &loadspec.Spec{Conn: u.Conn, Sources: []loadspec.Source{u.Sink}, Format: u.Format, Speed: u.Speed, Workers: u.Workers, Notify: u.Notify}
+	return &unload{job: newJob(o), u: u}
+}
+
+// open prepares the store and sees whether it can be written.
+func (r *unload) open(ctx context.Context) error {
 	var place string
 	place, r.name = r.u.Place()
 	var err error
@@ -82,7 +87,11 @@ func (r *unload) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.store.Check(ctx); err != nil {
+	return r.store.Check(ctx)
+}
+
+func (r *unload) run(ctx context.Context) error {
+	if err := r.open(ctx); err != nil {
 		return err
 	}
 	retry := r.newRetry()
@@ -96,7 +105,8 @@ func (r *unload) run(ctx context.Context) error {
 		if time.Since(begun) > r.o.Patience {
 			retry.reset() // it has worked for a while
 		}
-		if !retry.again(ctx, err) {
+		var store *storeError
+		if errors.As(err, &store) || !retry.again(ctx, err) {
 			return err
 		}
 	}
@@ -230,6 +240,7 @@ func (r *unload) publish(ctx context.Context, conn *pgx.Conn, commit func(contex
 		return err
 	}
 	published, err := r.show(ctx, commit)
+	err = ofStore(err)
 	if err != nil {
 		// Nobody may take what is visible for the whole.
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
@@ -357,8 +368,12 @@ func queryColumns(ctx context.Context, conn *pgx.Conn, query string) ([]loadspec
 	return columns, nil
 }
 
-// compressionOf leaves auto to the object's name.
+// compressionOf leaves auto to the object's name. A Parquet file is not
+// compressed, its pages are.
 func compressionOf(f loadspec.Format) string {
+	if f.Kind == loadspec.FormatParquet {
+		return "none"
+	}
 	if f.Compression == loadspec.CompressionAuto {
 		return ""
 	}

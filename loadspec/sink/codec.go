@@ -130,3 +130,17 @@ func (n naming) name(folder string, marks ...string) string {
 	}
 	return name + n.ext + n.packing
 }
+
+// Pattern names the objects that an unload would write, with * for what tells
+// them apart.
+func Pattern(store Store, name string, single bool, compression string, partitions []string) string {
+	folder := ""
+	for _, p := range partitions {
+		folder += p + "=*/"
+	}
+	marks := []string{"*", "*"}
+	if single {
+		marks = marks[1:]
+	}
+	return store.URL(newNaming(name, compression).name(folder, marks...))
+}

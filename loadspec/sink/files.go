@@ -21,6 +21,10 @@ type fileStore struct {
 }
 
 func newFileStore(dir string) *fileStore {
+	// URLs of files are absolute: they are read elsewhere, too.
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
 	return &fileStore{dir: filepath.Clean(dir), made: map[string]bool{}}
 }
 
