@@ -161,6 +161,3 @@ func ParseJSONPath(s string) ([]JSONStep, error) {
 	}
 	return steps, nil
 }
-
-// supported tells the converters that there are.
-func supported(kind string) bool { return kind != FormatAvro }

@@ -77,7 +77,7 @@ func inputKeys() []schema.Key {
 		{Name: "TRANSFORM", Doc: "Name of an input transformation.", Example: "xml"},
 		{Name: "TRANSFORM_CONFIG", Doc: "File that defines the transformations.", Example: "transform.yaml"},
 		{Name: "MAX_LINE_LENGTH", Type: schema.Int, Doc: "Longest row in bytes; a longer one is an error. Default 256 MiB.", Example: "1048576"},
-		{Name: "FORMAT", Type: schema.Enum, Enum: []string{FormatText, FormatCSV, FormatJSON, FormatParquet, FormatAvro, FormatMySQLDump}, Default: FormatText, Doc: "How rows are written. json: one object after the other, or arrays of them; columns are its keys, a missing one is NULL. parquet: columns by name, lists, maps and structs as JSON. mysqldump: the INSERT statements of one table, columns by name.", Example: "csv"},
+		{Name: "FORMAT", Type: schema.Enum, Enum: []string{FormatText, FormatCSV, FormatJSON, FormatParquet, FormatAvro, FormatMySQLDump}, Default: FormatText, Doc: "How rows are written. json: one object after the other, or arrays of them; columns are its keys, a missing one is NULL. parquet, avro (object container files): columns by name, lists, maps and structs as JSON. mysqldump: the INSERT statements of one table, columns by name.", Example: "csv"},
 		{Name: "JSON", Type: schema.Map, Elem: str, Doc: "column: path of its value (json), where it is not the key of the column's name: $.order.id, $.items[0].sku, $['a.b'], $ for all.", Example: "{id: $.order.id, first: '$.items[0].sku'}"},
 		{Name: "MYSQLDUMP", Type: schema.Map, Doc: "What is taken of a dump of mysqldump or mariadb-dump.", Keys: []schema.Key{
 			{Name: "TABLE", Doc: "Table of the dump whose rows are loaded; default the target's name.", Example: "orders"},

@@ -192,7 +192,6 @@ func TestBadFiles(t *testing.T) {
 func TestUnsupportedOnPostgresIsSaid(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ from, to, want string }{
-		{"FORMAT: csv", "FORMAT: avro", "x:6:15: INPUT.FORMAT: format avro is not supported on engine postgres yet"},
 		{"FORMAT: csv", "FORMAT: csv\n    - TRANSFORM: t\n    - TRANSFORM_CONFIG: t.yaml", "TRANSFORM is not"},
 		{"FORMAT: csv", "FORMAT: csv\n    - FILL_MISSING_FIELDS: true", "FILL_MISSING_FIELDS"},
 		{"FORMAT: csv", "FORMAT: text\n    - ESCAPE: OFF", "an ESCAPE other than backslash"},

@@ -32,7 +32,6 @@ func (s *Spec) OnPostgres() (schema.Problems, error) {
 		}
 	}
 	text := s.Format.Kind == FormatText
-	unsupported("GPLOAD.INPUT.FORMAT", s.Convert != nil && !supported(s.Convert.Kind), "format %s", in.Format)
 	unsupported("GPLOAD.INPUT.TRANSFORM", in.Transform != "" || in.TransformConf != "", "TRANSFORM")
 	unsupported("GPLOAD.INPUT.FILL_MISSING_FIELDS", in.Fill, "FILL_MISSING_FIELDS")
 	unsupported("GPLOAD.INPUT.ERROR_TABLE", in.ErrorTable != "", "ERROR_TABLE")

@@ -17,7 +17,6 @@ func (s *Spec) OnGreenplum() (schema.Problems, error) {
 			v.fail(path, "%s is not supported on engine greenplum yet", fmt.Sprintf(format, args...))
 		}
 	}
-	unsupported("GPLOAD.INPUT.FORMAT", s.Convert != nil && !supported(s.Convert.Kind), "format %s", load.Input.Format)
 	for i, src := range s.Sources {
 		unsupported(fmt.Sprintf("GPLOAD.INPUT.SOURCE[%d].MANIFEST", i), src.Manifest != "", "MANIFEST")
 	}

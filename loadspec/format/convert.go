@@ -29,6 +29,8 @@ func Rows(in Input, r io.Reader) (io.Reader, error) {
 		return newJSONRows(in, r)
 	case loadspec.FormatMySQLDump:
 		return newDumpRows(in, r)
+	case loadspec.FormatAvro:
+		return newAvroRows(in, r)
 	default:
 		return nil, fault.New(fault.Usage, "", "%s: there is no converter for format %s", in.URL, in.Convert.Kind)
 	}
