@@ -166,7 +166,7 @@ func TestBadFiles(t *testing.T) {
 		{"workers", "  OUTPUT:", "  PARALLEL: {WORKERS: 0}\n  OUTPUT:", "outside 1 to 256"},
 		{"ssl alone", "FILE: [/data/x.csv]", "{FILE: [a], SSL: true}", "INPUT.SOURCE"},
 		{"not yaml", "GPLOAD:", "GPLOAD: [", "not valid YAML"},
-		{"two problems", "- FORMAT: csv\n", "- FORMAT: csw\n    - HEADER: perhaps\n", `must be one of text, csv, json, parquet, avro, mysqldump: did you mean "csv"?` + "\nx:7:15: GPLOAD.INPUT.HEADER wants true or false"},
+		{"two problems", "- FORMAT: csv\n", "- FORMAT: csw\n    - HEADER: perhaps\n", `must be one of text, csv, json, parquet, avro, mysqldump, fixed: did you mean "csv"?` + "\nx:7:15: GPLOAD.INPUT.HEADER wants true or false"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -21,6 +21,9 @@ func (s *Spec) OnGreenplum() (schema.Problems, error) {
 		unsupported(fmt.Sprintf("GPLOAD.INPUT.SOURCE[%d].MANIFEST", i), src.Manifest != "", "MANIFEST")
 	}
 	unsupported("GPLOAD.INPUT.TRANSFORM", s.Transform != "" || s.TransformConfig != "", "TRANSFORM (cw gpload has it)")
+	if p := s.ErrorPercent; p != float64(int(p)) {
+		v.fail("GPLOAD.INPUT.ERROR_LIMIT", "%s: Greenplum knows whole percentages only, from 1%% to 100%%", s.ErrorLimitText())
+	}
 	for _, key := range []struct {
 		path string
 		set  bool

@@ -235,6 +235,7 @@ func (a *avroRows) block() error {
 // record appends the next row.
 func (a *avroRows) record(dst []byte) ([]byte, error) {
 	a.text = a.text[:0]
+	var bad error
 	for i := range a.columns {
 		c := &a.columns[i]
 		if len(c.ours) == 0 {
@@ -248,27 +249,21 @@ func (a *avroRows) record(dst []byte) ([]byte, error) {
 			a.v.i = start
 			from := len(a.text)
 			text, null, err := a.v.text(a.text, c.node, c.bytea[n])
-			if err == nil && a.v.bad != nil {
-				err = a.v.bad
-			}
 			if err != nil {
 				return dst, fmt.Errorf("column %s: %w", a.in.Columns[k].Name, err)
+			}
+			if a.v.bad != nil {
+				bad = fmt.Errorf("column %s: %w", a.in.Columns[k].Name, a.v.bad)
+				a.v.bad, text, null = nil, append(text[:from], '?'), false
 			}
 			a.text = text
 			a.spans[k] = span{from, len(text), !null}
 		}
 	}
-	for k, s := range a.spans {
-		if k > 0 {
-			dst = append(dst, '\t')
-		}
-		if s.set {
-			dst = append(dst, a.text[s.from:s.to]...)
-		} else {
-			dst = append(dst, '\\', 'N')
-		}
+	if bad != nil {
+		return a.in.reject(dst, a.fail(bad), bytes.TrimSuffix(appendSpans(nil, a.text, a.spans), []byte{'\n'}))
 	}
-	return append(dst, '\n'), nil
+	return appendSpans(dst, a.text, a.spans), nil
 }
 
 // AvroTable is the table that takes all columns of an Avro file, by its schema.

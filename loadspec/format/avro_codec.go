@@ -34,7 +34,7 @@ func avroCodec(name string, most int64) (func([]byte) ([]byte, error), error) {
 	case "deflate":
 		r := flate.NewReader(bytes.NewReader(nil))
 		return func(b []byte) ([]byte, error) {
-			if err := r.(flate.Resetter).Reset(bytes.NewReader(b), nil); err != nil { //nolint:errcheck,forcetypeassert // flate says so
+			if err := r.(flate.Resetter).Reset(bytes.NewReader(b), nil); err != nil {
 				return nil, err
 			}
 			return all(r)

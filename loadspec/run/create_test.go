@@ -42,6 +42,10 @@ func creations(t testing.TB) []struct{ name, format, more, data, table, rows str
 			"x.parquet", "parquet", "", string(pq),
 			"id integer, bool_col boolean, tinyint_col integer, smallint_col integer, int_col integer, bigint_col bigint, float_col real, double_col double precision, date_string_col bytea, string_col bytea, timestamp_col timestamp with time zone", "8",
 		},
+		{
+			"x.dat", "fixed", "    - FIXED: {id: 4, zip: 6, _: 1, name: 5}\n    - FILL_MISSING_FIELDS: true\n", "   1 01234x a b \n   2 99999xa",
+			"id integer, zip text, name text", "2",
+		},
 		{"x.avro", "avro", "", string(avroRows(100).data), "id integer!, skip jsonb!, name text, amount numeric(18,2)!, note text!", "100"},
 		{
 			"x.sql", "mysqldump", "    - MYSQLDUMP: {TABLE: Shop}\n",
