@@ -3,6 +3,7 @@ package loadspec
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -18,6 +19,17 @@ func (v *validator) create() {
 	if v.spec.Create && v.spec.Output.Mode == ModeUpdate {
 		v.fail("GPLOAD.PRELOAD.CREATE_TABLE", "goes with MODE insert and merge only: there is nothing to update in a new table")
 	}
+}
+
+// Tolerates tells whether rows may be rejected.
+func (s *Spec) Tolerates() bool { return s.ErrorLimit > 0 || s.ErrorPercent > 0 }
+
+// ErrorLimitText is ERROR_LIMIT as it is written.
+func (s *Spec) ErrorLimitText() string {
+	if s.ErrorPercent > 0 {
+		return strconv.FormatFloat(s.ErrorPercent, 'f', -1, 64) + "%"
+	}
+	return strconv.Itoa(s.ErrorLimit)
 }
 
 // WithCreate is the control file's text with PRELOAD: CREATE_TABLE: true in it,

@@ -49,7 +49,8 @@ type Spec struct {
 
 	// What only Greenplum, Cloudberry and their forks make use of.
 
-	ErrorLimit      int      // rejected rows tolerated per segment; 0 none
+	ErrorLimit      int      // rejected rows tolerated, on Greenplum per segment; 0 none
+	ErrorPercent    float64  // the same as a share of the rows; 0 ErrorLimit counts
 	LogErrors       bool     // keep the rejected rows; ERROR_TABLE implies it
 	ExternalSchema  string   // of external and reusable staging tables; "" search path, TargetSchema the target's
 	Reuse           bool     // keep external and staging tables for the next load; ERROR_TABLE implies it
@@ -188,11 +189,12 @@ type input struct {
 	ForceNotNull  []string         `yaml:"FORCE_NOT_NULL"`
 	Encoding      string           `yaml:"ENCODING"`
 	JSON          orderedMapping   `yaml:"JSON"`
+	Fixed         orderedMapping   `yaml:"FIXED"`
 	Dump          struct {
 		Table     string `yaml:"TABLE"`
 		ZeroDates string `yaml:"ZERO_DATES"`
 	} `yaml:"MYSQLDUMP"`
-	ErrorLimit   int    `yaml:"ERROR_LIMIT"`
+	ErrorLimit   string `yaml:"ERROR_LIMIT"`
 	ErrorPercent int    `yaml:"ERROR_PERCENT"`
 	LogErrors    bool   `yaml:"LOG_ERRORS"`
 	ErrorTable   string `yaml:"ERROR_TABLE"`

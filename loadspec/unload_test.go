@@ -105,7 +105,7 @@ func TestOnGreenplum(t *testing.T) {
 	const text = "VERSION: 1.0.0.1\nGPLOAD:\n  INPUT:\n    - SOURCE: {FILE: [x]}\n%s  OUTPUT:\n    - TABLE: t\n%s"
 	for _, c := range []struct{ input, rest, fails, warns string }{
 		{"", "", "", ""},
-		{"    - FORMAT: avro\n", "", "INPUT.FORMAT", ""},
+		{"    - FORMAT: avro\n", "", "", ""},
 		{"    - COMPRESSION: xz\n", "", "", ""},
 		{"    - TRANSFORM: x\n    - TRANSFORM_CONFIG: f\n", "", "INPUT.TRANSFORM", ""},
 		{"", "  PRELOAD:\n    - REUSE_TABLES: true\n    - FAST_MATCH: true\n", "", "PRELOAD.REUSE_TABLES PRELOAD.FAST_MATCH"},

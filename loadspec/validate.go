@@ -56,6 +56,7 @@ func (v *validator) run() {
 	v.format()
 	v.convert()
 	v.columns()
+	v.fixedColumns()
 	v.output()
 	v.limits()
 	v.greenplum()
@@ -66,13 +67,13 @@ func (v *validator) run() {
 // greenplum fills what only Greenplum makes use of.
 func (v *validator) greenplum() {
 	s, f := v.spec, &v.spec.file.Load
-	s.ErrorLimit, s.LogErrors = f.Input.ErrorLimit, f.Input.LogErrors
+	s.LogErrors = f.Input.LogErrors
 	s.Reuse, s.FastMatch = f.Preload.Reuse, f.Preload.FastMatch
 	if f.Input.ErrorTable != "" {
 		v.warn("GPLOAD.INPUT.ERROR_TABLE", "is an old key: taken as LOG_ERRORS: true and REUSE_TABLES: true, as gpload does")
 		s.LogErrors, s.Reuse = true, true
 	}
-	if s.LogErrors && s.ErrorLimit == 0 {
+	if s.LogErrors && !s.Tolerates() {
 		v.fail("GPLOAD.INPUT.LOG_ERRORS", "needs ERROR_LIMIT")
 	}
 	if s.ExternalSchema = f.External.Schema; s.ExternalSchema != TargetSchema {
@@ -249,8 +250,11 @@ func (v *validator) limits() {
 			v.fail("GPLOAD.INPUT.MAX_LINE_LENGTH", "%d is outside 1 to %d", f.Input.MaxLine, 1<<30)
 		}
 	}
-	if n := f.Input.ErrorLimit; n < 0 || n == 1 {
-		v.fail("GPLOAD.INPUT.ERROR_LIMIT", "%d: must be 2 or more, or 0 for none", n)
+	if f.Input.ErrorLimit != "" {
+		n, percent, _ := schema.ParseCount(f.Input.ErrorLimit) // Check has read it already
+		if s.ErrorLimit, s.ErrorPercent = int(n), percent; n < 0 || n == 1 {
+			v.fail("GPLOAD.INPUT.ERROR_LIMIT", "%d: must be 2 or more, or 0 for none", n)
+		}
 	}
 	if f.Input.ErrorPercent != 0 {
 		v.warn("GPLOAD.INPUT.ERROR_PERCENT", "has no effect, in gpload neither: ERROR_LIMIT counts rows")

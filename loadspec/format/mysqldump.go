@@ -66,6 +66,9 @@ func (d *dumpRows) next(dst []byte) ([]byte, error) {
 			if err = d.row(); err == nil {
 				dst = d.append(dst)
 			}
+			if bad := (*jsonError)(nil); errors.As(err, &bad) {
+				dst, err = d.refuse(dst, d.fail(bad.at, errors.New(bad.what)))
+			}
 		}
 		var bad *jsonError
 		switch {

@@ -14,6 +14,8 @@ func Table(in Input, r io.Reader) (*infer.Table, error) {
 	switch in.Convert.Kind {
 	case loadspec.FormatMySQLDump:
 		return DumpTable(in, r)
+	case loadspec.FormatAvro:
+		return AvroTable(in, r)
 	default:
 		return nil, fault.New(fault.Usage, "create the table first", "%s: objects of format %s do not tell their columns", in.URL, in.Convert.Kind)
 	}

@@ -106,7 +106,7 @@ func trimEnd(b []byte, n split.Newline) []byte {
 
 // record looks at one row.
 func (r *Rows) record(b []byte, header *bool) {
-	if string(b) == `\.` {
+	if string(b) == `\.` || len(b) > 0 && b[0] == 0 { // a converter's line for what it could not take
 		return
 	}
 	if *header {

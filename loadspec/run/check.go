@@ -159,6 +159,12 @@ func (j *job) sample(ctx context.Context, conn *pgx.Conn, rep *Report) error {
 		rep.Warnings = append(rep.Warnings, first.URL+": has no rows")
 		return nil
 	}
+	if j.spec.Convert != nil && format.Marked(p.Data) {
+		leaveOut(p, rep, first.URL)
+		if p.Records == 0 {
+			return nil
+		}
+	}
 	if j.spec.Convert != nil {
 		rep.FirstRows = firstRows(p.Data)
 	}
@@ -171,6 +177,20 @@ func (j *job) sample(ctx context.Context, conn *pgx.Conn, rep *Report) error {
 	}
 	rep.Sampled, err = j.try(ctx, conn, first, p, rep)
 	return err
+}
+
+// leaveOut takes the rows out of the sample that could not be converted.
+func leaveOut(p *split.Piece, rep *Report, url string) {
+	var good []byte
+	_ = format.EachRun(p.Data, func(begin, end int, _ int64) error {
+		good = append(good, p.Data[begin:end]...)
+		return nil
+	}, func(_, _ int, u format.Unconverted) error {
+		p.Records--
+		rep.Warnings = append(rep.Warnings, url+": would be rejected: "+u.Reason)
+		return nil
+	})
+	p.Data = good
 }
 
 // countFields compares the first record with the columns.

@@ -43,6 +43,11 @@ func creations(t testing.TB) []struct{ name, format, more, data, table, rows str
 			"id integer, bool_col boolean, tinyint_col integer, smallint_col integer, int_col integer, bigint_col bigint, float_col real, double_col double precision, date_string_col bytea, string_col bytea, timestamp_col timestamp with time zone", "8",
 		},
 		{
+			"x.dat", "fixed", "    - FIXED: {id: 4, zip: 6, _: 1, name: 5}\n    - FILL_MISSING_FIELDS: true\n", "   1 01234x a b \n   2 99999xa",
+			"id integer, zip text, name text", "2",
+		},
+		{"x.avro", "avro", "", string(avroRows(100).data), "id integer!, skip jsonb!, name text, amount numeric(18,2)!, note text!", "100"},
+		{
 			"x.sql", "mysqldump", "    - MYSQLDUMP: {TABLE: Shop}\n",
 			"CREATE TABLE `other` (`a` int);\nINSERT INTO `other` VALUES (1);\nCREATE TABLE `Shop` (\n  `Id` int unsigned NOT NULL AUTO_INCREMENT,\n  `name` varchar(9) NOT NULL DEFAULT 'it''s; ok',\n  `d` date NOT NULL,\n  `b` blob,\n  `e` enum('x','y'),\n  PRIMARY KEY (`Id`),\n  KEY `k` (`name`)\n) AUTO_INCREMENT=7;\nINSERT INTO `Shop` VALUES (3,'a','0000-00-00',_binary 'x\\0','x'),(5,'b','2024-01-01',NULL,NULL);\n",
 			"id bigint!, name character varying(9)!, d date, b bytea, e text", "2",

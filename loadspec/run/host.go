@@ -48,11 +48,6 @@ type sharedObject struct {
 
 type beginArgs struct{ Budget int64 }
 
-type endResult struct {
-	Ranges []ledger.Range
-	Whole  bool
-}
-
 type beatArgs struct {
 	Limit int64
 	Pause bool
@@ -117,10 +112,8 @@ func (h *host) begin(ctx context.Context, budget int64) (urls []string, err erro
 	return urls, h.a.Call(ctx, "begin", beginArgs{budget}, &urls)
 }
 
-func (h *host) end(ctx context.Context) ([]ledger.Range, bool, error) {
-	var r endResult
-	err := h.a.Call(ctx, "end", nil, &r)
-	return r.Ranges, r.Whole, err
+func (h *host) end(ctx context.Context) (r handed, err error) {
+	return r, h.a.Call(ctx, "end", nil, &r)
 }
 
 // beat tells the host its share of the limit and takes what it has done since
@@ -259,13 +252,12 @@ func (f *farSide) begin(ctx context.Context, data json.RawMessage) (any, error) 
 	return s.begin(ctx, args.Budget)
 }
 
-func (f *farSide) end(context.Context, json.RawMessage) (any, error) {
+func (f *farSide) end(ctx context.Context, _ json.RawMessage) (any, error) {
 	s, _, err := f.server()
 	if err != nil {
 		return nil, err
 	}
-	ranges, whole := s.feed.end()
-	return endResult{ranges, whole}, nil
+	return s.end(ctx)
 }
 
 func (f *farSide) beat(_ context.Context, data json.RawMessage) (any, error) {

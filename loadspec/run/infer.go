@@ -63,6 +63,24 @@ func (j *job) inferFrom(ctx context.Context, objects []source.Object) (*infer.Ta
 			return nil, err
 		}
 		return values.Table(j.spec.Columns)
+	case loadspec.FormatFixed:
+		in.Tolerant = true
+		in.Columns = make([]loadspec.Column, len(j.spec.Columns))
+		for i, c := range j.spec.Columns {
+			in.Columns[i] = loadspec.Column{Name: c.Name, Type: orElse(c.Type, "any")}
+		}
+		rows := infer.NewRows(j.spec.Format, format.Dialect(j.spec.Format), j.spec.MaxRow)
+		err := j.eachSample(ctx, objects, rows, func(_ source.Object, st *source.Stream) error {
+			r, err := format.Rows(in, st)
+			if err != nil {
+				return err
+			}
+			return rows.Add(r, false)
+		})
+		if err != nil {
+			return nil, err
+		}
+		return rows.Table(j.spec.Columns)
 	case loadspec.FormatParquet:
 		return format.ParquetTable(in, j.set.ReaderAt(ctx, objects[0], j.limiter), objects[0].Size)
 	}
@@ -143,4 +161,11 @@ func (j *job) wider(err error) error {
 	}
 	return fault.Wrap(fault.KindOf(err), fmt.Sprintf("its type was inferred; widen it: alter table %s alter column %s type text; then cw load resume %s; or give its type under COLUMNS in a new load",
 		j.target(), loadspec.QuoteIdent(row.Column), j.o.Job), err)
+}
+
+func orElse(s, d string) string {
+	if s == "" {
+		return d
+	}
+	return s
 }

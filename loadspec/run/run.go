@@ -218,6 +218,11 @@ func (j *job) run(ctx context.Context) error {
 	if err := j.load(ctx); err != nil {
 		return err
 	}
+	if j.tolerance != nil {
+		if err := j.tolerance.End(); err != nil {
+			return err
+		}
+	}
 	if err := j.modes.apply(ctx, steps); err != nil {
 		return err
 	}
@@ -275,9 +280,15 @@ func (j *job) take(ctx context.Context, conn *pgx.Conn) (*ledger.Journal, error)
 }
 
 // tolerate prepares for rows that PostgreSQL refuses; Greenplum keeps count of
-// its own.
+// its own, but for those that it never sees.
 func (j *job) tolerate(ctx context.Context, conn *pgx.Conn) error {
-	if j.gp != nil || j.spec.ErrorLimit == 0 {
+	if !j.spec.Tolerates() {
+		return nil
+	}
+	if j.gp != nil {
+		if j.spec.Convert != nil && j.tolerance == nil {
+			j.tolerance = copy.NewTolerance(int64(j.spec.ErrorLimit), j.spec.ErrorPercent, 0, 0)
+		}
 		return nil
 	}
 	if err := ledger.EnsureErrors(ctx, conn); err != nil {
@@ -287,7 +298,8 @@ func (j *job) tolerate(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return copy.Explain(err)
 	}
-	j.tolerance = copy.NewTolerance(int64(j.spec.ErrorLimit), before)
+	j.tolerance = copy.NewTolerance(int64(j.spec.ErrorLimit), j.spec.ErrorPercent, before, j.state.progress().Rows+before)
+	j.tolerance.Converted = j.spec.Convert != nil
 	j.state.update(func(p *Progress) { p.Rejected = before })
 	return nil
 }
