@@ -13,6 +13,7 @@ const (
 	PhaseConnect = "connect"
 	PhasePlan    = "plan"
 	PhaseLoad    = "load"
+	PhaseWatch   = "watching" // for new objects
 )
 
 // Progress is how far a job is, all its runs together.
