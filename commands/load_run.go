@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,9 @@ type loadRunOptions struct {
 	group  string
 	create bool
 	again  bool
+
+	watch    bool
+	interval time.Duration
 }
 
 func newLoadRun(a *App) *cobra.Command {
@@ -43,11 +47,18 @@ not finished is its to finish: exit code 7 and the command to do it. A TRUNCATE 
 makes earlier loads not count, and so does a table dropped and made again; one
 emptied in another way is not noticed.
 
+With --watch the load goes on when all is loaded: it looks for new objects every
+--interval and loads each once. Every such round is like a load of its own: SQL
+BEFORE and AFTER are run around its rows, ERROR_LIMIT counts its rows; TRUNCATE is done
+at the very beginning only. It ends by cw load cancel JOB, or interrupted, and then
+goes on with cw load resume JOB.
+
 A question is asked only when the table is emptied first (PRELOAD: TRUNCATE).` + exitHelp(3, 4, 5, 7),
 		Example: `  cw load run orders.yaml
   cw load run orders.yaml --limit 200MB/s --detach
-  cw load run orders.yaml --dry-run
-  cw load run orders.yaml --create-table`,
+  cw load run orders.yaml --create-table
+  cw load run orders.yaml --watch --interval 30s --detach
+  cw load run orders.yaml --dry-run`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.loadRun(cmd.Context(), args[0], o) },
 	}
 	c.Flags().StringVar(&o.limit, "limit", "", "bytes read from the source per second: 200MB/s, 1GiB/s, none")
@@ -55,6 +66,8 @@ A question is asked only when the table is emptied first (PRELOAD: TRUNCATE).` +
 	c.Flags().BoolVarP(&o.detach, "detach", "d", false, "load in the background; cw load wait JOB waits for it")
 	c.Flags().BoolVar(&o.create, "create-table", false, createTableHelp)
 	c.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
+	c.Flags().BoolVar(&o.watch, "watch", false, "then load what appears, until cw load cancel JOB or Ctrl-C")
+	c.Flags().DurationVar(&o.interval, "interval", 10*time.Second, "with --watch: how often to look, and how long a local file must have stood still")
 	c.Flags().BoolVar(&o.again, "again", false, "load objects once more that an earlier load has put into this table")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "show what would be done, and try the first rows, without changing anything")
 	return c
@@ -71,6 +84,12 @@ func (a *App) loadRun(ctx context.Context, file string, o loadRunOptions) error 
 	if spec.Group, err = groupFlag(o.group, spec.Group); err != nil {
 		return err
 	}
+	options := run.Options{Again: o.again}
+	if o.watch {
+		if options.Watch = o.interval; o.interval < 10*time.Millisecond {
+			return usagef("--interval 10s", "--interval %s is too short", o.interval)
+		}
+	}
 	if o.dryRun {
 		return a.loadCheck(ctx, spec, o.again)
 	}
@@ -83,7 +102,7 @@ func (a *App) loadRun(ctx context.Context, file string, o loadRunOptions) error 
 		return usagef("put the password into ~/.pgpass, or the control file on disk", "a detached load cannot take its password from standard input")
 	}
 	j, err := a.newJob(ctx, state.Job{
-		Kind: kindLoad, SpecFile: file, Target: targetName(spec), Options: run.StoreOptions(run.Options{Again: o.again}),
+		Kind: kindLoad, SpecFile: file, Target: targetName(spec), Options: run.StoreOptions(options),
 		Control: state.Control{WantLimit: spec.Limit, Group: spec.Group},
 	}, data)
 	if err != nil {

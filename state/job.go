@@ -18,6 +18,7 @@ const (
 	Paused    = "paused"
 	Partial   = "partial" // done, with rejected rows
 	Cancelled = "cancelled"
+	Watching  = "watching" // all that there is is loaded; it looks for more
 )
 
 // What may be asked of a running job.
@@ -235,8 +236,8 @@ func (s *Store) Jobs(ctx context.Context) ([]Job, error) {
 // for those who ask every second.
 func (s *Store) RecentJobs(ctx context.Context, since time.Time) ([]Job, error) {
 	columns := strings.NewReplacer("spec_file, spec,", "spec_file, '',", "timing, options,", "'', options,").Replace(jobColumns)
-	jobs, err := collect(ctx, s, scanJob, "select "+columns+" from jobs where updated_at>=? or state in (?,?,?) order by started_at desc, id desc",
-		micros(since), Running, Paused, Pending)
+	jobs, err := collect(ctx, s, scanJob, "select "+columns+" from jobs where updated_at>=? or state in (?,?,?,?) order by started_at desc, id desc",
+		micros(since), Running, Paused, Pending, Watching)
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +255,7 @@ func (s *Store) RecentJobs(ctx context.Context, since time.Time) ([]Job, error) 
 
 // Active says whether a job is being worked on as far as its record says.
 func (j Job) Active() bool {
-	return j.State == Running || j.State == Paused || j.State == Pending
+	return j.State == Running || j.State == Paused || j.State == Pending || j.State == Watching
 }
 
 func (s *Store) markInterrupted(ctx context.Context, j *Job) error {

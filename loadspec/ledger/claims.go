@@ -218,10 +218,3 @@ func (e *ClaimedError) FaultKind() fault.Kind { return fault.Locked }
 
 // FaultHint says how to go on.
 func (e *ClaimedError) FaultHint() string { return e.Hint }
-
-// Root is the job that a round of a watching job belongs to, and that people
-// know: l7q2mx4 of l7q2mx4/3.
-func Root(job string) string {
-	root, _, _ := strings.Cut(job, "/")
-	return root
-}

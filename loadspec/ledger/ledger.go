@@ -151,7 +151,7 @@ func (l *Ledger) Lock(ctx context.Context, c *pgx.Conn, patience time.Duration) 
 	deadline := time.Now().Add(patience)
 	for {
 		var ok bool
-		err := c.QueryRow(ctx, "select pg_try_advisory_lock(hashtext('cw.load'), hashtext($1))", l.Job).Scan(&ok)
+		err := c.QueryRow(ctx, "select pg_try_advisory_lock(hashtext('cw.load'), hashtext($1))", Root(l.Job)).Scan(&ok)
 		if err != nil || ok {
 			return err
 		}
@@ -201,7 +201,7 @@ func (l *Ledger) read(ctx context.Context, c *pgx.Conn) (*Journal, error) {
 			return nil, fmt.Errorf("read the ledger: %w", err)
 		}
 		switch kind {
-		case kindRunner, kindEmptied:
+		case kindRunner, kindEmptied, kindRound:
 		case kindTarget:
 			j.Target = &Target{OID: uint32(r.End), Name: r.Object, Staged: r.ETag == staged, Again: r.EOF} //nolint:gosec // it was one
 		case kindSkipped:

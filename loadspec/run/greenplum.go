@@ -220,7 +220,7 @@ func (j *job) course(ctx context.Context, conn *pgx.Conn, journal *ledger.Journa
 		return err
 	}
 	defer w.stop(ctx)
-	if j.spec.Truncate && !journal.Done[ledger.Truncate] {
+	if j.spec.Truncate && !journal.Done[ledger.Truncate] && j.round == 0 {
 		return j.allAtOnce(ctx, conn, w)
 	}
 	if err := steps.once(ctx, ledger.Before, j.spec.Before); err != nil {

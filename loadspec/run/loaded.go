@@ -30,6 +30,7 @@ type choice struct {
 	load    []ledger.Object
 	skipped []ledger.Skipped
 	changed []string // URLs that were loaded in another version
+	waiting []*ledger.ClaimedError
 }
 
 // targetOf is the job's table as the ledger knows it.
@@ -48,7 +49,7 @@ func (j *job) targetOf() ledger.Target {
 type own map[string]bool // URL: begun
 
 // choose decides about offered objects in the transaction that plans them.
-func (j *job) choose(ctx context.Context, tx pgx.Tx, t ledger.Target, offered []ledger.Object, begun own) (*choice, error) {
+func (j *job) choose(ctx context.Context, tx pgx.Tx, t ledger.Target, offered []ledger.Object, d decision) (*choice, error) {
 	if err := ledger.LockTarget(ctx, tx, t); err != nil {
 		return nil, copy.Explain(err)
 	}
@@ -62,7 +63,7 @@ func (j *job) choose(ctx context.Context, tx pgx.Tx, t ledger.Target, offered []
 		if err != nil {
 			return nil, copy.Explain(err)
 		}
-		d := &decision{again: t.Again || j.emptiesFirst(), strict: !t.Again, begun: begun, running: map[string]bool{}}
+		d.again, d.strict, d.running = t.Again || j.emptiesFirst(), !t.Again, map[string]bool{}
 		for _, c := range claims {
 			if _, known := d.running[c.Job]; known || c.Loaded() || c.Gone() {
 				continue
@@ -96,13 +97,14 @@ func (j *job) choose(ctx context.Context, tx pgx.Tx, t ledger.Target, offered []
 }
 
 // emptiesFirst tells that the table is still to be emptied by this job.
-func (j *job) emptiesFirst() bool { return j.spec.Truncate && !j.emptied }
+func (j *job) emptiesFirst() bool { return j.spec.Truncate && !j.emptied && j.round == 0 }
 
 // decision is the rules, without a database.
 type decision struct {
 	again   bool // what is in the table does not matter
 	strict  bool // but what another job is loading right now does
 	begun   own
+	lenient bool // what is another job's is left for later
 	running map[string]bool
 }
 
@@ -116,7 +118,9 @@ func (d *decision) decide(offered []ledger.Object, claims []ledger.Claim) (c *ch
 	c = &choice{}
 	skipped, taken := map[string]*ledger.Skipped{}, map[string]bool{}
 	blocked := map[string]*ledger.ClaimedError{}
+	stopped := false
 	block := func(cl ledger.Claim, running bool, hint string) {
+		stopped = true
 		b := blocked[cl.Job]
 		if b == nil {
 			b = &ledger.ClaimedError{Job: ledger.Root(cl.Job), Running: running, Hint: hint}
@@ -147,10 +151,7 @@ func (d *decision) decide(offered []ledger.Object, claims []ledger.Claim) (c *ch
 			skipped[by.Job].Bytes += o.Size
 			continue
 		}
-		if older {
-			c.changed = append(c.changed, o.URL)
-		}
-		c.load = append(c.load, o)
+		stopped = false
 		for _, cl := range byURL[o.URL] {
 			if plainTag(cl.ETag) != plainTag(o.ETag) || cl.Size != o.Size || cl.Loaded() || cl.Gone() {
 				continue
@@ -166,9 +167,18 @@ func (d *decision) decide(offered []ledger.Object, claims []ledger.Claim) (c *ch
 				taken[cl.Job] = true
 			}
 		}
+		if !stopped {
+			c.load = append(c.load, o)
+			if older {
+				c.changed = append(c.changed, o.URL)
+			}
+		}
 	}
 	for _, name := range sortedKeys(blocked) {
-		return nil, nil, blocked[name] // one at a time: each has a command of its own
+		if !d.lenient {
+			return nil, nil, blocked[name] // one at a time: each has a command of its own
+		}
+		c.waiting = append(c.waiting, blocked[name])
 	}
 	for _, name := range sortedKeys(skipped) {
 		c.skipped = append(c.skipped, *skipped[name])

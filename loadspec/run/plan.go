@@ -19,28 +19,34 @@ import (
 func (j *job) planObjects(ctx context.Context, conn *pgx.Conn, journal *ledger.Journal) error {
 	j.emptied = journal.Done[ledger.Truncate]
 	t := j.targetOf()
-	if journal.Target != nil && journal.Target.Again {
-		t.Again = true
-	}
+	t.Again = t.Again && j.round == 0 || journal.Target != nil && journal.Target.Again
 	if !journal.Planned() {
 		found, err := j.set.List(ctx)
 		if err != nil {
 			return err
 		}
-		offered := make([]ledger.Object, len(found))
-		for i, o := range found {
-			offered[i] = ledger.Object{URL: o.URL, ETag: j.tagged(o.ETag), Source: o.Source, Size: o.Size}
+		if j.o.Watch > 0 {
+			found = j.watched.still(found, time.Now(), j.o.Watch)
 		}
-		return j.planNew(ctx, conn, t, offered)
+		return j.planNew(ctx, conn, t, j.offer(found))
 	}
 	return j.planRest(ctx, conn, t, journal)
+}
+
+// offer puts listed objects into the ledger's words.
+func (j *job) offer(found []source.Object) []ledger.Object {
+	offered := make([]ledger.Object, len(found))
+	for i, o := range found {
+		offered[i] = ledger.Object{URL: o.URL, ETag: j.tagged(o.ETag), Source: o.Source, Size: o.Size}
+	}
+	return offered
 }
 
 // planNew decides what of the offered objects is the job's, and notes it.
 func (j *job) planNew(ctx context.Context, conn *pgx.Conn, t ledger.Target, offered []ledger.Object) error {
 	var c *choice
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) (err error) {
-		if c, err = j.choose(ctx, tx, t, offered, nil); err != nil {
+		if c, err = j.choose(ctx, tx, t, offered, decision{}); err != nil {
 			return err
 		}
 		return j.ledger.Plan(ctx, tx, t, c.load, c.skipped)
@@ -68,7 +74,7 @@ func (j *job) planRest(ctx context.Context, conn *pgx.Conn, t ledger.Target, jou
 	}
 	var c *choice
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) (err error) {
-		c, err = j.choose(ctx, tx, t, left, begun)
+		c, err = j.choose(ctx, tx, t, left, decision{begun: begun})
 		return err
 	})
 	if err != nil {
@@ -88,7 +94,8 @@ func (j *job) planRest(ctx context.Context, conn *pgx.Conn, t ledger.Target, jou
 // arrange makes the work list of the plan, without the objects to leave.
 func (j *job) arrange(journal *ledger.Journal, leave map[string]bool) error {
 	j.objects = nil // of an earlier try
-	base := Progress{Resumed: len(journal.Ranges) > 0}
+	base := j.prior
+	base.Resumed = base.Resumed || len(journal.Ranges) > 0
 	for _, s := range journal.Skipped {
 		base.Skipped += s.Objects
 		base.SkippedBytes += s.Bytes

@@ -14,6 +14,7 @@ const (
 	PhaseInfer   = "infer the table"
 	PhasePlan    = "plan"
 	PhaseLoad    = "load"
+	PhaseWatch   = "watching" // for new objects
 )
 
 // Progress is how far a job is, all its runs together.

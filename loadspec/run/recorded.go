@@ -128,8 +128,11 @@ func (r *recorder) Progress(p Progress) {
 	}
 	if changed {
 		now := state.Running
-		if p.Paused {
+		switch {
+		case p.Paused:
 			now = state.Paused
+		case p.Phase == PhaseWatch:
+			now = state.Watching
 		}
 		phase := p.Phase
 		if p.Waiting != nil {

@@ -94,6 +94,11 @@ type job struct {
 	creation  *creation // a check: the table that a run would make
 	told      []string
 	emptied   bool // by this job's own TRUNCATE
+
+	// Of a job that watches.
+	round   int64    // 0 is the job itself
+	prior   Progress // of the rounds before
+	watched watched
 }
 
 // object is an object of the plan with what is left of it.
@@ -158,6 +163,9 @@ func newJob(o Options) *job {
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
+	if o.Watch > 0 {
+		o.Source.EmptyOK = true
+	}
 	logger := o.Log
 	if o.Source.OnRetry == nil {
 		o.Source.OnRetry = func(url string, err error, wait time.Duration) {
@@ -195,15 +203,25 @@ func (j *job) connect(ctx context.Context) (*pgx.Conn, error) {
 // run is the job's course, in order.
 func (j *job) run(ctx context.Context) error {
 	conn, journal, err := j.setUp(ctx)
-	if err != nil {
-		return err
+	for err == nil {
+		if j.gp != nil {
+			err = j.runGreenplum(ctx, conn, journal)
+		} else {
+			err = j.runPostgres(ctx, conn, journal)
+		}
+		if err != nil || j.o.Watch == 0 {
+			return err
+		}
+		conn, journal, err = j.await(ctx)
 	}
-	if j.gp != nil {
-		return j.runGreenplum(ctx, conn, journal)
-	}
+	return err
+}
+
+// runPostgres is a round of the job.
+func (j *job) runPostgres(ctx context.Context, conn *pgx.Conn, journal *ledger.Journal) error {
 	steps := &stepper{j: j, conn: conn, done: journal.Done}
 	defer func() { closeConn(ctx, steps.conn) }()
-	if j.spec.Truncate {
+	if j.spec.Truncate && j.round == 0 {
 		if err := steps.once(ctx, ledger.Truncate, "TRUNCATE "+j.target()); err != nil {
 			return err
 		}
@@ -266,7 +284,7 @@ func (j *job) take(ctx context.Context, conn *pgx.Conn) (*ledger.Journal, error)
 	if err := j.lock(ctx, conn); err != nil {
 		return nil, err
 	}
-	journal, err := j.ledger.TakeOver(ctx, conn)
+	journal, err := j.takeRound(ctx, conn)
 	if err != nil {
 		return nil, copy.Explain(err)
 	}
@@ -300,7 +318,7 @@ func (j *job) tolerate(ctx context.Context, conn *pgx.Conn) error {
 	}
 	j.tolerance = copy.NewTolerance(int64(j.spec.ErrorLimit), j.spec.ErrorPercent, before, j.state.progress().Rows+before)
 	j.tolerance.Converted = j.spec.Convert != nil
-	j.state.update(func(p *Progress) { p.Rejected = before })
+	j.state.update(func(p *Progress) { p.Rejected = j.prior.Rejected + before })
 	return nil
 }
 

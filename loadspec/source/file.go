@@ -33,6 +33,9 @@ func (fileStore) list(_ context.Context, location string) ([]Object, error) {
 	var objects []Object
 	for _, name := range names {
 		found, err := statFile(name, true)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // gone since it was seen
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -52,7 +55,7 @@ func statFile(name string, expand bool) ([]Object, error) {
 		return nil, fileError(name, err)
 	}
 	if st.Mode().IsRegular() {
-		return []Object{{URL: "file://" + name, ETag: fileTag(st), Size: st.Size()}}, nil
+		return []Object{{URL: "file://" + name, ETag: fileTag(st), Size: st.Size(), Modified: st.ModTime()}}, nil
 	}
 	if !st.IsDir() {
 		return nil, fault.New(fault.Failed, "copy it to a file first", "%s: is no regular file (%s)", name, st.Mode().Type())
@@ -70,6 +73,9 @@ func statFile(name string, expand bool) ([]Object, error) {
 			continue
 		}
 		found, err := statFile(filepath.Join(name, e.Name()), false)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -26,6 +27,8 @@ type Object struct {
 	ETag   string // S3's; of a file its size and time of change
 	Size   int64  // bytes as stored, compressed or not
 	Source int    // index of the SOURCE block it came from
+
+	Modified time.Time // of a local file; else zero
 }
 
 // Options tunes a Set; the zero value is for production.
@@ -38,6 +41,7 @@ type Options struct {
 	Stall         time.Duration                                   // longest silence of a store; 0: 30 s
 	RangeSize     int64                                           // bytes per ranged GET; 0: 8 MiB
 	Ahead         int                                             // ranges in flight per object; 0: 4
+	EmptyOK       bool                                            // a location that matches nothing is no error
 	OnRetry       func(url string, err error, wait time.Duration) `json:"-"`
 }
 
@@ -142,6 +146,10 @@ func (s *Set) List(ctx context.Context) ([]Object, error) {
 	for i, src := range s.sources {
 		for _, location := range src.Locations {
 			found, err := s.stores[i].list(ctx, location)
+			var none *NoMatchError
+			if s.o.EmptyOK && errors.As(err, &none) {
+				continue
+			}
 			if err != nil {
 				return nil, err
 			}
