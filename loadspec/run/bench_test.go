@@ -2,6 +2,7 @@ package run
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"cw/playground/pgtest"
+	"cw/playground/s3test"
 )
 
 // TestBench measures cw load against what a DBA would type instead, in
@@ -39,6 +41,7 @@ func TestBench(t *testing.T) {
 	}, func() *exec.Cmd { return b.load(b.gz) }) && ok
 	ok = b.parallelCopy() && ok
 	ok = b.pgloader() && ok
+	ok = b.memory() && ok
 	ok = b.limits() && ok
 	d := newBench(t, pgtest.DiskDir(t), "", "fsync=on", "synchronous_commit=on", "wal_level=replica")
 	ok = d.compare("on disk, with WAL", "psql", 2, func() *exec.Cmd { return d.psql(`\copy lineitem from '` + d.csv + `' csv`) }, func() *exec.Cmd { return d.load(d.csv) }) && ok
@@ -66,6 +69,34 @@ func (b *bench) parallelCopy() bool {
 		}
 	}
 	return b.compare("one csv file", fmt.Sprintf("ts-parallel-copy ×%d", best), 1.5, func() *exec.Cmd { return theirs(best) }, func() *exec.Cmd { return b.load(b.csv) })
+}
+
+// memory loads from a store with as many sessions as there may be, and looks
+// at the most memory that it took.
+func (b *bench) memory() bool {
+	b.t.Helper()
+	srv := s3test.Start(b.t, "bucket")
+	data, err := os.ReadFile(b.csv)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	const objects, workers, goal = 64, 64, 512
+	part := data[:bytes.LastIndexByte(data[:min(len(data), 6<<20)], '\n')+1]
+	for i := range objects {
+		srv.Put(b.t, "bucket", fmt.Sprintf("m/%02d.csv", i), part)
+	}
+	small := *b
+	small.rows = objects * int64(bytes.Count(part, []byte("\n")))
+	small.env = append(append([]string{}, b.env...), "AWS_ACCESS_KEY_ID="+srv.Access, "AWS_SECRET_ACCESS_KEY="+srv.Secret, "AWS_EC2_METADATA_DISABLED=true")
+	spec := filepath.Join(b.dir, "memory.yaml")
+	text := fmt.Sprintf("VERSION: 1.0.0.1\nGPLOAD:\n  INPUT:\n    - SOURCE: {URL: ['s3://bucket/m/*'], ENDPOINT: '%s'}\n    - FORMAT: csv\n  OUTPUT:\n    - TABLE: lineitem\n  PARALLEL: {WORKERS: %d}\n", srv.Endpoint, workers)
+	if err := os.WriteFile(spec, []byte(text), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+	cmd := small.command(b.cw, "load", "run", spec, "-q", "--again")
+	wall, _ := small.timed(cmd)
+	fmt.Printf("%-18s %d sessions, %d objects of %d MB from a store in %.1f s: at most %d MiB (goal %d)\n", "memory", workers, objects, len(part)/1e6, wall, small.rss, goal)
+	return small.rss <= goal
 }
 
 // pgloader gets a tenth of the rows, for it takes its time.
