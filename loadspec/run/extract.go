@@ -262,14 +262,16 @@ func headerOf(ctx context.Context, conn *pgx.Conn, statement, newline string) ([
 // explainRead gives errors of reading a hint that fits.
 func explainRead(err error) error {
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && fault.HintOf(err) == "" {
+	if errors.As(err, &pg) {
 		switch pg.Code {
 		case "42501":
 			return fault.New(fault.Auth, "grant the role select on it", "%w", err)
 		case "25006":
 			return fault.New(fault.Usage, "run what changes data before the unload", "INPUT.QUERY: an unload reads only: %w", err)
 		}
-		return copy.Explain(err)
+		if fault.HintOf(err) == "" {
+			return copy.Explain(err)
+		}
 	}
 	return err
 }
