@@ -41,12 +41,13 @@ type parquetColumn struct {
 // must be read from any place.
 func Parquet(in Input, at io.ReaderAt, size int64) (rows io.Reader, err error) {
 	defer recovered(in, 0, &err)
+	at, size, err = unpacked(at, size)
+	if err != nil {
+		return nil, openError(in, err)
+	}
 	f, err := parquet.OpenFile(at, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(64<<10))
 	if err != nil {
-		if fault.KindOf(err) != fault.Failed || fault.HintOf(err) != "" {
-			return nil, err // of the store
-		}
-		return nil, &ContentError{URL: in.URL, Kind: "parquet", Err: err, Whole: true}
+		return nil, openError(in, err)
 	}
 	p := &parquetRows{in: in, file: f, at: at}
 	var leaves []pqformat.SchemaElement
@@ -78,6 +79,14 @@ func Parquet(in Input, at io.ReaderAt, size int64) (rows io.Reader, err error) {
 		p.columns = append(p.columns, col)
 	}
 	return &rowReader{next: p.next}, nil
+}
+
+// openError says what is wrong with a file, unless it is its store.
+func openError(in Input, err error) error {
+	if fault.KindOf(err) != fault.Failed || fault.HintOf(err) != "" {
+		return err
+	}
+	return &ContentError{URL: in.URL, Kind: "parquet", Err: err, Whole: true}
 }
 
 // findColumn takes the column of the very name, else one of another case.
