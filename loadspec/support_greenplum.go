@@ -18,9 +18,6 @@ func (s *Spec) OnGreenplum() (schema.Problems, error) {
 		}
 	}
 	unsupported("GPLOAD.INPUT.FORMAT", s.Convert != nil && !supported(s.Convert.Kind), "format %s", load.Input.Format)
-	for i, src := range s.Sources {
-		unsupported(fmt.Sprintf("GPLOAD.INPUT.SOURCE[%d].MANIFEST", i), src.Manifest != "", "MANIFEST")
-	}
 	unsupported("GPLOAD.INPUT.TRANSFORM", s.Transform != "" || s.TransformConfig != "", "TRANSFORM (cw gpload has it)")
 	for _, key := range []struct {
 		path string
