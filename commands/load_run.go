@@ -20,6 +20,8 @@ type loadRunOptions struct {
 	detach bool
 	yes    bool
 	dryRun bool
+	group  string
+	create bool
 	again  bool
 
 	watch    bool
@@ -55,11 +57,14 @@ A question is asked only when the table is emptied first (PRELOAD: TRUNCATE).` +
 		Example: `  cw load run orders.yaml
   cw load run orders.yaml --limit 200MB/s --detach
   cw load run orders.yaml --watch --interval 30s --detach
-  cw load run orders.yaml --dry-run`,
+  cw load run orders.yaml --dry-run
+  cw load run orders.yaml --create-table`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.loadRun(cmd.Context(), args[0], o) },
 	}
 	c.Flags().StringVar(&o.limit, "limit", "", "bytes read from the source per second: 200MB/s, 1GiB/s, none")
+	c.Flags().StringVar(&o.group, "group", "", "name of a group of jobs that share one limit: cw load limit --group NAME RATE")
 	c.Flags().BoolVarP(&o.detach, "detach", "d", false, "load in the background; cw load wait JOB waits for it")
+	c.Flags().BoolVar(&o.create, "create-table", false, createTableHelp)
 	c.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	c.Flags().BoolVar(&o.watch, "watch", false, "then load what appears, until cw load cancel JOB or Ctrl-C")
 	c.Flags().DurationVar(&o.interval, "interval", 10*time.Second, "with --watch: how often to look, and how long a local file must have stood still")
@@ -69,11 +74,14 @@ A question is asked only when the table is emptied first (PRELOAD: TRUNCATE).` +
 }
 
 func (a *App) loadRun(ctx context.Context, file string, o loadRunOptions) error {
-	spec, data, err := a.readSpec(file)
+	spec, data, err := a.readSpec(file, o.create)
 	if err != nil {
 		return err
 	}
 	if spec.Limit, err = limitFlag(o.limit, spec.Limit); err != nil {
+		return err
+	}
+	if spec.Group, err = groupFlag(o.group, spec.Group); err != nil {
 		return err
 	}
 	if err := onceOnly(spec, file, o); err != nil {
@@ -96,7 +104,10 @@ func (a *App) loadRun(ctx context.Context, file string, o loadRunOptions) error 
 	if file == "-" && o.detach && spec.Conn.Password != "" {
 		return usagef("put the password into ~/.pgpass, or the control file on disk", "a detached load cannot take its password from standard input")
 	}
-	j, err := a.newJob(ctx, state.Job{Kind: kindLoad, SpecFile: file, Target: targetName(spec), Options: run.StoreOptions(options), Control: state.Control{WantLimit: spec.Limit}}, data)
+	j, err := a.newJob(ctx, state.Job{
+		Kind: kindLoad, SpecFile: file, Target: targetName(spec), Options: run.StoreOptions(options),
+		Control: state.Control{WantLimit: spec.Limit, Group: spec.Group},
+	}, data)
 	if err != nil {
 		return err
 	}
@@ -133,6 +144,17 @@ func limitFlag(flag string, fromFile int64) (int64, error) {
 		return 0, usagef("", "--limit: %v", err)
 	}
 	return limit, nil
+}
+
+// groupFlag is --group where it is given, else the control file's group.
+func groupFlag(flag, fromFile string) (string, error) {
+	if flag == "" {
+		return fromFile, nil
+	}
+	if !loadspec.GroupName(flag) {
+		return "", usagef("", "--group: %q is no name: letters, digits, dots, dashes and underscores, 64 at most", flag)
+	}
+	return flag, nil
 }
 
 func targetName(s *loadspec.Spec) string {

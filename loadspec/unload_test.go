@@ -1,6 +1,7 @@
 package loadspec
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -44,8 +45,16 @@ func TestUnloadProblems(t *testing.T) {
 		{"orders.csv.gz'", "*.csv'", "u.yaml:8:13: OUTPUT.SINK"},
 		{"'|'", "'||'", "u.yaml:10:18: OUTPUT.DELIMITER"},
 		{"FORMAT: csv", "FORMAT: text", "FORCE_QUOTE"},
-		{"FORMAT: csv", "FORMAT: parquet", "OUTPUT.FORMAT"},
-		{"MERGE: true", "HEADER: true", "HEADER"},
+		{"FORMAT: csv", "FORMAT: avro", "OUTPUT.FORMAT"},
+		{"FORMAT: csv", "FORMAT: parquet", "OUTPUT.DELIMITER"},
+		{"FORMAT: csv", "HEADER: true", "OUTPUT.HEADER"},
+		{"MERGE: true", "MAX_ROW_GROUP: 10MB", "OUTPUT.MAX_ROW_GROUP"},
+		{"MERGE: true", "MERGE: true\n    - MAX_SIZE: 10MB", "u.yaml:13:17: OUTPUT.MAX_SIZE"},
+		{"MERGE: true", "MERGE: true\n    - PARTITION_BY: [a]", "OUTPUT.PARTITION_BY"},
+		{"MERGE: true", "MAX_SIZE: 10kB", "OUTPUT.MAX_SIZE"},
+		{"MERGE: true", "PARTITION_BY: [a, A]", "given twice"},
+		{"- DELIMITER: '|'", "- DELIMITER: a\n    - PARTITION_BY: [a]", "letter or digit"},
+		{"  SPEED", "  PARALLEL: {WORKERS: 0}\n  SPEED", "PARALLEL.WORKERS"},
 		{"s3://bucket/out", "ftp://x", "OUTPUT.SINK"},
 	} {
 		_, err := ParseUnload("u.yaml", []byte(strings.Replace(unloadSample, c.old, c.with, 1)))
@@ -55,17 +64,54 @@ func TestUnloadProblems(t *testing.T) {
 	}
 }
 
+func TestUnloadOnEngines(t *testing.T) {
+	t.Parallel()
+	const text = "VERSION: 1.0.0.1\nGPLOAD:\n  INPUT: [{TABLE: t}]\n%s  OUTPUT:\n    - SINK: {FILE: x/%s}\n%s"
+	for _, c := range []struct{ sink, output, rest, postgres, greenplum string }{
+		{"a", "", "", "", ""},
+		{"a, PORT: 9000", "", "", "warning: OUTPUT.SINK.PORT", ""},
+		{"a", "    - ESCAPE: 'OFF'\n", "", "OUTPUT.ESCAPE", ""},
+		{"a", "    - FORMAT: parquet\n", "", "", "OUTPUT.FORMAT"},
+		{"a", "    - FORMAT: json\n", "", "", ""},
+		{"a", "    - PARTITION_BY: [day]\n", "", "", "OUTPUT.PARTITION_BY"},
+		{"a", "", "  PARALLEL: {WORKERS: 3}\n", "", "warning: PARALLEL.WORKERS"},
+	} {
+		u, err := ParseUnload("u.yaml", []byte(fmt.Sprintf(text, c.rest, c.sink, c.output)))
+		if err != nil {
+			t.Errorf("%+v: %v", c, err)
+			continue
+		}
+		for engine, want := range map[string]string{"postgres": c.postgres, "greenplum": c.greenplum} {
+			warnings, err := u.OnPostgres()
+			if engine == "greenplum" {
+				warnings, err = u.OnGreenplum()
+			}
+			got := ""
+			if err != nil {
+				got = err.Error()
+			}
+			for _, w := range warnings {
+				got += "warning: " + w.Message
+			}
+			if (got == "") != (want == "") || !strings.Contains(got, want) {
+				t.Errorf("%+v on %s: %q", c, engine, got)
+			}
+		}
+	}
+}
+
 func TestOnGreenplum(t *testing.T) {
 	t.Parallel()
 	const text = "VERSION: 1.0.0.1\nGPLOAD:\n  INPUT:\n    - SOURCE: {FILE: [x]}\n%s  OUTPUT:\n    - TABLE: t\n%s"
 	for _, c := range []struct{ input, rest, fails, warns string }{
 		{"", "", "", ""},
-		{"    - FORMAT: avro\n", "", "INPUT.FORMAT", ""},
+		{"    - FORMAT: avro\n", "", "", ""},
 		{"    - COMPRESSION: xz\n", "", "", ""},
 		{"    - TRANSFORM: x\n    - TRANSFORM_CONFIG: f\n", "", "INPUT.TRANSFORM", ""},
 		{"", "  PRELOAD:\n    - REUSE_TABLES: true\n    - FAST_MATCH: true\n", "", "PRELOAD.REUSE_TABLES PRELOAD.FAST_MATCH"},
 		{"", "  PARALLEL: {WORKERS: 3}\n", "", "PARALLEL.WORKERS"},
-		{"", "  NOTIFY: [{EXEC: x}]\n", "NOTIFY", ""},
+		{"", "  NOTIFY: [{EXEC: x}]\n  SPEED: {ADAPTIVE: {PROBE: select 1, TARGET: 5ms}}\n", "", ""},
+		{"", "  SPEED: {ADAPTIVE: {COMMIT: true, TARGET: 5ms}}\n", "l.yaml:7:30: SPEED.ADAPTIVE.COMMIT", ""},
 	} {
 		s, err := Parse("l.yaml", []byte(strings.Replace(strings.Replace(text, "%s", c.input, 1), "%s", c.rest, 1)))
 		if err != nil {

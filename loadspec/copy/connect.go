@@ -36,7 +36,7 @@ func Connect(ctx context.Context, c loadspec.Conn, application string) (*pgx.Con
 	// A load takes as long as it takes, whatever is set for people's queries.
 	// Not every server knows all of these.
 	if _, err := conn.Exec(ctx, `select set_config(name, '0', false) from pg_settings
-		where name in ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout')`); err != nil {
+		where name in ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')`); err != nil {
 		_ = conn.Close(ctx)
 		return nil, connectError(cfg, err)
 	}
@@ -65,6 +65,7 @@ func dsn(c loadspec.Conn) string {
 type Server struct {
 	Version   string
 	Greenplum bool   // or Cloudberry: rows go in through external tables
+	Waiting   bool   // pg_stat_activity says who waits as PostgreSQL did before 9.6
 	Encoding  string // of the database
 	Host      string
 	Port      uint16
@@ -80,6 +81,7 @@ func Ask(ctx context.Context, c *pgx.Conn) (*Server, error) {
 	if err != nil {
 		return nil, Explain(err)
 	}
+	s.Waiting = strings.Contains(s.Version, "PostgreSQL 9.4")
 	s.Greenplum = strings.Contains(s.Version, "(Greenplum") || strings.Contains(s.Version, "Cloudberry")
 	return s, nil
 }

@@ -214,6 +214,12 @@ func forceNotNull(s *loadspec.Spec, names, into []string) ([]string, error) {
 	return force, nil
 }
 
+// UnknownColumn is the error of a key that names a column which is not unloaded.
+func UnknownColumn(key, name string, known []string) error {
+	slices.Sort(known)
+	return unknownColumn(key, name, "what is unloaded", known)
+}
+
 func unknownColumn(key, name, where string, known []string) error {
 	hint := where + " has: " + strings.Join(known, ", ")
 	if near := schema.Nearest(name, known); near != "" {

@@ -34,12 +34,14 @@ type Step string
 
 // The steps, in their order.
 const (
-	Truncate Step = "truncate"
-	Before   Step = "before"
-	Stage    Step = "stage" // the staging table of the modes update and merge is made
-	Merge    Step = "merge" // and its rows are in the target
-	After    Step = "after"
-	Unloaded Step = "unloaded" // the manifest is published
+	Create     Step = "create" // the target table is made
+	Truncate   Step = "truncate"
+	Before     Step = "before"
+	Stage      Step = "stage" // the staging table of the modes update and merge is made
+	Merge      Step = "merge" // and its rows are in the target
+	After      Step = "after"
+	Publishing Step = "publishing" // objects of an unload may be visible from now on
+	Unloaded   Step = "unloaded"   // the manifest is published
 )
 
 // Range is one committed split: bytes [Start, End) of an object, uncompressed.

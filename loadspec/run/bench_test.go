@@ -124,7 +124,7 @@ func (b *bench) load(file string, args ...string) *exec.Cmd {
 	if err := os.WriteFile(spec, []byte(text), 0o600); err != nil {
 		b.t.Fatal(err)
 	}
-	cmd := exec.CommandContext(b.t.Context(), b.cw, append([]string{"load", "run", spec, "-q"}, args...)...)
+	cmd := exec.CommandContext(b.t.Context(), b.cw, append([]string{"load", "run", spec, "-q", "--again"}, args...)...)
 	cmd.Env = b.env
 	return cmd
 }

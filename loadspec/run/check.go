@@ -37,6 +37,7 @@ type Report struct {
 	FirstRows  []string // as converted: fields between tabs, \N for NULL; none when objects are rows already
 	Sampled    int64    // rows of the first object that were tried against the table
 	Warnings   []string
+	Create     []string // statements that would create the table; none: it exists
 }
 
 // describe fills what the engine has to say.
@@ -74,6 +75,7 @@ func Check(ctx context.Context, o Options) (*Report, error) {
 		}
 	}
 	j := newJob(o)
+	j.checking = true
 	conn, err := j.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -87,6 +89,7 @@ func Check(ctx context.Context, o Options) (*Report, error) {
 	}
 	rep := &Report{Warnings: []string{}, Server: j.server, Workers: j.workers}
 	j.describe(rep)
+	j.describeCreation(rep)
 	if rep.Objects, err = j.set.List(ctx); err != nil {
 		return nil, err
 	}
@@ -164,6 +167,12 @@ func (j *job) sample(ctx context.Context, conn *pgx.Conn, rep *Report) error {
 		rep.Warnings = append(rep.Warnings, first.URL+": has no rows")
 		return nil
 	}
+	if j.spec.Convert != nil && format.Marked(p.Data) {
+		leaveOut(p, rep, first.URL)
+		if p.Records == 0 {
+			return nil
+		}
+	}
 	if j.spec.Convert != nil {
 		rep.FirstRows = firstRows(p.Data)
 	}
@@ -176,6 +185,20 @@ func (j *job) sample(ctx context.Context, conn *pgx.Conn, rep *Report) error {
 	}
 	rep.Sampled, err = j.try(ctx, conn, first, p, rep)
 	return err
+}
+
+// leaveOut takes the rows out of the sample that could not be converted.
+func leaveOut(p *split.Piece, rep *Report, url string) {
+	var good []byte
+	_ = format.EachRun(p.Data, func(begin, end int, _ int64) error {
+		good = append(good, p.Data[begin:end]...)
+		return nil
+	}, func(_, _ int, u format.Unconverted) error {
+		p.Records--
+		rep.Warnings = append(rep.Warnings, url+": would be rejected: "+u.Reason)
+		return nil
+	})
+	p.Data = good
 }
 
 // countFields compares the first record with the columns.

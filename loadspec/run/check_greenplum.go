@@ -61,7 +61,7 @@ func (j *job) tryGreenplum(ctx context.Context, conn *pgx.Conn, o source.Object,
 		if err := v.refused(ctx, tx.Conn()); err != nil {
 			return err
 		}
-		if len(v.rejected) > 0 && j.spec.ErrorLimit == 0 {
+		if len(v.rejected) > 0 && !j.spec.Tolerates() {
 			return errRefused
 		}
 		return errTried

@@ -10,8 +10,10 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"cw/loadspec/fdist"
+	"cw/loadspec/format"
 	"cw/loadspec/ledger"
 	"cw/loadspec/split"
 )
@@ -24,6 +26,8 @@ type feed struct {
 	cause  func() error    // why reading failed; nil while it has not
 	served func(ledger.Range)
 	newRow string // appended to an object's last row when that has no end
+
+	converted bool // rows may have some among them that could not be converted
 
 	mu    sync.Mutex
 	first *piece // taken from pieces to see whether there is one
@@ -39,7 +43,9 @@ type wave struct {
 	budget    int64 // bytes left to hand out
 	statement string
 	ranges    []ledger.Range
-	over      bool // everything was handed out
+	rejected  []ledger.Rejected // rows that could not be converted
+	queue     []*fdist.Block    // of a piece that had such rows
+	over      bool              // everything was handed out
 }
 
 // begin prepares the next wave of about budget bytes; an empty token means
@@ -86,15 +92,15 @@ func received(p piece, ok bool) (*piece, error) {
 
 // end closes the wave and returns what it has handed out, of each object as
 // few ranges as possible. ok is false when not all of it can have arrived.
-func (f *feed) end() (ranges []ledger.Range, ok bool) {
+func (f *feed) end() (ranges []ledger.Range, rejected []ledger.Rejected, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	w := f.wave
 	f.wave = nil
 	if w == nil {
-		return nil, true // nothing was left to begin with
+		return nil, nil, true // nothing was left to begin with
 	}
-	return merged(w.ranges), w.over
+	return merged(w.ranges), w.rejected, w.over && len(w.queue) == 0
 }
 
 // merged joins neighbours.
@@ -141,9 +147,12 @@ func (f *feed) Open(_ context.Context, r *fdist.Request) (fdist.Blocks, error) {
 // Next hands out the next piece. Sessions of several paths may ask at once.
 func (w *wave) Next(ctx context.Context) (*fdist.Block, error) {
 	for {
-		p, err := w.next(ctx)
-		if err != nil {
-			return nil, err
+		p, queued, err := w.next(ctx)
+		if err != nil || queued != nil {
+			return queued, err
+		}
+		if p == nil {
+			continue // it had no rows that are any good
 		}
 		data := w.f.complete(p.Piece)
 		if len(data) == 0 {
@@ -154,12 +163,17 @@ func (w *wave) Next(ctx context.Context) (*fdist.Block, error) {
 	}
 }
 
-func (w *wave) next(ctx context.Context) (*piece, error) {
+func (w *wave) next(ctx context.Context) (*piece, *fdist.Block, error) {
 	w.f.mu.Lock()
 	defer w.f.mu.Unlock()
+	if w.f.wave == w && len(w.queue) > 0 {
+		b := w.queue[0]
+		w.queue = w.queue[1:]
+		return nil, b, nil
+	}
 	if w.over || w.f.wave != w || w.budget <= 0 {
 		w.over = true
-		return nil, io.EOF
+		return nil, nil, io.EOF
 	}
 	p := w.f.first
 	w.f.first = nil
@@ -167,21 +181,52 @@ func (w *wave) next(ctx context.Context) (*piece, error) {
 		var err error
 		if p, err = w.f.take(ctx); err != nil {
 			w.over = errors.Is(err, io.EOF)
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	w.budget -= p.r.End - p.r.Start
 	p.r.Rows = p.Records
+	cut := w.f.converted && format.Marked(p.Data)
+	if cut {
+		w.cut(p)
+	}
 	w.ranges = append(w.ranges, p.r)
 	w.f.served(p.r)
-	return p, nil
+	if cut {
+		return nil, nil, nil
+	}
+	return p, nil, nil
+}
+
+// cut queues the good rows of a piece, and keeps those that could not be
+// converted for the wave's transaction.
+func (w *wave) cut(p *piece) {
+	line, left := p.FirstLine, new(atomic.Int64)
+	left.Store(1)
+	release := func() {
+		if left.Add(-1) == 0 {
+			p.release()
+		}
+	}
+	_ = format.EachRun(p.Data, func(begin, end int, records int64) error {
+		left.Add(1)
+		w.queue = append(w.queue, &fdist.Block{File: p.r.Object, Offset: p.r.Start + int64(begin), Line: line, Data: p.Data[begin:end:end], Release: release})
+		line += records
+		return nil
+	}, func(begin, _ int, u format.Unconverted) error {
+		w.rejected = append(w.rejected, ledger.Rejected{Object: p.r.Object, Line: line, Offset: p.r.Start + int64(begin), Reason: u.Reason, Row: u.Row, Loaded: true})
+		p.r.Rows--
+		line++
+		return nil
+	})
+	release()
 }
 
 // Buffered tells whether a piece is there already.
 func (w *wave) Buffered() bool {
 	w.f.mu.Lock()
 	defer w.f.mu.Unlock()
-	return w.f.first != nil || len(w.f.pieces) > 0
+	return len(w.queue) > 0 || w.f.first != nil || len(w.f.pieces) > 0
 }
 
 // Close is called when a session is over.

@@ -45,6 +45,9 @@ func (j *job) prepareGreenplum(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	j.warn(warnings)
+	if err := j.createTarget(ctx, conn); err != nil {
+		return err
+	}
 	target, err := external.Describe(ctx, conn, j.spec.Output)
 	if err != nil {
 		return copy.Explain(err)
@@ -70,6 +73,9 @@ func (j *job) prepareGreenplum(ctx context.Context, conn *pgx.Conn) error {
 	// Without a limit, too, bad rows are logged: the log alone knows which
 	// object and line it was. Two is the smallest limit there is.
 	g.table.RejectLimit, g.table.LogErrors = max(j.spec.ErrorLimit, 2), true
+	if j.spec.ErrorPercent > 0 {
+		g.table.RejectLimit, g.table.Percent = int(j.spec.ErrorPercent), true
+	}
 	j.encoding = j.spec.Format.Encoding
 	if j.encoding == "" {
 		j.encoding = j.server.Encoding
@@ -228,6 +234,11 @@ func (j *job) course(ctx context.Context, conn *pgx.Conn, journal *ledger.Journa
 		}
 		if !more {
 			break
+		}
+	}
+	if j.tolerance != nil {
+		if err := j.tolerance.End(); err != nil {
+			return err
 		}
 	}
 	return steps.once(ctx, ledger.After, j.spec.After)

@@ -159,7 +159,8 @@ func (d *decision) decide(offered []ledger.Object, claims []ledger.Claim) (c *ch
 			}
 			name := ledger.Root(cl.Job)
 			switch {
-			case d.running[cl.Job] && d.strict:
+			case d.running[cl.Job] && !d.strict: // both load it, as was asked for
+			case d.running[cl.Job]:
 				block(cl, true, "wait for it: cw load wait "+name+"; then run this again")
 			case cl.Begun() && !d.again:
 				block(cl, false, "finish it: cw load resume "+name+"; to load the objects once more, their rows twice in the table, add --again")

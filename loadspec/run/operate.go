@@ -53,7 +53,7 @@ func Cancel(ctx context.Context, st *state.Store, id string) (state.Job, error) 
 		return j, st.SetJobWant(ctx, id, state.WantCancel)
 	}
 	// Nobody is there to ask.
-	if err = st.FinishJob(ctx, id, state.Cancelled, j.Error); err != nil {
+	if err = st.FinishJob(ctx, id, state.Cancelled, j.Error, j.Timing); err != nil {
 		return j, err
 	}
 	j.State = state.Cancelled
@@ -78,4 +78,19 @@ func StoredSpec(j state.Job) (*loadspec.Spec, error) {
 	}
 	spec.Limit = j.WantLimit
 	return spec, nil
+}
+
+// StoredUnload is StoredSpec for an unload.
+func StoredUnload(j state.Job) (*loadspec.Unload, error) {
+	u, err := loadspec.ParseUnload(j.SpecFile, []byte(j.Spec))
+	if err != nil {
+		return nil, err
+	}
+	if j.SpecFile != "-" {
+		if again, err := loadspec.LoadUnload(j.SpecFile); err == nil {
+			u.Conn.Password = again.Conn.Password
+		}
+	}
+	u.Limit = j.WantLimit
+	return u, nil
 }

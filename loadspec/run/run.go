@@ -52,6 +52,8 @@ type Control struct {
 	Limit  int64 // bytes per second; 0 none
 	Pause  bool
 	Cancel bool
+	Group  string
+	Share  int64 // of the group's limit, bytes per second; 0 none
 }
 
 // ErrCancelled ends a run whose Control said Cancel.
@@ -61,6 +63,7 @@ var ErrCancelled = errors.New("cancelled")
 type Result struct {
 	Progress
 	ThisRun time.Duration
+	Timing  *Timing
 }
 
 // job is one run in progress.
@@ -82,8 +85,13 @@ type job struct {
 	workers   int
 	objects   []object
 	state     *tracker
+	times     times
+	steering  steering
 	pieces    chan piece
 	warned    bool
+	checking  bool      // nothing is to be changed
+	created   bool      // this job has made the target
+	creation  *creation // a check: the table that a run would make
 	told      []string
 	emptied   bool // by this job's own TRUNCATE
 
@@ -109,22 +117,35 @@ type piece struct {
 // Run does the job, or what is left of it. Whatever ends it early leaves a
 // state from which the next Run of the same Job goes on.
 func Run(ctx context.Context, o Options) (*Result, error) {
-	started := time.Now()
 	j := newJob(o)
+	return j.conduct(ctx, j.run)
+}
+
+// conduct does a job's work under control: at the speed that is wanted, until
+// it is through or cancelled.
+func (j *job) conduct(ctx context.Context, work func(context.Context) error) (*Result, error) {
+	started := time.Now()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if err := j.steering.begin(j); err != nil {
+		return nil, err
+	}
 	var control errgroup.Group
 	control.Go(func() error { return j.control(ctx, cancel) })
-	err := j.run(ctx)
+	if p := j.steering.probe; p != nil {
+		control.Go(func() error { p.run(ctx); return nil })
+	}
+	err := work(ctx)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause // what ended the context is the reason, not what broke because of it
 	}
 	cancel(nil)
 	_ = control.Wait()
 	j.state.report()
-	res := &Result{Progress: j.state.progress(), ThisRun: time.Since(started)}
+	err = j.wider(err)
+	res := &Result{Progress: j.state.progress(), ThisRun: time.Since(started), Timing: j.timing()}
 	if errors.Is(err, context.Canceled) {
-		err = fault.Wrap(fault.Interrupted, "cw load resume "+o.Job, errors.New("interrupted"))
+		err = fault.Wrap(fault.Interrupted, "cw load resume "+j.o.Job, errors.New("interrupted"))
 	}
 	return res, err
 }
@@ -217,6 +238,11 @@ func (j *job) runPostgres(ctx context.Context, conn *pgx.Conn, journal *ledger.J
 	if err := j.load(ctx); err != nil {
 		return err
 	}
+	if j.tolerance != nil {
+		if err := j.tolerance.End(); err != nil {
+			return err
+		}
+	}
 	if err := j.modes.apply(ctx, steps); err != nil {
 		return err
 	}
@@ -264,6 +290,9 @@ func (j *job) take(ctx context.Context, conn *pgx.Conn) (*ledger.Journal, error)
 	if err != nil {
 		return nil, copy.Explain(err)
 	}
+	if err := j.tryProbe(ctx, conn); err != nil {
+		return nil, err
+	}
 	if err := j.planObjects(ctx, conn, journal); err != nil {
 		return nil, err
 	}
@@ -271,9 +300,15 @@ func (j *job) take(ctx context.Context, conn *pgx.Conn) (*ledger.Journal, error)
 }
 
 // tolerate prepares for rows that PostgreSQL refuses; Greenplum keeps count of
-// its own.
+// its own, but for those that it never sees.
 func (j *job) tolerate(ctx context.Context, conn *pgx.Conn) error {
-	if j.gp != nil || j.spec.ErrorLimit == 0 {
+	if !j.spec.Tolerates() {
+		return nil
+	}
+	if j.gp != nil {
+		if j.spec.Convert != nil && j.tolerance == nil {
+			j.tolerance = copy.NewTolerance(int64(j.spec.ErrorLimit), j.spec.ErrorPercent, 0, 0)
+		}
 		return nil
 	}
 	if err := ledger.EnsureErrors(ctx, conn); err != nil {
@@ -283,7 +318,8 @@ func (j *job) tolerate(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return copy.Explain(err)
 	}
-	j.tolerance = copy.NewTolerance(int64(j.spec.ErrorLimit), before)
+	j.tolerance = copy.NewTolerance(int64(j.spec.ErrorLimit), j.spec.ErrorPercent, before, j.state.progress().Rows+before)
+	j.tolerance.Converted = j.spec.Convert != nil
 	j.state.update(func(p *Progress) { p.Rejected = j.prior.Rejected + before })
 	return nil
 }
@@ -302,6 +338,9 @@ func (j *job) prepare(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	j.warn(warnings)
+	if err := j.createTarget(ctx, conn); err != nil {
+		return err
+	}
 	target, err := copy.Find(ctx, conn, j.spec.Output)
 	if err != nil {
 		return err

@@ -10,11 +10,9 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"golang.org/x/sync/errgroup"
 
 	"cw/fault"
 	"cw/loadspec"
@@ -44,48 +42,42 @@ type unload struct {
 	*job
 	u     *loadspec.Unload
 	store sink.Store
-	name  string // of the objects, without segment and job
+	name  string // of the objects, without segment or part, and job
 	rows  int64
+	told  map[string]bool
 }
 
 // Manifest is the list of an unload's objects, an object itself.
 type Manifest struct {
-	APIVersion string           `json:"apiVersion"`
-	Kind       string           `json:"kind"`
-	Job        string           `json:"job"`
-	Source     string           `json:"source"` // table, or "query"
-	Format     string           `json:"format"`
-	Rows       int64            `json:"rows"`
-	Finished   time.Time        `json:"finished_at"`
-	Objects    []sink.Published `json:"objects"`
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Job        string `json:"job"`
+	Source     string `json:"source"` // table, or "query"
+	Format     string `json:"format"`
+	Rows       int64  `json:"rows"`
+	// Bytes are rows as the database gave them, before compression.
+	Bytes       int64            `json:"bytes"`
+	StoredBytes int64            `json:"stored_bytes"`
+	Checksum    string           `json:"checksum"` // what the objects' sums are
+	Finished    time.Time        `json:"finished_at"`
+	Objects     []sink.Published `json:"objects"`
 }
 
 // Unload writes the rows of a table or query into objects. One that was
 // interrupted starts over and writes the same objects; one that has published
 // its manifest is done.
 func Unload(ctx context.Context, u *loadspec.Unload, o Options) (*Result, error) {
-	started := time.Now()
-	o.Spec = &loadspec.Spec{Conn: u.Conn, Sources: []loadspec.Source{u.Sink}, Format: u.Format, Limit: u.Limit}
-	run := &unload{job: newJob(o), u: u}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var control errgroup.Group
-	control.Go(func() error { return run.control(ctx, cancel) })
-	err := run.run(ctx)
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		err = cause
-	}
-	cancel(nil)
-	_ = control.Wait()
-	run.state.report()
-	res := &Result{Progress: run.state.progress(), ThisRun: time.Since(started)}
-	if errors.Is(err, context.Canceled) {
-		err = fault.Wrap(fault.Interrupted, "cw load resume "+o.Job, errors.New("interrupted"))
-	}
-	return res, err
+	run := newUnload(u, o)
+	return run.conduct(ctx, run.run)
 }
 
-func (r *unload) run(ctx context.Context) error {
+func newUnload(u *loadspec.Unload, o Options) *unload {
+	o.Spec = &loadspec.Spec{Conn: u.Conn, Sources: []loadspec.Source{u.Sink}, Format: u.Format, Speed: u.Speed, Workers: u.Workers, Notify: u.Notify}
+	return &unload{job: newJob(o), u: u}
+}
+
+// open prepares the store and sees whether it can be written.
+func (r *unload) open(ctx context.Context) error {
 	var place string
 	place, r.name = r.u.Place()
 	var err error
@@ -96,13 +88,26 @@ func (r *unload) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.store.Check(ctx); err != nil {
+	return r.store.Check(ctx)
+}
+
+func (r *unload) run(ctx context.Context) error {
+	if err := r.open(ctx); err != nil {
 		return err
 	}
 	retry := r.newRetry()
 	for {
+		begun := time.Now()
 		err := r.attempt(ctx)
-		if err == nil || !retry.again(ctx, err) {
+		if err == nil || r.server == nil && copy.NoServer(err) {
+			return err // at the start somebody is looking
+		}
+		r.state.rollback()
+		if time.Since(begun) > r.o.Patience {
+			retry.reset() // it has worked for a while
+		}
+		var store *storeError
+		if errors.As(err, &store) || !retry.again(ctx, err) {
 			return err
 		}
 	}
@@ -119,10 +124,15 @@ func (r *unload) attempt(ctx context.Context) error {
 	if r.server, err = copy.Ask(ctx, conn); err != nil {
 		return err
 	}
-	if !r.server.Greenplum {
-		return fault.New(fault.Usage, `until then: psql -c "\copy (query) to 'file' csv"`, "%s:%d is PostgreSQL: cw unload works on Greenplum only so far", r.server.Host, r.server.Port)
+	r.state.waiting(nil)
+	if r.server.Greenplum {
+		r.gp = &greenplum{} // for the lock, and for what it leaves behind
+		warnings, err := r.u.OnGreenplum()
+		if err != nil {
+			return err
+		}
+		r.warn(warnings)
 	}
-	r.gp = &greenplum{} // for the lock, and for what it leaves behind
 	if err := ledger.Ensure(ctx, conn); err != nil {
 		return err
 	}
@@ -133,12 +143,25 @@ func (r *unload) attempt(ctx context.Context) error {
 	if err != nil {
 		return copy.Explain(err)
 	}
+	if err := r.tryProbe(ctx, conn); err != nil {
+		return err
+	}
 	// The job's id is in the names of its objects, and the job is ours alone.
 	if err := r.store.Sweep(ctx, r.o.Job); err != nil {
 		r.o.Log.Warn("not swept", "error", err) // rubbish is no reason not to unload
 	}
-	if journal.Done[ledger.Unloaded] {
+	switch {
+	case journal.Done[ledger.Unloaded]:
 		return nil
+	case journal.Done[ledger.Publishing]:
+		// A run was ended while it made its objects visible: this one's are
+		// others.
+		if err := r.store.Clear(ctx, r.o.Job); err != nil {
+			return err
+		}
+	}
+	if r.gp == nil {
+		return r.extract(ctx, conn)
 	}
 	return r.statement(ctx, conn)
 }
@@ -151,8 +174,15 @@ func (r *unload) statement(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	token := strings.ToLower(rand.Text())
+	var head []byte
+	if r.u.Format.Header {
+		if head, err = r.header(ctx, conn, from); err != nil {
+			return err
+		}
+	}
 	out, err := sink.NewOutputs(r.store, sink.OutputOptions{
 		Name: func(string) string { return r.name }, Merge: r.u.Merge, Compression: compressionOf(r.u.Format), Epoch: r.o.Job, Explicit: true,
+		Header: head, MaxSize: r.u.MaxSize, Count: rowCounter(r.u.Format),
 	})
 	if err != nil {
 		return err
@@ -196,44 +226,94 @@ func (r *unload) statement(ctx context.Context, conn *pgx.Conn) error {
 	if err := counted.finish(ctx); err != nil {
 		return err
 	}
-	return r.publish(ctx, conn, out, counted.bytes.Load())
+	if n := out.Rows(); n != r.rows {
+		return fault.New(fault.Failed, "unload with other DELIMITER, QUOTE and ESCAPE, and report this", "%d rows have arrived, the database has sent %d", n, r.rows)
+	}
+	return r.publish(ctx, conn, out.Commit)
 }
 
 // publish makes the objects visible, the manifest last, and notes that it is
 // done.
-func (r *unload) publish(ctx context.Context, conn *pgx.Conn, out *sink.Outputs, bytes int64) error {
-	published, err := out.Commit(ctx)
+func (r *unload) publish(ctx context.Context, conn *pgx.Conn, commit func(context.Context) ([]sink.Published, error)) error {
+	conn, err := r.note(ctx, conn, ledger.Publishing)
+	defer func() { closeConn(ctx, conn) }()
 	if err != nil {
 		return err
+	}
+	published, err := r.show(ctx, commit)
+	err = ofStore(err)
+	if err != nil {
+		// Nobody may take what is visible for the whole.
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		defer cancel()
+		return errors.Join(err, r.store.Clear(late, r.o.Job))
+	}
+	r.state.rollback()
+	r.state.update(func(p *Progress) {
+		n, bytes := int64(len(published)), int64(0)
+		for _, o := range published {
+			bytes += o.Bytes
+		}
+		p.Rows, p.Bytes, p.BytesTotal, p.Objects, p.ObjectsTotal, p.Estimated = r.rows, bytes, bytes, n, max(n, 1), false
+		if n == 0 {
+			p.Objects = 1 // the manifest, which says that there was nothing
+		}
+	})
+	conn, err = r.note(ctx, conn, ledger.Unloaded)
+	return err
+}
+
+// show makes the objects visible, and at last the manifest that lists them.
+func (r *unload) show(ctx context.Context, commit func(context.Context) ([]sink.Published, error)) ([]sink.Published, error) {
+	published, err := commit(ctx)
+	if err != nil {
+		return nil, err
 	}
 	m := Manifest{
 		APIVersion: "cw/v1", Kind: "UnloadManifest", Job: r.o.Job, Source: r.u.Subject(), Format: r.u.Format.Kind, Rows: r.rows,
-		Finished: time.Now().UTC().Truncate(time.Second), Objects: published,
+		Checksum: sink.Checksum, Finished: time.Now().UTC().Truncate(time.Second), Objects: published,
+	}
+	for _, o := range published {
+		m.Bytes += o.Bytes
+		m.StoredBytes += o.StoredBytes
 	}
 	data, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	o, err := r.store.Create(ctx, r.name+"."+r.o.Job+".manifest.json")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if _, err = o.Write(append(data, '\n')); err == nil {
 		err = o.Commit(ctx)
 	}
 	if err != nil {
 		_ = o.Abort(context.WithoutCancel(ctx))
-		return fmt.Errorf("write the manifest: %w", err)
+		return nil, fmt.Errorf("write the manifest: %w", err)
 	}
-	r.state.rollback()
-	r.state.update(func(p *Progress) {
-		n := int64(len(published))
-		p.Rows, p.Bytes, p.BytesTotal, p.Objects, p.ObjectsTotal = r.rows, bytes, bytes, n, max(n, 1)
-		if n == 0 {
-			p.Objects = 1 // the manifest, which says that there was nothing
+	return published, nil
+}
+
+// note writes a step into the ledger, on a new session if the old one is lost.
+// The session that it ends with is the caller's to close.
+func (r *unload) note(ctx context.Context, conn *pgx.Conn, step ledger.Step) (*pgx.Conn, error) {
+	retry := r.newRetry()
+	for {
+		var err error
+		if conn.IsClosed() {
+			var again *pgx.Conn
+			if again, err = r.connect(ctx); err == nil {
+				conn = again
+			}
 		}
-	})
-	return r.ledger.Once(ctx, conn, ledger.Unloaded, func(pgx.Tx) error { return nil })
+		if err == nil {
+			err = r.ledger.Once(ctx, conn, step, func(pgx.Tx) error { return nil })
+		}
+		if err == nil || !retry.again(ctx, err) {
+			return conn, copy.Explain(err)
+		}
+	}
 }
 
 // table is the external table, without name and place, and what fills it.
@@ -251,17 +331,22 @@ func (r *unload) table(ctx context.Context, conn *pgx.Conn) (*external.Table, st
 		t.DistributedBy = target.Key // the rows stay on their segments
 		from = "SELECT * FROM " + target.Name()
 	} else {
-		columns, err := queryColumns(ctx, conn, r.u.Query)
+		columns, err := queryColumns(ctx, conn, query(r.u))
 		if err != nil {
 			return nil, "", err
 		}
-		t.Columns, from = columns, strings.TrimSuffix(strings.TrimSpace(r.u.Query), ";")
+		t.Columns, from = columns, query(r.u)
 	}
 	var err error
+	if r.u.Format.Kind == loadspec.FormatJSON {
+		from = asJSON(t, from, r.u.Format.Newline)
+		return t, from, r.gp.advertise(ctx, conn, r.spec.Sources[0])
+	}
 	if t.Format, err = external.NewFormat(r.u.Format, t.Columns); err != nil {
 		return nil, "", err
 	}
 	t.Format.ForceQuote = r.u.ForceQuote
+	t.Format.Header = false // it begins the objects, not the rows of each segment
 	return t, from, r.gp.advertise(ctx, conn, r.spec.Sources[0])
 }
 
@@ -284,8 +369,12 @@ func queryColumns(ctx context.Context, conn *pgx.Conn, query string) ([]loadspec
 	return columns, nil
 }
 
-// compressionOf leaves auto to the object's name.
+// compressionOf leaves auto to the object's name. A Parquet file is not
+// compressed, its pages are.
 func compressionOf(f loadspec.Format) string {
+	if f.Kind == loadspec.FormatParquet {
+		return "none"
+	}
 	if f.Compression == loadspec.CompressionAuto {
 		return ""
 	}
@@ -299,10 +388,8 @@ type counter struct {
 	outputs *sink.Outputs
 	token   string
 	state   *tracker
-	bytes   atomic.Int64
-
-	mu  sync.Mutex
-	out fdist.Output
+	mu      sync.Mutex
+	out     fdist.Output
 }
 
 // Create begins or continues the output of the statement that knows the token.
@@ -326,7 +413,6 @@ func (c *counter) Create(ctx context.Context, r *fdist.Request) (fdist.Output, e
 func (c *counter) Append(ctx context.Context, segment int, rows []byte) error {
 	err := c.out.Append(ctx, segment, rows)
 	if err == nil {
-		c.bytes.Add(int64(len(rows)))
 		c.state.served(ledger.Range{SourceBytes: int64(len(rows))})
 	}
 	return err

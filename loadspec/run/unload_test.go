@@ -172,6 +172,56 @@ func TestUnload(t *testing.T) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	})
+	t.Run("with headings, in small objects", func(t *testing.T) {
+		t.Parallel()
+		e := newEnv(t)
+		dir := t.TempDir()
+		u := e.unload("  INPUT: [{TABLE: items}]\n  OUTPUT:\n    - SINK: {FILE: '" + dir + "/items.csv'}\n    - FORMAT: csv\n    - HEADER: true\n    - MAX_SIZE: 100kB\n")
+		if _, err := Unload(t.Context(), u, e.options(nil)); err != nil {
+			t.Fatal(err)
+		}
+		m, data := readManifest(t, dir)
+		head := []byte("id,name,amount,note\n")
+		var rows []byte
+		for i, d := range data {
+			if !bytes.HasPrefix(d, head) || len(d) > 100_000 || m.Objects[i].Rows == 0 {
+				t.Errorf("%+v: %d bytes, %.50q", m.Objects[i], len(d), d)
+			}
+			rows = append(rows, bytes.TrimPrefix(d, head)...)
+		}
+		if m.Rows != 20_000 || len(data) < 6 {
+			t.Errorf("%+v", m)
+		}
+		back(e, rows)
+	})
+	t.Run("json", func(t *testing.T) {
+		t.Parallel()
+		e := newEnv(t)
+		dir := t.TempDir()
+		u := e.unload("  INPUT: [{TABLE: items}]\n  OUTPUT:\n    - SINK: {FILE: '" + dir + "/items.json'}\n    - FORMAT: json\n")
+		if _, err := Unload(t.Context(), u, e.options(nil)); err != nil {
+			t.Fatal(err)
+		}
+		m, data := readManifest(t, dir)
+		lines := bytes.Split(bytes.TrimSuffix(bytes.Join(data, nil), []byte("\n")), []byte("\n"))
+		for _, line := range lines {
+			if !json.Valid(line) {
+				t.Fatalf("%s", line)
+			}
+		}
+		if m.Rows != 20_000 || len(lines) != 20_000 {
+			t.Errorf("%d lines, %+v", len(lines), m)
+		}
+		e.gp.Exec(t, e.db, "create table copied (like items)")
+		lo := e.options(e.spec(simple(dir+"/items.?.*.json", "json", "copied")))
+		lo.Job = "lj"
+		if _, err := Run(t.Context(), lo); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := e.query(fmt.Sprintf(gpSum, "copied")), e.query(fmt.Sprintf(gpSum, "items")); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
 	t.Run("interrupted anywhere", func(t *testing.T) {
 		t.Parallel()
 		e := newEnv(t)

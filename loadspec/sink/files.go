@@ -13,7 +13,47 @@ import (
 )
 
 // fileStore is a folder.
-type fileStore struct{ dir string }
+type fileStore struct {
+	dir string
+
+	mu   sync.Mutex
+	made map[string]bool // folders below it that were not there before
+}
+
+func newFileStore(dir string) *fileStore {
+	// URLs of files are absolute: they are read elsewhere, too.
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	return &fileStore{dir: filepath.Clean(dir), made: map[string]bool{}}
+}
+
+// mkdir makes the folder of an object.
+func (s *fileStore) mkdir(dir string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var missing []string
+	for d := dir; len(d) > len(s.dir); d = filepath.Dir(d) {
+		if _, err := os.Lstat(d); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		missing = append(missing, d)
+	}
+	for _, d := range missing {
+		s.made[d] = true
+	}
+	return os.MkdirAll(dir, 0o700)
+}
+
+// tidy removes folders that were made for an object which is not wanted.
+func (s *fileStore) tidy(dir string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.made[dir] && os.Remove(dir) == nil {
+		delete(s.made, dir)
+		dir = filepath.Dir(dir)
+	}
+}
 
 func (s *fileStore) URL(name string) string { return "file://" + filepath.Join(s.dir, name) }
 
@@ -35,18 +75,19 @@ func (s *fileStore) Create(_ context.Context, name string) (Object, error) {
 	if st, err := os.Stat(s.dir); err != nil || !st.IsDir() {
 		return nil, fault.New(fault.Failed, "create it: mkdir -p "+s.dir, "folder %s does not exist", s.dir)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := s.mkdir(dir); err != nil {
 		return nil, fmt.Errorf("create folder for %s: %w", target, err)
 	}
 	f, err := os.CreateTemp(dir, "."+filepath.Base(target)+partMark+"*")
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", target, err)
 	}
-	return &fileObject{f: f, target: target}, nil
+	return &fileObject{s: s, f: f, target: target}, nil
 }
 
 // fileObject is a hidden file beside its target.
 type fileObject struct {
+	s      *fileStore
 	f      *os.File
 	target string
 
@@ -118,5 +159,6 @@ func (o *fileObject) Abort(context.Context) error {
 	if err := os.Remove(o.f.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove what was written of %s: %w", o.target, err)
 	}
+	o.s.tidy(filepath.Dir(o.target))
 	return nil
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,7 +24,7 @@ type OutputOptions struct {
 	// Merge writes the rows of all segments into one object, in the order
 	// they come, instead of one object per segment.
 	Merge bool
-	// Compression is none, gzip or zstd; "": what the name ends in.
+	// Compression is none or a codec; "": what the name ends in.
 	Compression string
 	// Epoch tells the statement's objects from those of others; "": the
 	// statement's transaction and command.
@@ -32,13 +32,29 @@ type OutputOptions struct {
 	// Explicit leaves publishing to Commit: what segments say at their end is
 	// not what tells that their statement committed.
 	Explicit bool
+	// Header begins every object.
+	Header []byte
+	// MaxSize is how many bytes an object may have before compression; what
+	// comes then goes into another one. 0: any. Segments send whole rows.
+	MaxSize int64
+	// Count makes what counts the rows of an object; nil: nobody asks.
+	Count func() RowCounter
+}
+
+// RowCounter counts rows in bytes that are fed to it.
+type RowCounter interface {
+	Feed(rows []byte)
+	Rows() int64
 }
 
 // Published is an object that is visible now.
 type Published struct {
-	URL     string `json:"url"`
-	Segment int    `json:"segment"` // -1: all of them
-	Bytes   int64  `json:"bytes"`   // of rows, before compression
+	URL         string `json:"url"`
+	Segment     int    `json:"segment"` // of Greenplum; -1: all of them, or there are none
+	Rows        int64  `json:"rows"`
+	Bytes       int64  `json:"bytes"`        // before compression
+	StoredBytes int64  `json:"stored_bytes"` // of the object
+	SHA256      string `json:"sha256"`       // of the object
 }
 
 // Outputs writes the write sessions of a gpfdist server into a store.
@@ -102,45 +118,50 @@ func (s *Outputs) epoch(r *fdist.Request) string {
 
 // object opens the object of one segment, or of all with segment -1.
 func (s *Outputs) object(ctx context.Context, base, epoch string, segment int) (*entry, error) {
-	dir, file := path.Split(base)
-	compression := s.o.Compression
-	var packing string // extension of the compression
-	for _, c := range []string{"gzip", "zstd"} {
-		if suffix, _ := suffixOf(c); strings.HasSuffix(file, suffix) && file != suffix {
-			file, packing = strings.TrimSuffix(file, suffix), suffix
-			if compression == "" {
-				compression = c
-			}
-		}
-	}
-	if s.o.Compression != "" {
-		packing, _ = suffixOf(s.o.Compression)
-	}
-	ext := path.Ext(file)
-	stem := strings.TrimSuffix(file, ext)
-	if stem == "" {
-		stem, ext = file, ""
-	}
-	stem = dir + stem
+	n := newNaming(base, s.o.Compression)
+	marks := []string{"", epoch}
 	if segment >= 0 {
-		stem += "." + strconv.Itoa(segment)
+		marks[0] = strconv.Itoa(segment)
 	}
-	stem += "." + epoch
 	s.mu.Lock()
-	s.names[stem+ext]++
-	if n := s.names[stem+ext]; n > 1 {
-		stem += "-" + strconv.Itoa(n) // a segment that came late, when all others had ended
+	plain := n.name("", marks...)
+	s.names[plain]++
+	if k := s.names[plain]; k > 1 {
+		marks[1] += "-" + strconv.Itoa(k) // one more of a segment: it came late, or the object before was full
 	}
 	s.mu.Unlock()
-	name := stem + ext + packing
-	o, err := s.store.Create(ctx, name)
+	name := n.name("", marks...)
+	raw, err := s.store.Create(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	if o, err = Compress(o, compression); err != nil {
+	e := &entry{sum: newSummed(raw), url: s.store.URL(name), segment: segment}
+	if e.o, err = Compress(e.sum, n.compression); err != nil {
 		return nil, err
 	}
-	return &entry{o: o, url: s.store.URL(name), segment: segment}, nil
+	if s.o.Count != nil {
+		e.count = s.o.Count()
+	}
+	if len(s.o.Header) > 0 {
+		_, e.err = e.o.Write(s.o.Header)
+		e.head = int64(len(s.o.Header))
+		e.bytes = e.head
+	}
+	return e, nil
+}
+
+// Rows is how many rows all objects have, if somebody counts them.
+func (s *Outputs) Rows() (n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, out := range s.sessions {
+		for _, e := range out.entries() {
+			if e.count != nil {
+				n += e.count.Rows()
+			}
+		}
+	}
+	return n
 }
 
 // Commit publishes what all sessions have written; with Explicit it is for
@@ -189,10 +210,37 @@ func statusOf(err error) error {
 type entry struct {
 	mu      sync.Mutex
 	o       Object
+	sum     *summed
+	count   RowCounter
 	url     string
 	segment int
+	head    int64 // bytes of the header
 	bytes   int64
 	err     error
+}
+
+// full tells that rows belong into another object.
+func (e *entry) full(rows int, most int64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return most > 0 && e.bytes > e.head && e.bytes+int64(rows) > most
+}
+
+// close brings a full object to the store, where its memory is free again.
+func (e *entry) close(ctx context.Context) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.err == nil {
+		e.err = settle(ctx, e.o, e.sum.Object)
+	}
+}
+
+func (e *entry) published() *Published {
+	p := &Published{URL: e.url, Segment: e.segment, Bytes: e.bytes, StoredBytes: e.sum.n, SHA256: e.sum.sum()}
+	if e.count != nil {
+		p.Rows = e.count.Rows()
+	}
+	return p
 }
 
 func (e *entry) write(rows []byte) error {
@@ -202,6 +250,9 @@ func (e *entry) write(rows []byte) error {
 		// Half a body may be in the object: nothing of it is published then.
 		_, e.err = e.o.Write(rows)
 		e.bytes += int64(len(rows))
+		if e.count != nil {
+			e.count.Feed(rows)
+		}
 	}
 	return e.err
 }
@@ -213,13 +264,15 @@ type output struct {
 
 	mu        sync.Mutex
 	objects   map[int]*entry
+	full      []*entry // that get no more rows
+	closing   sync.WaitGroup
 	published bool // its segments are done
 	aborted   error
 }
 
 // Append stores rows of one segment.
 func (out *output) Append(ctx context.Context, segment int, rows []byte) error {
-	e, err := out.entry(ctx, segment)
+	e, err := out.entry(ctx, segment, len(rows))
 	if err == nil {
 		err = e.write(rows)
 	}
@@ -229,7 +282,8 @@ func (out *output) Append(ctx context.Context, segment int, rows []byte) error {
 	return nil
 }
 
-func (out *output) entry(ctx context.Context, segment int) (*entry, error) {
+// entry is the object that the next rows of a segment go into.
+func (out *output) entry(ctx context.Context, segment, rows int) (*entry, error) {
 	if out.s.o.Merge {
 		segment = -1
 	}
@@ -239,7 +293,14 @@ func (out *output) entry(ctx context.Context, segment int) (*entry, error) {
 		return nil, out.aborted
 	}
 	if e := out.objects[segment]; e != nil {
-		return e, nil
+		if !e.full(rows, out.s.o.MaxSize) {
+			return e, nil
+		}
+		out.full = append(out.full, e)
+		delete(out.objects, segment)
+		// The request that filled it may be over before the store has it all.
+		late := context.WithoutCancel(ctx)
+		out.closing.Go(func() { e.close(late) })
 	}
 	e, err := out.s.object(ctx, out.name, out.epoch, segment)
 	if err == nil {
@@ -251,7 +312,7 @@ func (out *output) entry(ctx context.Context, segment int) (*entry, error) {
 func (out *output) entries() []*entry {
 	out.mu.Lock()
 	defer out.mu.Unlock()
-	all := make([]*entry, 0, len(out.objects))
+	all := slices.Clone(out.full)
 	for _, e := range out.objects {
 		all = append(all, e)
 	}
@@ -260,6 +321,7 @@ func (out *output) entries() []*entry {
 
 // Publish makes the objects visible, or with Explicit complete but for that.
 func (out *output) Publish(ctx context.Context) error {
+	out.closing.Wait()
 	group, inner := errgroup.WithContext(ctx)
 	for _, e := range out.entries() {
 		group.Go(func() error {
@@ -309,7 +371,7 @@ func (out *output) commit(ctx context.Context) ([]Published, error) {
 			e.mu.Lock()
 			defer e.mu.Unlock()
 			if errs[i] = e.o.Commit(ctx); errs[i] == nil {
-				done[i] = &Published{URL: e.url, Segment: e.segment, Bytes: e.bytes}
+				done[i] = e.published()
 			}
 			return nil
 		})

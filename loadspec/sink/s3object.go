@@ -188,6 +188,11 @@ func (o *s3Object) finish(ctx context.Context) error {
 			return err
 		}
 	}
+	return o.wait(ctx)
+}
+
+// wait is for the parts under way.
+func (o *s3Object) wait(ctx context.Context) error {
 	waited := make(chan struct{})
 	go func() { o.group.Wait(); close(waited) }()
 	select {
@@ -196,6 +201,20 @@ func (o *s3Object) finish(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// Park sends what Finish has left here, where many small objects would fill
+// the memory.
+func (o *s3Object) Park(ctx context.Context) error {
+	o.use.Lock()
+	defer o.use.Unlock()
+	if o.gone || o.uploadID != "" || len(o.buf) == 0 {
+		return o.failed()
+	}
+	if err := o.send(); err != nil {
+		return err
+	}
+	return o.wait(ctx)
 }
 
 // Commit makes the object visible. It is safe to call again after an error.

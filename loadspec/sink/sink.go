@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/url"
 	"path"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -28,8 +27,11 @@ type Store interface {
 	// Check tries what Create would need, without leaving anything behind.
 	Check(ctx context.Context) error
 	// Sweep removes what a killed process has left of objects in the making
-	// whose names contain mark. Nobody may be making such objects meanwhile.
-	Sweep(ctx context.Context, mark string) error
+	// with this epoch in their names. Nobody may be making such objects meanwhile.
+	Sweep(ctx context.Context, epoch string) error
+	// Clear removes objects with this epoch in their names, which a run has
+	// published that did not come to its end.
+	Clear(ctx context.Context, epoch string) error
 	// URL names an object in messages.
 	URL(name string) string
 }
@@ -107,11 +109,11 @@ func Open(location string, o Options) (Store, error) {
 		if err != nil || u.Host != "" && u.Host != "localhost" || u.Path == "" {
 			return nil, fault.New(fault.Usage, "write file:///folder", "%s: is not the URL of a local folder", location)
 		}
-		return &fileStore{dir: filepath.Clean(u.Path)}, nil
+		return newFileStore(u.Path), nil
 	case strings.Contains(location, "://"):
 		return nil, fault.New(fault.Usage, "write s3://bucket/prefix, file:///folder or a path", "%s: cw cannot write there", location)
 	default:
-		return &fileStore{dir: filepath.Clean(location)}, nil
+		return newFileStore(location), nil
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -76,6 +77,7 @@ type Set struct {
 	sources []loadspec.Source
 	o       Options
 	stores  []store
+	waited  atomic.Int64 // nanoseconds
 }
 
 // store is one SOURCE block's access to its objects.
@@ -215,5 +217,25 @@ func (s *Set) Open(ctx context.Context, o Object, offset int64, l *throttle.Limi
 			return nil, err
 		}
 	}
-	return s.stores[o.Source].open(ctx, o, offset, l)
+	body, err := s.stores[o.Source].open(ctx, o, offset, l)
+	if err != nil {
+		return nil, err
+	}
+	return &timed{body, &s.waited}, nil
+}
+
+// Waited is the time that all readers together have spent in reads so far.
+func (s *Set) Waited() time.Duration { return time.Duration(s.waited.Load()) }
+
+// timed adds up how long its reads take.
+type timed struct {
+	io.ReadCloser
+	waited *atomic.Int64
+}
+
+func (t *timed) Read(p []byte) (int, error) {
+	began := time.Now()
+	n, err := t.ReadCloser.Read(p)
+	t.waited.Add(int64(time.Since(began)))
+	return n, err
 }
