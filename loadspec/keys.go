@@ -109,6 +109,6 @@ func outputKeys() []schema.Key {
 		{Name: "MATCH_COLUMNS", Type: schema.List, Elem: str, Doc: "Columns that identify a row (update, merge).", Example: "[id]"},
 		{Name: "UPDATE_COLUMNS", Type: schema.List, Elem: str, Doc: "Columns that are overwritten (update, merge).", Example: "[price]"},
 		{Name: "UPDATE_CONDITION", Doc: "SQL condition a row must meet to be overwritten.", Example: "price > 0"},
-		{Name: "MAPPING", Type: schema.Map, Elem: str, Doc: "target: source column or SQL expression; only mapped columns are loaded.", Example: "{id: id, total: price * quantity}"},
+		{Name: "MAPPING", Type: schema.Map, Elem: str, Doc: "target: source column or SQL expression; only mapped columns are loaded. cw_object is the URL of the row's object and cw_line the line at which the row begins in it.", Example: "{id: id, total: price * quantity, origin: cw_object}"},
 	}
 }

@@ -75,7 +75,7 @@ func (j *job) startHost(ctx, starting context.Context, name string, share []obje
 		return nil, fault.New(fault.Usage, "", "PARALLEL.HOSTS: no way to hosts here")
 	}
 	if url, ok := inStores(share); !ok {
-		return nil, fault.New(fault.Usage, "put them into an S3 store, or leave PARALLEL: HOSTS out", "%s is of this machine: other hosts cannot read it", url)
+		return nil, fault.New(fault.Usage, "put them into an S3 store, or leave PARALLEL: HOSTS out", "%s is a file of this machine: other hosts cannot read it", url)
 	}
 	target, err := remote.ParseTarget(name)
 	if err != nil {
