@@ -56,9 +56,9 @@ goes on with cw load resume JOB.
 A question is asked only when the table is emptied first (PRELOAD: TRUNCATE).` + exitHelp(3, 4, 5, 7),
 		Example: `  cw load run orders.yaml
   cw load run orders.yaml --limit 200MB/s --detach
+  cw load run orders.yaml --create-table
   cw load run orders.yaml --watch --interval 30s --detach
-  cw load run orders.yaml --dry-run
-  cw load run orders.yaml --create-table`,
+  cw load run orders.yaml --dry-run`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.loadRun(cmd.Context(), args[0], o) },
 	}
 	c.Flags().StringVar(&o.limit, "limit", "", "bytes read from the source per second: 200MB/s, 1GiB/s, none")

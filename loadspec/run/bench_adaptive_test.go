@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"cw/playground/pgtest"
 )
 
 // probeSQL is a query as an application asks it all day; it is what the load
@@ -25,7 +27,7 @@ func TestBenchAdaptive(t *testing.T) {
 	if os.Getenv("CW_BENCH") == "" {
 		t.Skip("CW_BENCH=1 runs the benchmark")
 	}
-	b := newBench(t)
+	b := newBench(t, pgtest.Dir(t), "")
 	pgbench := func(args ...string) *exec.Cmd {
 		cmd := exec.CommandContext(t.Context(), filepath.Join(b.pg.BinDir, "pgbench"), args...)
 		cmd.Env = b.env

@@ -24,6 +24,10 @@ const (
 	// pieceOnWire is what a segment gets at a time: so little that all
 	// segments have work, so much that nobody notices the seams.
 	pieceOnWire = 512 << 10
+
+	// piecesBudget is how many bytes of rows may be on their way at the same
+	// time, unless PARALLEL: SPLIT is larger.
+	piecesBudget = 96 << 20
 	// segmentsPerURL is how many segments read one location at most
 	// (gp_external_max_segs' default).
 	segmentsPerURL = 64
@@ -106,7 +110,11 @@ func (j *job) pieceSize() int {
 	if j.gp != nil {
 		return min(int(j.spec.Split), pieceOnWire)
 	}
-	return int(j.spec.Split)
+	if j.spec.Split != loadspec.DefaultSplit {
+		return int(j.spec.Split)
+	}
+	// One in the hands of each reader and each worker.
+	return min(loadspec.DefaultSplit, max(piecesBudget/(j.readers()+j.workers+1), loadspec.MinSplit))
 }
 
 // lock makes the job this session's. On Greenplum a session that was left

@@ -360,17 +360,24 @@ func (j *job) prepare(ctx context.Context, conn *pgx.Conn) error {
 func (j *job) load(ctx context.Context) error {
 	j.pieces = make(chan piece, 1)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return j.readAll(ctx, j.workers) })
+	g.Go(func() error { return j.readAll(ctx) })
 	for range j.workers {
 		g.Go(func() error { return j.work(ctx) })
 	}
 	return g.Wait()
 }
 
+// mostReaders are more than the cores of a machine that decompresses, and as
+// many streams as a fast network takes.
+const mostReaders = 16
+
+// readers is how many objects are read at the same time.
+func (j *job) readers() int { return min(len(j.objects), j.workers, mostReaders) }
+
 // readAll sends what is left of all objects, several at a time, and closes
 // the channel when nothing is left. After an error it stays open: what ended
 // the readers ends those who wait, too.
-func (j *job) readAll(ctx context.Context, parallel int) error {
+func (j *job) readAll(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	todo := make(chan *object)
 	g.Go(func() error {
@@ -384,7 +391,8 @@ func (j *job) readAll(ctx context.Context, parallel int) error {
 		}
 		return nil
 	})
-	for range min(len(j.objects), parallel) {
+	j.set.Readers(j.readers())
+	for range j.readers() {
 		g.Go(func() error {
 			for o := range todo {
 				if err := j.read(ctx, o); err != nil {
@@ -415,7 +423,7 @@ func (j *job) cutter(st *stream, gap ledger.Gap) (*split.Cutter, error) {
 	c, err := split.NewCutter(gapReader(st, gap), split.Options{
 		Dialect: format.Dialect(j.spec.Format), Size: j.pieceSize(), MaxRow: j.spec.MaxRow, Every: pieceAge,
 		Header: j.spec.Format.Header, BOM: format.UTF8(j.encoding), Offset: gap.Start, Line: gap.Line,
-	}, j.workers+2)
+	}, (j.workers+2)/max(j.readers(), 1)+1)
 	if err != nil {
 		return nil, fmt.Errorf("cut %s: %w", st.codec, err)
 	}

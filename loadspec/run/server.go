@@ -86,7 +86,7 @@ func (j *job) startServer(ctx context.Context) (*server, error) {
 	}
 	w.cancel = cancel // ends both
 	w.all.Go(func() error {
-		w.err = j.readAll(ctx, j.workers)
+		w.err = j.readAll(ctx)
 		close(w.ended)
 		return nil
 	})

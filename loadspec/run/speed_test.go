@@ -15,8 +15,8 @@ import (
 	"cw/state"
 )
 
-// watcher lets a test wait for a report.
-type watcher struct {
+// reports lets a test wait for a report.
+type reports struct {
 	mu   sync.Mutex
 	cond *sync.Cond
 	last Progress
@@ -24,20 +24,20 @@ type watcher struct {
 	err  error
 }
 
-func newWatcher() *watcher {
-	w := &watcher{}
+func newReports() *reports {
+	w := &reports{}
 	w.cond = sync.NewCond(&w.mu)
 	return w
 }
 
-func (w *watcher) Progress(p Progress) {
+func (w *reports) Progress(p Progress) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.last = p
 	w.cond.Broadcast()
 }
 
-func (w *watcher) end(err error) {
+func (w *reports) end(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.over, w.err = true, err
@@ -45,7 +45,7 @@ func (w *watcher) end(err error) {
 }
 
 // until waits for a report that is right; the job must not end before.
-func (w *watcher) until(t *testing.T, what string, right func(Progress) bool) Progress {
+func (w *reports) until(t *testing.T, what string, right func(Progress) bool) Progress {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -60,7 +60,7 @@ func (w *watcher) until(t *testing.T, what string, right func(Progress) bool) Pr
 
 // running is a job under way.
 type running struct {
-	*watcher
+	*reports
 	cancel context.CancelFunc
 	done   chan struct{}
 	res    *Result
@@ -69,7 +69,7 @@ type running struct {
 func start(t *testing.T, run func(context.Context, Reporter) (*Result, error)) *running {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	r := &running{watcher: newWatcher(), cancel: cancel, done: make(chan struct{})}
+	r := &running{reports: newReports(), cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
 		r.res, r.err = run(ctx, r)

@@ -82,7 +82,7 @@ func (r *ranges) launch(from, size int64) {
 				return
 			}
 		}
-		p := &part{from: from, to: min(from+r.o.RangeSize, size)}
+		p := &part{from: from, to: min(from+r.o.rangeSize.Load(), size)}
 		p.data = make(chan chunk, 3+(p.to-p.from)/chunkSize) // full chunks, and a short one before and after them
 		select {
 		case r.queue <- p:

@@ -45,6 +45,8 @@ type Options struct {
 	OnNote        func(text string)                               `json:"-"` // what a person should know of a listing
 	EmptyOK       bool                                            // a location that matches nothing is no error
 	OnRetry       func(url string, err error, wait time.Duration) `json:"-"`
+
+	rangeSize *atomic.Int64 // RangeSize, or less when many read at the same time
 }
 
 func (o Options) withDefaults() Options {
@@ -66,6 +68,8 @@ func (o Options) withDefaults() Options {
 	if o.OnNote == nil {
 		o.OnNote = func(string) {}
 	}
+	o.rangeSize = &atomic.Int64{}
+	o.rangeSize.Store(o.RangeSize)
 	if o.OnRetry == nil {
 		o.OnRetry = func(string, error, time.Duration) {}
 	}
@@ -222,6 +226,19 @@ func (s *Set) Open(ctx context.Context, o Object, offset int64, l *throttle.Limi
 		return nil, err
 	}
 	return &timed{body, &s.waited}, nil
+}
+
+// aheadBudget is how many bytes all objects that are read at the same time may
+// have fetched ahead, and leastRange is worth a request all the same.
+const (
+	aheadBudget = 96 << 20
+	leastRange  = 1 << 20
+)
+
+// Readers tells how many objects will be read at the same time, so that all of
+// them together do not fetch more ahead than memory is meant for.
+func (s *Set) Readers(n int) {
+	s.o.rangeSize.Store(min(s.o.RangeSize, max(aheadBudget/int64(max(n, 1)*s.o.Ahead), leastRange)))
 }
 
 // Waited is the time that all readers together have spent in reads so far.
