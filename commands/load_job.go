@@ -92,6 +92,7 @@ func (a *App) runLoad(ctx context.Context, st *state.Store, j state.Job, spec *l
 			return nil, err
 		}
 	}
+	o.Source.Stdin = a.IO.In
 	if err := run.StoredOptions(j, &o); err != nil {
 		return nil, err
 	}

@@ -84,6 +84,9 @@ func (a *App) loadRun(ctx context.Context, file string, o loadRunOptions) error 
 	if spec.Group, err = groupFlag(o.group, spec.Group); err != nil {
 		return err
 	}
+	if err := onceOnly(spec, file, o); err != nil {
+		return err
+	}
 	options := run.Options{Again: o.again}
 	if o.watch {
 		if options.Watch = o.interval; o.interval < 10*time.Millisecond {
@@ -112,6 +115,23 @@ func (a *App) loadRun(ctx context.Context, file string, o loadRunOptions) error 
 		return a.detachJob(ctx, j)
 	}
 	return a.runJob(ctx, j, jobSpec{load: spec})
+}
+
+// onceOnly refuses ways to run that need what can be had once only.
+func onceOnly(spec *loadspec.Spec, file string, o loadRunOptions) error {
+	for _, src := range spec.Sources {
+		for _, l := range append(append([]string{}, src.Locations...), src.Manifest) {
+			switch {
+			case l == loadspec.Stdin && file == "-":
+				return usagef("put the control file on disk", "standard input cannot be both the control file and the data (FILE: %s)", l)
+			case l == loadspec.Stdin && (o.detach || o.watch || len(spec.Hosts) > 0):
+				return usagef("load a file instead", "standard input (FILE: %s) goes with neither --detach nor --watch nor PARALLEL: HOSTS", l)
+			case file == "-" && o.detach && loadspec.Secretive(l):
+				return usagef("put the control file on disk", "a detached load cannot take what is secret in %s from standard input", loadspec.ShownURL(l))
+			}
+		}
+	}
+	return nil
 }
 
 // limitFlag is --limit where it is given, else the control file's limit.

@@ -53,10 +53,10 @@ func Root() schema.Key {
 func inputKeys() []schema.Key {
 	str := &schema.Key{}
 	return []schema.Key{
-		{Name: keySource, Type: schema.Map, Required: true, Repeat: true, Doc: "Where rows come from; may stand more than once.", Keys: []schema.Key{
-			{Name: "URL", Type: schema.List, Elem: str, Doc: "Objects: s3://bucket/key or file:///path, both with wildcards.", Example: `["s3://bucket/prefix/*.csv.zst"]`},
-			{Name: "FILE", Type: schema.List, Elem: str, Doc: "Local files, with wildcards.", Example: "[/data/orders*.csv]"},
-			{Name: "MANIFEST", Doc: "URL of a manifest that lists the objects.", Example: "s3://bucket/manifest.json"},
+		{Name: keySource, Type: schema.Map, Required: true, Repeat: true, Doc: "Where rows come from; may stand more than once.", Keys: append([]schema.Key{
+			{Name: "URL", Type: schema.List, Elem: str, Doc: "Objects: s3://bucket/key or file:///path, both with wildcards; https://host/path.", Example: `["s3://bucket/prefix/*.csv.zst"]`},
+			{Name: "FILE", Type: schema.List, Elem: str, Doc: "Local files, with wildcards; - is standard input, which cannot be resumed.", Example: "[/data/orders*.csv]"},
+			{Name: "MANIFEST", Doc: "URL or file of a manifest that lists objects, beside URL and FILE: Redshift's, or that of cw unload. Its sizes and ETags are compared with the objects'.", Example: "s3://bucket/manifest.json"},
 			{Name: "ENDPOINT", Doc: "URL of an S3-compatible store; default Amazon's.", Example: "https://s3.example.com"},
 			{Name: "PATH_STYLE", Type: schema.Bool, Doc: "Bucket in the path, not in the host name; default true with ENDPOINT, else false.", Example: "true"},
 			{Name: "REGION", Doc: "Region of the bucket; else that of the environment or profile, with ENDPOINT us-east-1.", Example: "eu-central-1"},
@@ -68,7 +68,7 @@ func inputKeys() []schema.Key {
 			{Name: "FULLY_QUALIFIED_DOMAIN_NAME", Type: schema.Bool, Default: "false", Doc: "Give segments the full host name (Greenplum).", Example: "true"},
 			{Name: "SSL", Type: schema.Bool, Default: "false", Doc: "gpfdists instead of gpfdist (Greenplum); needs CERTIFICATES_PATH.", Example: "true"},
 			{Name: "CERTIFICATES_PATH", Doc: "Folder with server.crt, server.key, root.crt (Greenplum).", Example: "/etc/gpfdist"},
-		}},
+		}, storeKeys()...)},
 		{Name: "FULLY_QUALIFIED_DOMAIN_NAME", Type: schema.Bool, Default: "false", Doc: "Give segments the full host name (Greenplum).", Example: "true"},
 		{
 			Name: "COLUMNS", Type: schema.List, Doc: "Columns of the file in order, name: type; default the target's columns without its sequences.", Example: "[{id: int}, {name: text}]",
@@ -109,6 +109,6 @@ func outputKeys() []schema.Key {
 		{Name: "MATCH_COLUMNS", Type: schema.List, Elem: str, Doc: "Columns that identify a row (update, merge).", Example: "[id]"},
 		{Name: "UPDATE_COLUMNS", Type: schema.List, Elem: str, Doc: "Columns that are overwritten (update, merge).", Example: "[price]"},
 		{Name: "UPDATE_CONDITION", Doc: "SQL condition a row must meet to be overwritten.", Example: "price > 0"},
-		{Name: "MAPPING", Type: schema.Map, Elem: str, Doc: "target: source column or SQL expression; only mapped columns are loaded.", Example: "{id: id, total: price * quantity}"},
+		{Name: "MAPPING", Type: schema.Map, Elem: str, Doc: "target: source column or SQL expression; only mapped columns are loaded. cw_object is the URL of the row's object and cw_line the line at which the row begins in it.", Example: "{id: id, total: price * quantity, origin: cw_object}"},
 	}
 }

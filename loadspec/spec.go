@@ -74,13 +74,25 @@ type Conn struct {
 
 // Source is one SOURCE block.
 type Source struct {
-	Locations []string // s3:// and file:// URLs and plain paths, with wildcards
+	Locations []string // s3:// and file:// URLs and plain paths, with wildcards; http(s):// URLs; Stdin
 	Endpoint  string
 	Region    string
 	Profile   string
 	PathStyle bool
 	Anonymous bool
 	Manifest  string // URL of a list of objects
+
+	// More about S3-compatible stores and, as far as it means something there,
+	// web servers.
+
+	CAFile          string // PEM of the authorities that are trusted instead of the machine's
+	ServerName      string // that the certificate is for; "" the endpoint's
+	RoleARN         string // role to take
+	ExternalID      string // that the role asks for
+	CustomerKeyFile string // key of SSE-C: 32 bytes, or their base64
+	RequesterPays   bool
+	Encryption      string // of what is written: "", EncryptionS3 or EncryptionKMS
+	KMSKey          string
 
 	// Of the server that segments read from.
 
@@ -209,6 +221,14 @@ type sourceFile struct {
 	Region    string   `yaml:"REGION"`
 	Profile   string   `yaml:"PROFILE"`
 	Anonymous bool     `yaml:"ANONYMOUS"`
+	CAFile    string   `yaml:"CA_FILE"`
+	ServerTLS string   `yaml:"TLS_SERVER_NAME"`
+	RoleARN   string   `yaml:"ROLE_ARN"`
+	External  string   `yaml:"EXTERNAL_ID"`
+	SSECKey   string   `yaml:"SSE_C_KEY_FILE"`
+	Requester bool     `yaml:"REQUESTER_PAYS"`
+	SSE       string   `yaml:"SSE"`
+	KMSKey    string   `yaml:"KMS_KEY"`
 	LocalHost []string `yaml:"LOCAL_HOSTNAME"`
 	Port      int      `yaml:"PORT"`
 	PortRange []int    `yaml:"PORT_RANGE"`

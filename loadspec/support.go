@@ -41,7 +41,6 @@ func (s *Spec) OnPostgres() (schema.Problems, error) {
 		"encoding %s with backslash escapes", s.Format.Encoding)
 	for i, src := range in.Sources {
 		path := fmt.Sprintf("GPLOAD.INPUT.SOURCE[%d]", i)
-		unsupported(path+".MANIFEST", src.Manifest != "", "MANIFEST")
 		unsupported(path+".SSL", src.SSL, "SSL between gpfdist and segments")
 		ignored(path+".LOCAL_HOSTNAME", len(src.LocalHost) > 0)
 		ignored(path+".PORT", src.Port != 0)

@@ -17,9 +17,6 @@ func (s *Spec) OnGreenplum() (schema.Problems, error) {
 			v.fail(path, "%s is not supported on engine greenplum yet", fmt.Sprintf(format, args...))
 		}
 	}
-	for i, src := range s.Sources {
-		unsupported(fmt.Sprintf("GPLOAD.INPUT.SOURCE[%d].MANIFEST", i), src.Manifest != "", "MANIFEST")
-	}
 	unsupported("GPLOAD.INPUT.TRANSFORM", s.Transform != "" || s.TransformConfig != "", "TRANSFORM (cw gpload has it)")
 	if p := s.ErrorPercent; p != float64(int(p)) {
 		v.fail("GPLOAD.INPUT.ERROR_LIMIT", "%s: Greenplum knows whole percentages only, from 1%% to 100%%", s.ErrorLimitText())

@@ -91,8 +91,10 @@ func UnloadRoot() schema.Key {
 		Keys: append([]schema.Key{
 			{Name: "URL", Type: schema.List, Elem: &schema.Key{}, Doc: "Object: s3://bucket/key or file:///path; segment or part, and job, are put before its extension. One that ends in / is a folder.", Example: "s3://bucket/out/orders.csv.gz"},
 			{Name: "FILE", Type: schema.List, Elem: &schema.Key{}, Doc: "Local file, the same way.", Example: "/data/orders.csv"},
-		}, keep(source.Keys, "ENDPOINT", "PATH_STYLE", "REGION", "PROFILE", "LOCAL_HOSTNAME", "PORT", "PORT_RANGE", "FULLY_QUALIFIED_DOMAIN_NAME", "SSL", "CERTIFICATES_PATH")...),
+		}, keep(source.Keys, "ENDPOINT", "PATH_STYLE", "REGION", "PROFILE", "LOCAL_HOSTNAME", "PORT", "PORT_RANGE", "FULLY_QUALIFIED_DOMAIN_NAME", "SSL", "CERTIFICATES_PATH",
+			"ROLE_ARN", "EXTERNAL_ID", "CA_FILE", "TLS_SERVER_NAME", "SSE_C_KEY_FILE")...),
 	}
+	sink.Keys = append(sink.Keys, sinkKeys()...)
 	output := append([]schema.Key{sink}, keep(inputKeys(), "FORMAT", "COMPRESSION", "DELIMITER", "ESCAPE", "QUOTE", "NULL_AS", "NEWLINE", "HEADER", "ENCODING")...)
 	for i := range output {
 		switch output[i].Name {

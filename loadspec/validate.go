@@ -125,7 +125,7 @@ func (v *validator) sources() {
 			s.PathStyle = *f.PathStyle
 		}
 		if len(f.URL) == 0 && len(f.File) == 0 && f.Manifest == "" {
-			v.fail(path, "wants URL or FILE, else there is nothing to load")
+			v.fail(path, "wants URL, FILE or MANIFEST, else there is nothing to load")
 		}
 		for j, u := range f.URL {
 			v.location(fmt.Sprintf("%s.URL[%d]", path, j), u)
@@ -134,6 +134,12 @@ func (v *validator) sources() {
 			if name == "" {
 				v.fail(fmt.Sprintf("%s.FILE[%d]", path, j), "is empty")
 			}
+			if name == Stdin && v.reversed {
+				v.fail(fmt.Sprintf("%s.FILE[%d]", path, j), "standard output cannot be written to: name a file")
+			}
+		}
+		if strings.Contains(f.Manifest, "://") {
+			v.location(path+".MANIFEST", f.Manifest)
 		}
 		if f.Endpoint != "" {
 			u, err := url.Parse(f.Endpoint)
@@ -149,6 +155,7 @@ func (v *validator) sources() {
 		}
 		s.Locations = append(append(s.Locations, f.URL...), f.File...)
 		v.server(path, &f, &s)
+		v.storeAccess(path, &f, &s)
 		v.spec.Sources = append(v.spec.Sources, s)
 	}
 }
@@ -169,8 +176,18 @@ func (v *validator) location(path, s string) {
 		if !strings.HasPrefix(rest, "/") {
 			v.fail(path, "%q wants an absolute path: file:///data/x.csv", s)
 		}
+	case scheme == "http" || scheme == "https":
+		u, err := url.Parse(s)
+		switch {
+		case err != nil || u.Host == "":
+			v.fail(path, "%q is no URL: write https://host/path", ShownURL(s))
+		case v.reversed:
+			v.fail(path, "%q cannot be written: s3:// and file:// can", ShownURL(s))
+		case strings.ContainsAny(u.Path, "*["):
+			v.fail(path, "%q has wildcards, but a web server has no list of its objects: name them one by one, or in a MANIFEST", ShownURL(s))
+		}
 	default:
-		v.fail(path, "scheme %s:// is not known: s3:// and file:// are", scheme)
+		v.fail(path, "scheme %s:// is not known: s3://, file:// and https:// are", scheme)
 	}
 }
 

@@ -154,7 +154,7 @@ func (s *Session) explain(err error, p *split.Piece, object string) error {
 }
 
 func (s *Session) copy(ctx context.Context, tx pgx.Tx, p *split.Piece, object string) (int64, error) {
-	tag, err := s.send(ctx, tx.Conn().PgConn(), p)
+	tag, err := s.send(ctx, tx.Conn().PgConn(), p, object)
 	if err != nil {
 		return 0, err
 	}
@@ -174,11 +174,15 @@ func (s *Session) copy(ctx context.Context, tx pgx.Tx, p *split.Piece, object st
 	return tag.RowsAffected(), nil
 }
 
-func (s *Session) send(ctx context.Context, conn *pgconn.PgConn, p *split.Piece) (pgconn.CommandTag, error) {
-	if s.encoder == nil {
-		return conn.CopyFrom(ctx, bytes.NewReader(p.Data), s.plan.Copy)
+func (s *Session) send(ctx context.Context, conn *pgconn.PgConn, p *split.Piece, object string) (pgconn.CommandTag, error) {
+	data := p.Data
+	if s.plan.stamp != nil {
+		data = Stamped(nil, s.plan.stamp, p, object, s.d)
 	}
-	r := s.encoder.Reader(p.Data, s.buffer)
+	if s.encoder == nil {
+		return conn.CopyFrom(ctx, bytes.NewReader(data), s.plan.Copy)
+	}
+	r := s.encoder.Reader(data, s.buffer)
 	tag, err := conn.CopyFrom(ctx, r, s.plan.binary.copy)
 	s.buffer = nil
 	if u := r.Unusual(); u != nil { // the server says only that the copy was given up

@@ -135,7 +135,15 @@ func (j *job) privileges(ctx context.Context, conn *pgx.Conn) error {
 
 // sample reads the first rows of the first object and tries them.
 func (j *job) sample(ctx context.Context, conn *pgx.Conn, rep *Report) error {
+	if len(rep.Objects) == 0 {
+		rep.Warnings = append(rep.Warnings, "there is nothing to load")
+		return nil
+	}
 	first := rep.Objects[0]
+	if first.URL == source.StdinURL {
+		rep.Warnings = append(rep.Warnings, "standard input is not tried: it can be read once")
+		return nil
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	st, err := j.open(ctx, first, 0, throttle.New(0, nil))

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"cw/loadspec"
+	"cw/loadspec/copy"
 	"cw/loadspec/fdist"
 	"cw/loadspec/format"
 	"cw/loadspec/ledger"
@@ -25,7 +27,8 @@ type feed struct {
 	ended  <-chan struct{} // closed when reading is over, well or not
 	cause  func() error    // why reading failed; nil while it has not
 	served func(ledger.Range)
-	newRow string // appended to an object's last row when that has no end
+	stamp  func(p *split.Piece, object string) []byte // the rows with what MAPPING wants to know of their origin; nil: as they are
+	newRow string                                     // appended to an object's last row when that has no end
 
 	converted bool // rows may have some among them that could not be converted
 
@@ -155,6 +158,9 @@ func (w *wave) Next(ctx context.Context) (*fdist.Block, error) {
 			continue // it had no rows that are any good
 		}
 		data := w.f.complete(p.Piece)
+		if len(data) > 0 && w.f.stamp != nil {
+			data = w.f.stamp(p.Piece, p.r.Object)
+		}
 		if len(data) == 0 {
 			p.release()
 			continue // an object without rows
@@ -210,7 +216,13 @@ func (w *wave) cut(p *piece) {
 	}
 	_ = format.EachRun(p.Data, func(begin, end int, records int64) error {
 		left.Add(1)
-		w.queue = append(w.queue, &fdist.Block{File: p.r.Object, Offset: p.r.Start + int64(begin), Line: line, Data: p.Data[begin:end:end], Release: release})
+		data := p.Data[begin:end:end]
+		if w.f.stamp != nil {
+			run := *p.Piece
+			run.Data, run.FirstLine = data, line
+			data = w.f.stamp(&run, p.r.Object)
+		}
+		w.queue = append(w.queue, &fdist.Block{File: p.r.Object, Offset: p.r.Start + int64(begin), Line: line, Data: data, Release: release})
 		line += records
 		return nil
 	}, func(begin, _ int, u format.Unconverted) error {
@@ -231,6 +243,21 @@ func (w *wave) Buffered() bool {
 
 // Close is called when a session is over.
 func (w *wave) Close(bool) error { return nil }
+
+// stamper is feed.stamp of a job.
+func (j *job) stamper() func(*split.Piece, string) []byte {
+	s := j.stamp()
+	if s == nil {
+		return nil
+	}
+	d := format.Dialect(j.spec.Format)
+	return func(p *split.Piece, object string) []byte { return copy.Stamped(nil, s, p, object, d) }
+}
+
+// stamp is what is put before rows; nil when nothing is.
+func (j *job) stamp() *loadspec.Stamp {
+	return loadspec.NewStamp(j.spec.Stamps(j.columns), j.spec.Format)
+}
 
 // complete ends an object's last row, so that it does not run into the first
 // one of the object that the same segment gets next.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,7 +70,11 @@ func (j *job) prepareGreenplum(ctx context.Context, conn *pgx.Conn) error {
 			return err
 		}
 	}
-	g.table = external.Table{Schema: "pg_temp", Temp: true, Columns: mapping.Columns, Encoding: j.spec.Format.Encoding}
+	stamps := j.spec.Stamps(mapping.Columns)
+	if len(stamps) > 0 && j.spec.Format.EscapeOff {
+		return fault.New(fault.Usage, "leave ESCAPE: OFF out", "MAPPING: %s cannot be told from the fields of a file without escapes", stamps[0].Name)
+	}
+	g.table = external.Table{Schema: "pg_temp", Temp: true, Columns: slices.Concat(stamps, mapping.Columns), Encoding: j.spec.Format.Encoding}
 	if g.table.Format, err = external.NewFormat(j.spec.Format, mapping.Columns); err != nil {
 		return err
 	}

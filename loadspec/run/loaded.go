@@ -13,6 +13,7 @@ import (
 	"cw/loadspec"
 	"cw/loadspec/copy"
 	"cw/loadspec/ledger"
+	"cw/loadspec/source"
 )
 
 // An object that an earlier job has loaded into the table is not loaded again.
@@ -134,7 +135,7 @@ func (d *decision) decide(offered []ledger.Object, claims []ledger.Claim) (c *ch
 		for i, cl := range byURL[o.URL] {
 			switch {
 			case plainTag(cl.ETag) != plainTag(o.ETag) || cl.Size != o.Size:
-				older = older || cl.Begun()
+				older = older || cl.Begun() && o.URL != source.StdinURL
 			case cl.Loaded():
 				by = &byURL[o.URL][i]
 			}

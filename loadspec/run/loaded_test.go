@@ -243,7 +243,7 @@ func testLoadedOnce(t *testing.T, begin func(*testing.T) *onceEnv) {
 				}
 			}}
 			o.Reporter = w
-			o.Control = func(context.Context) (Control, error) { return Control{Limit: 3_000_000}, nil }
+			o.Control = func(context.Context) (Control, error) { return Control{Limit: 400_000}, nil }
 			if _, err := Run(ctx, o); err == nil {
 				t.Fatal("it was not interrupted")
 			}

@@ -63,8 +63,8 @@ func Cancel(ctx context.Context, st *state.Store, id string) (state.Job, error) 
 	})
 }
 
-// StoredSpec reads a job's control file from the store; its password, which
-// is not kept there, comes from the file if that is still there.
+// StoredSpec reads a job's control file from the store; its password and what
+// is secret in URLs, which are not kept there, come from the file if that is still there.
 func StoredSpec(j state.Job) (*loadspec.Spec, error) {
 	spec, err := loadspec.Parse(j.SpecFile, []byte(j.Spec))
 	if err != nil {
@@ -73,6 +73,7 @@ func StoredSpec(j state.Job) (*loadspec.Spec, error) {
 	if j.SpecFile != "-" {
 		if again, err := loadspec.Load(j.SpecFile); err == nil {
 			spec.Conn.Password = again.Conn.Password
+			spec.Unredact(again)
 		}
 	}
 	spec.Limit = j.WantLimit

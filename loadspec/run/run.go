@@ -173,7 +173,9 @@ func newJob(o Options) *job {
 			logger.Warn("reading is tried again", "object", url, "error", err, "wait", wait)
 		}
 	}
-	j := &job{
+	var j *job
+	o.Source.OnNote = func(text string) { j.tell(text) }
+	j = &job{
 		o: o, spec: o.Spec, set: source.New(o.Spec.Sources, o.Source), limiter: throttle.New(o.Spec.Limit, nil),
 		ledger: &ledger.Ledger{Job: o.Job, Epoch: rand.Text()}, workers: o.Spec.Workers,
 	}

@@ -77,7 +77,7 @@ const firstPort, lastPort = 8000, 9000
 func (j *job) startServer(ctx context.Context) (*server, error) {
 	w := &server{ended: make(chan struct{}), g: j.gp}
 	j.pieces = make(chan piece, 2)
-	w.feed = &feed{pieces: j.pieces, ended: w.ended, cause: func() error { return w.err }, served: j.state.served, newRow: newRow(j.spec.Format), converted: j.spec.Convert != nil}
+	w.feed = &feed{pieces: j.pieces, ended: w.ended, cause: func() error { return w.err }, served: j.state.served, newRow: newRow(j.spec.Format), stamp: j.stamper(), converted: j.spec.Convert != nil}
 	ctx, cancel := context.WithCancel(ctx)
 	var err error
 	if w.gpfdist, err = j.startGpfdist(ctx, fdist.Options{Inputs: w.feed}); err != nil {

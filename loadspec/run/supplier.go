@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"sort"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
+	"cw/loadspec"
 	"cw/loadspec/ledger"
 )
 
@@ -165,11 +167,11 @@ func (all suppliers) stop(ctx context.Context) {
 	_ = g.Wait()
 }
 
-// inStores tells whether all locations are objects of a store, which any machine
+// inStores tells whether all locations are objects of a store or a web server, which any machine
 // can read.
 func inStores(objects []object) (string, bool) {
 	for _, o := range objects {
-		if len(o.URL) < 5 || o.URL[:5] != "s3://" {
+		if !strings.HasPrefix(o.URL, "s3://") && !loadspec.IsHTTP(o.URL) {
 			return o.URL, false
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"cw/loadspec/fdist"
 	"cw/loadspec/ledger"
 	"cw/loadspec/sink"
+	"cw/loadspec/source"
 	"cw/loadspec/throttle"
 )
 
@@ -80,9 +81,9 @@ func (r *unload) open(ctx context.Context) error {
 	var place string
 	place, r.name = r.u.Place()
 	var err error
+	access := source.AccessOf(r.u.Sink)
 	r.store, err = sink.Open(place, sink.Options{
-		Endpoint: r.u.Sink.Endpoint, Region: r.u.Sink.Region, Profile: r.u.Sink.Profile, PathStyle: r.u.Sink.PathStyle,
-		Credentials: r.o.Source.Credentials, Attempts: r.o.Source.Attempts, Backoff: r.o.Source.Backoff, Stall: r.o.Source.Stall, OnRetry: r.o.Source.OnRetry,
+		Access: &access, Credentials: r.o.Source.Credentials, Attempts: r.o.Source.Attempts, Backoff: r.o.Source.Backoff, Stall: r.o.Source.Stall, OnRetry: r.o.Source.OnRetry,
 	})
 	if err != nil {
 		return err

@@ -47,8 +47,8 @@ func TestWatchedFilesStandStill(t *testing.T) {
 	}
 }
 
-// watcher is a watching job that runs.
-type watcher struct {
+// watchRun is a watching job that runs.
+type watchRun struct {
 	t      *testing.T
 	cancel context.CancelCauseFunc
 	ended  chan error
@@ -56,10 +56,10 @@ type watcher struct {
 	last   Progress
 }
 
-func startWatch(t *testing.T, o Options) *watcher {
+func startWatch(t *testing.T, o Options) *watchRun {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
-	w := &watcher{t: t, cancel: cancel, ended: make(chan error, 1)}
+	w := &watchRun{t: t, cancel: cancel, ended: make(chan error, 1)}
 	o.Watch = 50 * time.Millisecond
 	o.Reporter = &watch{on: func(p Progress) {
 		w.mu.Lock()
@@ -75,7 +75,7 @@ func startWatch(t *testing.T, o Options) *watcher {
 }
 
 // until waits for a progress.
-func (w *watcher) until(what string, is func(Progress) bool) {
+func (w *watchRun) until(what string, is func(Progress) bool) {
 	w.t.Helper()
 	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		w.mu.Lock()
@@ -95,7 +95,7 @@ func (w *watcher) until(what string, is func(Progress) bool) {
 	}
 }
 
-func (w *watcher) stop() error {
+func (w *watchRun) stop() error {
 	w.cancel(nil)
 	return <-w.ended
 }

@@ -163,6 +163,7 @@ func (v *waveRun) refused(ctx context.Context, conn *pgx.Conn) error {
 		if row == "" {
 			row = strings.ToValidUTF8(string(r.Bytes), "\uFFFD")
 		}
+		row = v.j.stamp().Strip(row, objectOf(r.File))
 		v.rejected = append(v.rejected, ledger.Rejected{Object: objectOf(r.File), Line: r.Line, Offset: r.Byte, Reason: r.Message, Row: row, Loaded: true})
 	}
 	return nil
