@@ -18,7 +18,7 @@ import (
 	"cw/playground/pgtest"
 )
 
-func unpacked(t *testing.T, name string) []byte {
+func gunzipped(t *testing.T, name string) []byte {
 	t.Helper()
 	f, err := os.Open("testdata/" + name + ".gz")
 	if err != nil {
@@ -41,7 +41,7 @@ func unpacked(t *testing.T, name string) []byte {
 func batchRows(t *testing.T, name string) [][]string {
 	t.Helper()
 	var rows [][]string
-	for line := range strings.Lines(string(unpacked(t, name))) {
+	for line := range strings.Lines(string(gunzipped(t, name))) {
 		var row []string
 		for f := range strings.SplitSeq(strings.TrimSuffix(line, "\n"), "\t") {
 			row = append(row, strings.NewReplacer(`\t`, "\t", `\n`, "\n", `\\`, `\`, `\0`, "\x00").Replace(f))
@@ -88,7 +88,7 @@ func TestMariaDB(t *testing.T) {
 	pg := pgtest.Start(t)
 	for _, dump := range []string{"mariadb_dump.sql", "mariadb_dump_hex.sql"} {
 		e := newEnv(t, pg, "select 1")
-		file := e.file("dump.sql", unpacked(t, dump))
+		file := e.file("dump.sql", gunzipped(t, dump))
 		for _, table := range []string{"customers", "orders", "empty_one"} {
 			spec := e.spec(simple(file, "mysqldump", table)+createTable+smallSplits, 0)
 			if _, err := Run(t.Context(), e.options(spec, table)); err != nil {
@@ -144,7 +144,7 @@ func TestMariaDB(t *testing.T) {
 			_ = conn.Close(t.Context())
 		}
 	}
-	if !bytes.Contains(unpacked(t, "mariadb_dump.sql"), []byte("MariaDB dump 10.19")) {
+	if !bytes.Contains(gunzipped(t, "mariadb_dump.sql"), []byte("MariaDB dump 10.19")) {
 		t.Error("this is no dump of MariaDB")
 	}
 }

@@ -51,7 +51,7 @@ func TestFilesOfOthers(t *testing.T) {
 			if _, err := conn.Exec(t.Context(), "set timezone = 'UTC'"); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := conn.PgConn().CopyFrom(t.Context(), bytes.NewReader(unpacked(t, "others/"+rows[writer]+".csv")), "copy oracle from stdin (format csv)"); err != nil {
+			if _, err := conn.PgConn().CopyFrom(t.Context(), bytes.NewReader(gunzipped(t, "others/"+rows[writer]+".csv")), "copy oracle from stdin (format csv)"); err != nil {
 				t.Fatalf("the oracle: %v", err)
 			}
 			// As values: 0 and 0.0 are the same in JSON.
