@@ -12,25 +12,33 @@ import (
 	"cw/schema"
 )
 
+// createTableHelp is what --create-table does.
+const createTableHelp = "create the target table when it does not exist, with the types that the objects have (PRELOAD: CREATE_TABLE)"
+
 func newLoadCheck(a *App) *cobra.Command {
-	return &cobra.Command{
+	create := false
+	c := &cobra.Command{
 		Use: "check FILE", Short: "Check a control file against the database and the objects", Args: args(1, 1),
 		Long: `Check a control file against the database and the objects: the table, its
 columns and privileges are looked up, the objects listed, and the first rows
-tried on a temporary table. Nothing is changed.` + exitHelp(4, 5),
-		Example: "  cw load check orders.yaml",
+tried on a temporary table. Nothing is changed. With --create-table a table that
+does not exist is inferred from the objects, and its CREATE TABLE printed.` + exitHelp(4, 5),
+		Example: "  cw load check orders.yaml\n  cw load check orders.yaml --create-table",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			spec, _, err := a.readSpec(args[0])
+			spec, _, err := a.readSpec(args[0], create)
 			if err != nil {
 				return err
 			}
-			return a.loadCheck(cmd.Context(), spec)
+			return a.loadCheck(cmd.Context(), spec, false)
 		},
 	}
+	c.Flags().BoolVar(&create, "create-table", false, createTableHelp)
+	return c
 }
 
-// readSpec reads a control file and says what in it deserves a warning.
-func (a *App) readSpec(file string) (*loadspec.Spec, []byte, error) {
+// readSpec reads a control file and says what in it deserves a warning. create
+// is --create-table.
+func (a *App) readSpec(file string, create bool) (*loadspec.Spec, []byte, error) {
 	read := func() (string, []byte, error) { return readFileArg(a.IO, file) }
 	if file != "-" {
 		read = func() (string, []byte, error) {
@@ -43,6 +51,11 @@ func (a *App) readSpec(file string) (*loadspec.Spec, []byte, error) {
 		return nil, nil, err
 	}
 	spec, err := loadspec.Parse(name, data)
+	if err == nil && create && !spec.Create {
+		if data, err = loadspec.WithCreate(data); err == nil {
+			spec, err = loadspec.Parse(name, data)
+		}
+	}
 	if err != nil && loadspec.IsUnload(data) {
 		return nil, nil, usagef("cw unload run "+file, "%s is the control file of an unload", name)
 	}
@@ -64,6 +77,8 @@ type loadPlan struct {
 	Statement string      `json:"statement"`
 	Staging   bool        `json:"staging"`
 	Objects   []objectDoc `json:"objects"`
+	Skipped   int64       `json:"skipped"`              // of the objects: earlier jobs have loaded them
+	SkippedBy []string    `json:"skipped_by,omitempty"` // those jobs
 	Bytes     int64       `json:"bytes_total"`
 	Codec     string      `json:"compression"`
 	Splits    int64       `json:"splits"`
@@ -71,6 +86,7 @@ type loadPlan struct {
 	Segments  int         `json:"segments,omitempty"`  // that read in parallel
 	Addresses []string    `json:"addresses,omitempty"` // this machine, as segments are told
 	Limit     int64       `json:"limit"`
+	Create    []string    `json:"create_table,omitempty"` // statements that would be run first
 	Steps     []string    `json:"steps"`
 	Sampled   int64       `json:"rows_tried"`
 	FirstRows []string    `json:"first_rows,omitempty"` // as converted, in COPY's text format
@@ -92,7 +108,7 @@ func newLoadPlan(spec *loadspec.Spec, r *run.Report) loadPlan {
 	p := loadPlan{
 		Database: fmt.Sprintf("%s on %s:%d", r.Server.Database, r.Server.Host, r.Server.Port), Server: r.Server.Version,
 		Table: r.Table, Statement: r.Statement, Staging: r.Staged != "", Segments: r.Segments, Addresses: r.Addresses,
-		Bytes: r.BytesTotal, Codec: r.Codec, Splits: r.Splits, Workers: r.Workers, Limit: spec.Limit, Sampled: r.Sampled, FirstRows: r.FirstRows, Warnings: r.Warnings,
+		Bytes: r.BytesTotal, Codec: r.Codec, Splits: r.Splits, Workers: r.Workers, Limit: spec.Limit, Sampled: r.Sampled, FirstRows: r.FirstRows, Warnings: r.Warnings, Create: r.Create,
 	}
 	for _, c := range r.Columns {
 		p.Columns = append(p.Columns, columnDoc{c.Name, c.Type})
@@ -100,13 +116,21 @@ func newLoadPlan(spec *loadspec.Spec, r *run.Report) loadPlan {
 	for _, o := range r.Objects {
 		p.Objects = append(p.Objects, objectDoc{o.URL, o.Size, o.ETag})
 	}
+	left, size := int64(len(p.Objects)), p.Bytes
+	for _, s := range r.Skipped {
+		p.Skipped, p.SkippedBy = p.Skipped+s.Objects, append(p.SkippedBy, s.Job)
+		left, size = left-s.Objects, size-s.Bytes
+	}
+	if p.Skipped > 0 {
+		p.Steps = append(p.Steps, skippedText(p.Skipped, p.SkippedBy))
+	}
 	if spec.Truncate {
 		p.Steps = append(p.Steps, "truncate "+p.Table)
 	}
 	if spec.Before != "" {
 		p.Steps = append(p.Steps, "SQL BEFORE: "+redact(spec.Before))
 	}
-	switch what := fmt.Sprintf("%s (%s)", objectCount(int64(len(p.Objects))), schema.FormatSize(p.Bytes)); {
+	switch what := fmt.Sprintf("%s (%s)", objectCount(left), schema.FormatSize(size)); {
 	case p.Segments > 0:
 		p.Steps = append(p.Steps, fmt.Sprintf("serve %s to %d segments from %s: %s", what, p.Segments, strings.Join(p.Addresses, ", "), redact(p.Statement)))
 		if p.Staging {
@@ -124,8 +148,8 @@ func newLoadPlan(spec *loadspec.Spec, r *run.Report) loadPlan {
 	return p
 }
 
-func (a *App) loadCheck(ctx context.Context, spec *loadspec.Spec) error {
-	rep, err := run.Check(ctx, run.Options{Spec: spec, Log: a.Log, Warn: func(text string) { a.warnf("%s", text) }})
+func (a *App) loadCheck(ctx context.Context, spec *loadspec.Spec, again bool) error {
+	rep, err := run.Check(ctx, run.Options{Spec: spec, Again: again, Log: a.Log, Warn: func(text string) { a.warnf("%s", text) }})
 	if err != nil {
 		return err
 	}
@@ -137,6 +161,9 @@ func (a *App) loadCheck(ctx context.Context, spec *loadspec.Spec) error {
 	if a.flags.output == "table" || a.flags.output == "wide" {
 		a.infof("database: %s", p.Database)
 		a.infof("table:    %s", p.Table)
+		for _, s := range p.Create {
+			a.infof("create:   %s;", s)
+		}
 		for _, s := range p.Steps {
 			a.infof("step:     %s", s)
 		}

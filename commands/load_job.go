@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -57,7 +57,17 @@ func (a *App) runJob(ctx context.Context, j state.Job, spec jobSpec) error {
 	if j.Kind == kindUnload {
 		what = fmt.Sprintf("unloaded %d rows (%s) of %s into %s", res.Rows, schema.FormatSize(res.Bytes), j.Target, objectCount(res.Objects))
 	}
-	a.infof("%s in %s, %s", what, res.ThisRun.Round(10*time.Millisecond), schema.FormatRate(max(1, int64(float64(res.Bytes)/res.ThisRun.Seconds()))))
+	if res.Skipped > 0 {
+		a.infof("%s (%s)", skippedText(res.Skipped, res.SkippedBy), schema.FormatSize(res.SkippedBytes))
+	}
+	what += fmt.Sprintf(" in %s", res.ThisRun.Round(10*time.Millisecond))
+	if rate := int64(float64(res.Bytes) / res.ThisRun.Seconds()); rate > 0 {
+		what += ", " + schema.FormatRate(rate)
+	}
+	a.infof("%s", what)
+	if res.Timing != nil {
+		a.infof("%s", res.Timing.Text())
+	}
 	done, err := st.Job(ctx, j.ID)
 	if err != nil {
 		return err
@@ -82,6 +92,10 @@ func (a *App) runLoad(ctx context.Context, st *state.Store, j state.Job, spec *l
 			return nil, err
 		}
 	}
+	o.Source.Stdin = a.IO.In
+	if err := run.StoredOptions(j, &o); err != nil {
+		return nil, err
+	}
 	if len(o.Spec.Hosts) > 0 {
 		if o.Hosts, err = a.pool(loadMachines); err != nil {
 			return nil, err
@@ -94,7 +108,7 @@ func (a *App) runLoad(ctx context.Context, st *state.Store, j state.Job, spec *l
 func (a *App) runUnload(ctx context.Context, st *state.Store, j state.Job, u *loadspec.Unload, show *progress, o run.Options) (*run.Result, error) {
 	var err error
 	if u == nil {
-		if u, err = storedUnload(j); err != nil {
+		if u, err = run.StoredUnload(j); err != nil {
 			return nil, err
 		}
 	}
@@ -125,7 +139,7 @@ func (a *App) detachJob(ctx context.Context, j state.Job) error {
 	if err != nil {
 		return err
 	}
-	logName := filepath.Join(filepath.Dir(a.Paths.LogFile()), "load-"+j.ID+".log")
+	logName := a.jobLog(j.ID)
 	out, err := os.OpenFile(logName, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the detached load's output: %w", err)
@@ -169,21 +183,6 @@ func (a *App) detachJob(ctx context.Context, j state.Job) error {
 	}
 }
 
-// storedUnload is run.StoredSpec for an unload.
-func storedUnload(j state.Job) (*loadspec.Unload, error) {
-	u, err := loadspec.ParseUnload(j.SpecFile, []byte(j.Spec))
-	if err != nil {
-		return nil, err
-	}
-	if j.SpecFile != "-" {
-		if again, err := loadspec.LoadUnload(j.SpecFile); err == nil {
-			u.Conn.Password = again.Conn.Password
-		}
-	}
-	u.Limit = j.WantLimit
-	return u, nil
-}
-
 // loadProgress shows a running load to people.
 type loadProgress struct {
 	mu   sync.Mutex
@@ -200,19 +199,24 @@ type progressDoc struct {
 	BytesTotal int64  `json:"bytes_total"`
 	Rows       int64  `json:"rows"`
 	Rate       int64  `json:"rate"`
+	Skipped    int64  `json:"skipped"`
 	Limit      int64  `json:"limit"`
 	ETASeconds *int64 `json:"eta_seconds"`
 	Paused     bool   `json:"paused,omitempty"`
+
+	LimitReason string `json:"limit_reason,omitempty"`
 }
 
 func (l *loadProgress) Progress(p run.Progress) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	doc := progressDoc{Job: l.job, Phase: p.Phase, Bytes: p.Bytes, BytesTotal: p.BytesTotal, Rows: p.Rows, Rate: p.Rate, Limit: p.Limit, Paused: p.Paused}
+	doc := progressDoc{Job: l.job, Phase: p.Phase, Bytes: p.Bytes, BytesTotal: p.BytesTotal, Rows: p.Rows, Rate: p.Rate, Limit: p.Limit, Paused: p.Paused, LimitReason: p.LimitReason, Skipped: p.Skipped}
 	if p.ETASeconds >= 0 {
 		doc.ETASeconds = &p.ETASeconds
 	}
 	switch {
+	case p.Skipped > 0 && l.last.Skipped == 0:
+		l.show.Event(skippedText(p.Skipped, p.SkippedBy), doc)
 	case p.Resumed && !l.last.Resumed && p.BytesTotal > 0:
 		l.show.Event(fmt.Sprintf("resumed: %d rows, %s of %s are committed already", p.Rows, schema.FormatSize(p.Bytes), schema.FormatSize(p.BytesTotal)), doc)
 	case p.Waiting != nil && l.last.Waiting == nil:
@@ -220,9 +224,9 @@ func (l *loadProgress) Progress(p run.Progress) {
 	case p.Waiting == nil && l.last.Waiting != nil:
 		l.show.Event("the database is back", doc)
 	case p.Paused != l.last.Paused:
-		l.show.Event(map[bool]string{true: "paused", false: "continued"}[p.Paused], doc)
-	case p.Limit != l.last.Limit && l.last.Phase == p.Phase && (p.Phase == run.PhaseLoad || p.Phase == run.PhaseUnload):
-		l.show.Event("limit is now "+schema.FormatRate(p.Limit), doc)
+		l.show.Event(map[bool]string{true: "paused", false: "continued"}[p.Paused]+because(p.LimitReason), doc)
+	case l.limitChanged(p):
+		l.show.Event("limit is now "+schema.FormatRate(p.Limit)+because(p.LimitReason), doc)
 	case p.Phase != l.last.Phase:
 		l.show.Event(phaseText(p), doc)
 	}
@@ -230,6 +234,25 @@ func (l *loadProgress) Progress(p run.Progress) {
 	if p.Phase == run.PhaseLoad || p.Phase == run.PhaseUnload {
 		l.show.Status(progressText(p), doc)
 	}
+}
+
+// limitChanged is true for changes that somebody has made. One that follows
+// the database's every breath is seen in the status line.
+func (l *loadProgress) limitChanged(p run.Progress) bool {
+	if l.last.Phase != p.Phase || p.Phase != run.PhaseLoad && p.Phase != run.PhaseUnload || p.Limit == l.last.Limit {
+		return false
+	}
+	kind, _, measured := strings.Cut(p.LimitReason, ":")
+	before, _, _ := strings.Cut(l.last.LimitReason, ":")
+	return !measured || kind != before
+}
+
+// because puts a reason behind what it is the reason of.
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return " (" + reason + ")"
 }
 
 func phaseText(p run.Progress) string {
@@ -245,17 +268,18 @@ func progressText(p run.Progress) string {
 		rate = "0B/s"
 	}
 	if p.Paused {
-		rate = "paused"
+		rate = "paused" + because(p.LimitReason)
 	}
+	limit := schema.FormatRate(p.Limit) + because(p.LimitReason)
 	if p.Estimated {
 		return fmt.Sprintf("%4s  %s of about %s  %d rows  %s  limit %s  eta %s", percent(p.Bytes, p.BytesTotal), schema.FormatSize(p.Bytes), schema.FormatSize(p.BytesTotal),
-			p.Rows, rate, schema.FormatRate(p.Limit), formatETA(p.ETASeconds))
+			p.Rows, rate, limit, formatETA(p.ETASeconds))
 	}
 	if p.BytesTotal == 0 { // nobody knows how much it will be
-		return fmt.Sprintf("%s  %s  limit %s", schema.FormatSize(p.Bytes), rate, schema.FormatRate(p.Limit))
+		return fmt.Sprintf("%s  %s  limit %s", schema.FormatSize(p.Bytes), rate, limit)
 	}
 	return fmt.Sprintf("%4s  %s of %s  %d rows  %s  limit %s  eta %s", percent(p.Bytes, p.BytesTotal), schema.FormatSize(p.Bytes), schema.FormatSize(p.BytesTotal),
-		p.Rows, rate, schema.FormatRate(p.Limit), formatETA(p.ETASeconds))
+		p.Rows, rate, limit, formatETA(p.ETASeconds))
 }
 
 var errNoUnfinished = errors.New("no load is unfinished")

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cw/fault"
+	"cw/loadspec/run"
 	"cw/state"
 )
 
@@ -29,6 +30,7 @@ loaded again. The objects must be those of the first run, unchanged.` + exitHelp
 	}
 	c.Flags().StringVar(&o.limit, "limit", "", "another limit than the load had: 200MB/s, none")
 	c.Flags().BoolVarP(&o.detach, "detach", "d", false, "load in the background")
+	c.Flags().BoolVar(&o.again, "again", false, "load what is left even where another load has put it into the table meanwhile")
 	c.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask (nothing is asked now)")
 	return c
 }
@@ -55,6 +57,17 @@ func (a *App) loadResume(ctx context.Context, id string, o loadRunOptions) error
 			return err
 		}
 		j.WantLimit = limit
+	}
+	if o.again {
+		var kept run.Options
+		if err := run.StoredOptions(j, &kept); err != nil {
+			return err
+		}
+		kept.Again = true
+		if err := st.SetJobOptions(ctx, j.ID, run.StoreOptions(kept)); err != nil {
+			return err
+		}
+		j.Options = run.StoreOptions(kept)
 	}
 	if o.detach {
 		return a.detachJob(ctx, j)

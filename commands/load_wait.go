@@ -50,7 +50,7 @@ func (a *App) loadWait(ctx context.Context, id string) error {
 			return jobEnd(j)
 		}
 		show.Status(progressText(run.Progress{
-			Bytes: j.Bytes, BytesTotal: j.BytesTotal, Rows: j.Rows, Rate: j.Rate, Limit: j.Limit, ETASeconds: j.ETASeconds, Paused: j.State == state.Paused,
+			Bytes: j.Bytes, BytesTotal: j.BytesTotal, Rows: j.Rows, Rate: j.Rate, Limit: j.Limit, ETASeconds: j.ETASeconds, Paused: j.State == state.Paused, LimitReason: j.LimitReason,
 		}), newJobDoc(j))
 		select {
 		case <-time.After(200 * time.Millisecond):

@@ -135,7 +135,7 @@ speed you choose and change while it runs.` + exitHelp(3, 4, 5, 6, 7, 8),
 		c.GroupID = "work"
 		root.AddCommand(c)
 	}
-	root.AddCommand(newConfig(a), newExplain(a), newVersion(a), newAgent(a))
+	root.AddCommand(newConfig(a), newExplain(a), newSchema(a), newVersion(a), newAgent(a))
 	root.AddGroup(&cobra.Group{ID: "as", Title: "Other programs that cw is"})
 	for _, c := range []*cobra.Command{newGpload(), newGpfdist(), newGpcheckperf()} {
 		c.GroupID = "as"

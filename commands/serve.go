@@ -24,6 +24,8 @@ import (
 type serveOptions struct {
 	dir        string
 	s3         []string
+	role       string
+	caFile     string
 	endpoint   string
 	region     string
 	profile    string
@@ -82,6 +84,8 @@ SIGINT or SIGTERM; statements under way fail then.` + exitHelp(5, 7),
 	f.StringVar(&o.endpoint, "s3-endpoint", "", "URL of an S3-compatible store (default: Amazon's)")
 	f.StringVar(&o.region, "s3-region", "", "region of the store")
 	f.StringVar(&o.profile, "s3-profile", "", "profile of ~/.aws")
+	f.StringVar(&o.role, "s3-role-arn", "", "role to take with the credentials")
+	f.StringVar(&o.caFile, "s3-ca-file", "", "PEM file of the authorities to trust instead of the machine's")
 	f.BoolVar(&o.pathStyle, "s3-path-style", false, "address buckets in the path, as most stores other than Amazon's want it")
 	f.BoolVar(&o.merge, "s3-merge", false, "writes: one object for all segments of a statement, not one each")
 	f.StringVar(&o.compress, "s3-compress", "", "writes: none, gzip or zstd (default: as the name ends)")

@@ -99,9 +99,10 @@ func mountS3(arg string, o serveOptions, in *fdist.FileInputs, out *fdist.Output
 	}
 	// Stores other than Amazon's rarely have a name for each bucket.
 	style := o.pathStyle || o.endpoint != ""
-	src := loadspec.Source{Endpoint: o.endpoint, Region: o.region, Profile: o.profile, PathStyle: style}
+	src := loadspec.Source{Endpoint: o.endpoint, Region: o.region, Profile: o.profile, PathStyle: style, RoleARN: o.role, CAFile: o.caFile}
+	access := source.AccessOf(src)
 	in.Mounts = append(in.Mounts, fdist.SourceMount(prefix, url, src, source.Options{}))
-	store, err := sink.Open(url, sink.Options{Endpoint: o.endpoint, Region: o.region, Profile: o.profile, PathStyle: style})
+	store, err := sink.Open(url, sink.Options{Access: &access})
 	if err != nil {
 		return "", err
 	}

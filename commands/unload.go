@@ -68,7 +68,7 @@ func (a *App) unloadRun(ctx context.Context, file string, o loadRunOptions) erro
 	if file == "-" && o.detach && u.Conn.Password != "" {
 		return usagef("put the password into ~/.pgpass, or the control file on disk", "a detached unload cannot take its password from standard input")
 	}
-	j, err := a.newJob(ctx, state.Job{Kind: kindUnload, SpecFile: file, Target: u.Subject(), Control: state.Control{WantLimit: u.Limit}}, data)
+	j, err := a.newJob(ctx, state.Job{Kind: kindUnload, SpecFile: file, Target: u.Subject(), Control: state.Control{WantLimit: u.Limit, Group: u.Group}}, data)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,11 @@ const (
 	FormatParquet   = "parquet"
 	FormatAvro      = "avro"
 	FormatMySQLDump = "mysqldump"
+	FormatFixed     = "fixed"
 )
+
+// NewlineNone as NEWLINE of FORMAT: fixed means that rows have no ends.
+const NewlineNone = "NONE"
 
 // What dates that do not exist become.
 const (
@@ -31,6 +35,18 @@ type Convert struct {
 
 	Table     string // mysqldump: whose rows are taken
 	ZeroDates string // mysqldump: what 0000-00-00 is
+
+	Widths  []Width // fixed: the fields, in order
+	Null    string  // fixed: what stands for NULL, blanks cut off
+	Fill    bool    // fixed: fields missing at a row's end are NULL
+	Header  bool    // fixed: the first row is a heading
+	Unended bool    // fixed: rows have no line ends
+}
+
+// Width is a field of fixed width, in characters.
+type Width struct {
+	Column string // names that begin with _ are of no column
+	Width  int
 }
 
 // JSONPath is where a column's value stands in a JSON object.
@@ -51,14 +67,17 @@ type JSONStep struct {
 // same object: offsets in the ledger are offsets of what it writes, so that a
 // job cannot be resumed by another version.
 var converterVersions = map[string]int{ //nolint:gochecknoglobals // constant table
-	FormatJSON: 1, FormatParquet: 1, FormatAvro: 1, FormatMySQLDump: 1,
+	FormatJSON: 1, FormatParquet: 2, FormatAvro: 1, FormatMySQLDump: 1, FormatFixed: 1,
 }
 
 // Tag identifies the conversion for the ledger: the converter and its version,
 // and a digest of all that decides what it writes.
 func (c *Convert) Tag(columns []Column, maxRow int64) string {
 	h := fnv.New64a()
-	_, _ = fmt.Fprintf(h, "%+v %q %d", *c, columns, maxRow)
+	_, _ = fmt.Fprintf(h, "%+v %d", *c, maxRow)
+	for _, column := range columns {
+		_, _ = fmt.Fprintf(h, " %q %s", column.Name, writtenAs(column.Type))
+	}
 	return c.Kind + "/" + strconv.Itoa(converterVersions[c.Kind]) + "-" + strconv.FormatUint(h.Sum64(), 36)
 }
 
@@ -72,13 +91,19 @@ func (v *validator) convert() {
 	if (in.Dump.Table != "" || in.Dump.ZeroDates != "") && kind != FormatMySQLDump {
 		v.fail("GPLOAD.INPUT.MYSQLDUMP", "goes with FORMAT: mysqldump only")
 	}
+	if len(in.Fixed) > 0 && kind != FormatFixed {
+		v.fail("GPLOAD.INPUT.FIXED", "goes with FORMAT: fixed only")
+	}
+	if in.Newline == NewlineNone && kind != FormatFixed {
+		v.fail("GPLOAD.INPUT.NEWLINE", "NONE goes with FORMAT: fixed only")
+	}
 	if _, ok := converterVersions[kind]; !ok {
 		return
 	}
 	for key, set := range map[string]bool{
 		"NULL_AS": in.NullAs != nil, "NEWLINE": in.Newline != "", "FILL_MISSING_FIELDS": in.Fill, "FORCE_NOT_NULL": len(in.ForceNotNull) > 0,
 	} {
-		if set {
+		if set && (kind != FormatFixed || key == "FORCE_NOT_NULL") {
 			v.fail("GPLOAD.INPUT."+key, "goes with FORMAT: text and csv only")
 		}
 	}
@@ -89,6 +114,9 @@ func (v *validator) convert() {
 		v.fail("GPLOAD.INPUT.COMPRESSION", "%s: a Parquet file is compressed inside, and must not be outside", z)
 	}
 	c := &Convert{Kind: kind}
+	if kind == FormatFixed {
+		v.fixed(c)
+	}
 	if kind == FormatMySQLDump {
 		c.ZeroDates = orDefault(in.Dump.ZeroDates, ZeroDatesNull)
 		if c.Table = in.Dump.Table; c.Table == "" {
@@ -158,6 +186,3 @@ func ParseJSONPath(s string) ([]JSONStep, error) {
 	}
 	return steps, nil
 }
-
-// supported tells the converters that there are.
-func supported(kind string) bool { return kind != FormatAvro }

@@ -47,7 +47,7 @@ func (v *validator) format() {
 	}
 	v.forceNotNull(in.ForceNotNull, csv, &f)
 	if f.Kind != FormatText && f.Kind != FormatCSV {
-		for key, set := range map[string]bool{"DELIMITER": in.Delimiter != nil, "ESCAPE": in.Escape != nil, "HEADER": in.Header} {
+		for key, set := range map[string]bool{"DELIMITER": in.Delimiter != nil, "ESCAPE": in.Escape != nil, "HEADER": in.Header && f.Kind != FormatFixed} {
 			if set {
 				v.fail("GPLOAD.INPUT."+key, "goes with FORMAT: text and csv only")
 			}

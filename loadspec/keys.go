@@ -6,6 +6,9 @@ import "cw/schema"
 const (
 	keyInput  = "INPUT"
 	keySource = "SOURCE"
+
+	keyExec        = "EXEC"
+	keyWebhookFile = "WEBHOOK_FILE"
 )
 
 // Root is the table of the load control file's keys, the one source of its
@@ -26,6 +29,7 @@ func Root() schema.Key {
 			{Name: "OUTPUT", Type: schema.Sections, Required: true, Doc: "What is written.", Keys: outputKeys()},
 			{Name: "PRELOAD", Type: schema.Sections, Doc: "What happens before the first row.", Keys: []schema.Key{
 				{Name: "TRUNCATE", Type: schema.Bool, Default: "false", Doc: "Empty the target table first; mode insert only.", Example: "true"},
+				{Name: "CREATE_TABLE", Type: schema.Bool, Default: "false", Doc: "Create the target table when it does not exist, with the types that the objects' schema or a sample of their rows has.", Example: "true"},
 				{Name: "REUSE_TABLES", Type: schema.Bool, Default: "false", Doc: "Keep external and staging tables for the next load (Greenplum).", Example: "true"},
 				{Name: "STAGING_TABLE", Doc: "Name of the reusable external table (Greenplum).", Example: "ext_orders"},
 				{Name: "FAST_MATCH", Type: schema.Bool, Default: "false", Doc: "Reuse the external table without comparing columns (Greenplum).", Example: "true"},
@@ -41,10 +45,7 @@ func Root() schema.Key {
 				{Name: "SPLIT", Type: schema.Size, Default: "8MiB", Doc: "Bytes of rows, uncompressed, that are committed as one split; 64kB to 256MB.", Example: "64MB"},
 				{Name: "COMMIT", Type: schema.Size, Doc: "Bytes of rows loaded by one statement (Greenplum); default 10GiB.", Example: "10GB"},
 			}},
-			{Name: "NOTIFY", Type: schema.List, Doc: "Who is told when the load ends.", Elem: &schema.Key{Type: schema.Map, Keys: []schema.Key{
-				{Name: "WEBHOOK", Doc: "URL that gets the result as JSON.", Example: "https://hooks.example.com/x"},
-				{Name: "EXEC", Doc: "Program that is run with the result.", Example: "./done.sh"},
-			}}},
+			notifyKey(),
 		}},
 	}}
 }
@@ -52,10 +53,10 @@ func Root() schema.Key {
 func inputKeys() []schema.Key {
 	str := &schema.Key{}
 	return []schema.Key{
-		{Name: keySource, Type: schema.Map, Required: true, Repeat: true, Doc: "Where rows come from; may stand more than once.", Keys: []schema.Key{
-			{Name: "URL", Type: schema.List, Elem: str, Doc: "Objects: s3://bucket/key or file:///path, both with wildcards.", Example: `["s3://bucket/prefix/*.csv.zst"]`},
-			{Name: "FILE", Type: schema.List, Elem: str, Doc: "Local files, with wildcards.", Example: "[/data/orders*.csv]"},
-			{Name: "MANIFEST", Doc: "URL of a manifest that lists the objects.", Example: "s3://bucket/manifest.json"},
+		{Name: keySource, Type: schema.Map, Required: true, Repeat: true, Doc: "Where rows come from; may stand more than once.", Keys: append([]schema.Key{
+			{Name: "URL", Type: schema.List, Elem: str, Doc: "Objects: s3://bucket/key or file:///path, both with wildcards; https://host/path.", Example: `["s3://bucket/prefix/*.csv.zst"]`},
+			{Name: "FILE", Type: schema.List, Elem: str, Doc: "Local files, with wildcards; - is standard input, which cannot be resumed.", Example: "[/data/orders*.csv]"},
+			{Name: "MANIFEST", Doc: "URL or file of a manifest that lists objects, beside URL and FILE: Redshift's, or that of cw unload. Its sizes and ETags are compared with the objects'.", Example: "s3://bucket/manifest.json"},
 			{Name: "ENDPOINT", Doc: "URL of an S3-compatible store; default Amazon's.", Example: "https://s3.example.com"},
 			{Name: "PATH_STYLE", Type: schema.Bool, Doc: "Bucket in the path, not in the host name; default true with ENDPOINT, else false.", Example: "true"},
 			{Name: "REGION", Doc: "Region of the bucket; else that of the environment or profile, with ENDPOINT us-east-1.", Example: "eu-central-1"},
@@ -67,7 +68,7 @@ func inputKeys() []schema.Key {
 			{Name: "FULLY_QUALIFIED_DOMAIN_NAME", Type: schema.Bool, Default: "false", Doc: "Give segments the full host name (Greenplum).", Example: "true"},
 			{Name: "SSL", Type: schema.Bool, Default: "false", Doc: "gpfdists instead of gpfdist (Greenplum); needs CERTIFICATES_PATH.", Example: "true"},
 			{Name: "CERTIFICATES_PATH", Doc: "Folder with server.crt, server.key, root.crt (Greenplum).", Example: "/etc/gpfdist"},
-		}},
+		}, storeKeys()...)},
 		{Name: "FULLY_QUALIFIED_DOMAIN_NAME", Type: schema.Bool, Default: "false", Doc: "Give segments the full host name (Greenplum).", Example: "true"},
 		{
 			Name: "COLUMNS", Type: schema.List, Doc: "Columns of the file in order, name: type; default the target's columns without its sequences.", Example: "[{id: int}, {name: text}]",
@@ -76,8 +77,9 @@ func inputKeys() []schema.Key {
 		{Name: "TRANSFORM", Doc: "Name of an input transformation.", Example: "xml"},
 		{Name: "TRANSFORM_CONFIG", Doc: "File that defines the transformations.", Example: "transform.yaml"},
 		{Name: "MAX_LINE_LENGTH", Type: schema.Int, Doc: "Longest row in bytes; a longer one is an error. Default 256 MiB.", Example: "1048576"},
-		{Name: "FORMAT", Type: schema.Enum, Enum: []string{FormatText, FormatCSV, FormatJSON, FormatParquet, FormatAvro, FormatMySQLDump}, Default: FormatText, Doc: "How rows are written. json: one object after the other, or arrays of them; columns are its keys, a missing one is NULL. parquet: columns by name, lists, maps and structs as JSON. mysqldump: the INSERT statements of one table, columns by name.", Example: "csv"},
+		{Name: "FORMAT", Type: schema.Enum, Enum: []string{FormatText, FormatCSV, FormatJSON, FormatParquet, FormatAvro, FormatMySQLDump, FormatFixed}, Default: FormatText, Doc: "How rows are written. json: one object after the other, or arrays of them; columns are its keys, a missing one is NULL. parquet, avro (object container files): columns by name, lists, maps and structs as JSON. mysqldump: the INSERT statements of one table, columns by name. fixed: fields of fixed width (FIXED).", Example: "csv"},
 		{Name: "JSON", Type: schema.Map, Elem: str, Doc: "column: path of its value (json), where it is not the key of the column's name: $.order.id, $.items[0].sku, $['a.b'], $ for all.", Example: "{id: $.order.id, first: '$.items[0].sku'}"},
+		{Name: "FIXED", Type: schema.Map, Elem: str, Doc: "column: width in characters, all fields of a row in order (fixed); names that begin with _ are not loaded. Blanks that pad a value are cut off, in texts those behind it alone; what is blank then is NULL, or what NULL_AS says.", Example: "{id: 8, _gap: 1, name: 20}"},
 		{Name: "MYSQLDUMP", Type: schema.Map, Doc: "What is taken of a dump of mysqldump or mariadb-dump.", Keys: []schema.Key{
 			{Name: "TABLE", Doc: "Table of the dump whose rows are loaded; default the target's name.", Example: "orders"},
 			{Name: "ZERO_DATES", Type: schema.Enum, Enum: []string{ZeroDatesNull, ZeroDatesError}, Default: ZeroDatesNull, Doc: "What 0000-00-00 becomes in columns of dates and timestamps.", Example: "error"},
@@ -87,12 +89,12 @@ func inputKeys() []schema.Key {
 		{Name: "ESCAPE", Doc: "Escape character, or OFF (text); default backslash for text, QUOTE for csv.", Example: `'\'`},
 		{Name: "QUOTE", Doc: "Quote character of csv.", Default: `"`, Example: `'"'`},
 		{Name: "NULL_AS", Doc: `What stands for NULL; default \N for text, empty and unquoted for csv.`, Example: `'\N'`},
-		{Name: "NEWLINE", Type: schema.Enum, Enum: []string{NewlineLF, NewlineCR, NewlineCRLF}, Doc: "How rows end; default as the first row ends.", Example: "CRLF"},
+		{Name: "NEWLINE", Type: schema.Enum, Enum: []string{NewlineLF, NewlineCR, NewlineCRLF, NewlineNone}, Doc: "How rows end; default as the first row ends. NONE: not at all (fixed).", Example: "CRLF"},
 		{Name: "HEADER", Type: schema.Bool, Default: "false", Doc: "The first row of every object is a heading and dropped.", Example: "true"},
 		{Name: "FILL_MISSING_FIELDS", Type: schema.Bool, Default: "false", Doc: "Fields missing at a row's end are NULL.", Example: "true"},
 		{Name: "FORCE_NOT_NULL", Type: schema.List, Elem: str, Doc: "Columns in which NULL_AS is text, not NULL (csv); true means all.", Example: "[name]"},
 		{Name: "ENCODING", Doc: "Encoding of the objects; default the database's.", Example: "UTF8"},
-		{Name: "ERROR_LIMIT", Type: schema.Int, Doc: "Rejected rows that are tolerated; unset or 0: the first one stops the load.", Example: "100"},
+		{Name: "ERROR_LIMIT", Type: schema.Count, Doc: "Rejected rows that are tolerated, as a number or as a percentage of the rows (looked at from 1000 rows on, and at the end); unset or 0: the first one stops the load.", Example: "100"},
 		{Name: "ERROR_PERCENT", Type: schema.Int, Doc: "Accepted and unused, as in gpload.", Example: "5"},
 		{Name: "LOG_ERRORS", Type: schema.Bool, Default: "false", Doc: "Keep the rejected rows; needs ERROR_LIMIT.", Example: "true"},
 		{Name: "ERROR_TABLE", Doc: "Old way to say LOG_ERRORS.", Example: "err_orders"},
@@ -107,22 +109,6 @@ func outputKeys() []schema.Key {
 		{Name: "MATCH_COLUMNS", Type: schema.List, Elem: str, Doc: "Columns that identify a row (update, merge).", Example: "[id]"},
 		{Name: "UPDATE_COLUMNS", Type: schema.List, Elem: str, Doc: "Columns that are overwritten (update, merge).", Example: "[price]"},
 		{Name: "UPDATE_CONDITION", Doc: "SQL condition a row must meet to be overwritten.", Example: "price > 0"},
-		{Name: "MAPPING", Type: schema.Map, Elem: str, Doc: "target: source column or SQL expression; only mapped columns are loaded.", Example: "{id: id, total: price * quantity}"},
-	}
-}
-
-func speedKeys() []schema.Key {
-	return []schema.Key{
-		{Name: "LIMIT", Type: schema.Rate, Default: "none", Doc: "Bytes read from the source per second, all workers together.", Example: "200MB/s"},
-		{Name: "SCHEDULE", Type: schema.List, Doc: "Limits by time of day.", Elem: &schema.Key{Type: schema.Map, Keys: []schema.Key{
-			{Name: "FROM", Required: true, Doc: "Begin, HH:MM.", Example: `"08:00"`},
-			{Name: "TO", Required: true, Doc: "End, HH:MM.", Example: `"20:00"`},
-			{Name: "LIMIT", Type: schema.Rate, Required: true, Doc: "Limit meanwhile.", Example: "50MB/s"},
-		}}},
-		{Name: "ADAPTIVE", Type: schema.Map, Doc: "Limit that follows the latency of a query.", Keys: []schema.Key{
-			{Name: "PROBE", Doc: "The query.", Example: "select 1"},
-			{Name: "TARGET", Type: schema.Duration, Doc: "Latency to stay under.", Example: "50ms"},
-			{Name: "MIN", Type: schema.Rate, Doc: "Speed that is never fallen below.", Example: "10MB/s"},
-		}},
+		{Name: "MAPPING", Type: schema.Map, Elem: str, Doc: "target: source column or SQL expression; only mapped columns are loaded. cw_object is the URL of the row's object and cw_line the line at which the row begins in it.", Example: "{id: id, total: price * quantity, origin: cw_object}"},
 	}
 }

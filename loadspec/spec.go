@@ -37,9 +37,11 @@ type Spec struct {
 	Columns  []Column // of the file, in order; empty: the target's
 	Output   Output
 	Truncate bool
+	Create   bool // the target table when it does not exist
 	Before   string
 	After    string
-	Limit    int64 // bytes per second; 0 none
+	Speed
+	Notify   []Notify
 	Workers  int   // 0: decided by the runner
 	Split    int64 // bytes of rows in one split
 	MaxRow   int64 // bytes
@@ -47,7 +49,8 @@ type Spec struct {
 
 	// What only Greenplum, Cloudberry and their forks make use of.
 
-	ErrorLimit      int      // rejected rows tolerated per segment; 0 none
+	ErrorLimit      int      // rejected rows tolerated, on Greenplum per segment; 0 none
+	ErrorPercent    float64  // the same as a share of the rows; 0 ErrorLimit counts
 	LogErrors       bool     // keep the rejected rows; ERROR_TABLE implies it
 	ExternalSchema  string   // of external and reusable staging tables; "" search path, TargetSchema the target's
 	Reuse           bool     // keep external and staging tables for the next load; ERROR_TABLE implies it
@@ -71,13 +74,25 @@ type Conn struct {
 
 // Source is one SOURCE block.
 type Source struct {
-	Locations []string // s3:// and file:// URLs and plain paths, with wildcards
+	Locations []string // s3:// and file:// URLs and plain paths, with wildcards; http(s):// URLs; Stdin
 	Endpoint  string
 	Region    string
 	Profile   string
 	PathStyle bool
 	Anonymous bool
 	Manifest  string // URL of a list of objects
+
+	// More about S3-compatible stores and, as far as it means something there,
+	// web servers.
+
+	CAFile          string // PEM of the authorities that are trusted instead of the machine's
+	ServerName      string // that the certificate is for; "" the endpoint's
+	RoleARN         string // role to take
+	ExternalID      string // that the role asks for
+	CustomerKeyFile string // key of SSE-C: 32 bytes, or their base64
+	RequesterPays   bool
+	Encryption      string // of what is written: "", EncryptionS3 or EncryptionKMS
+	KMSKey          string
 
 	// Of the server that segments read from.
 
@@ -147,6 +162,7 @@ type file struct {
 		} `yaml:"OUTPUT"`
 		Preload struct {
 			Truncate  bool   `yaml:"TRUNCATE"`
+			Create    bool   `yaml:"CREATE_TABLE"`
 			Reuse     bool   `yaml:"REUSE_TABLES"`
 			Staging   string `yaml:"STAGING_TABLE"`
 			FastMatch bool   `yaml:"FAST_MATCH"`
@@ -155,18 +171,14 @@ type file struct {
 			Before string `yaml:"BEFORE"`
 			After  string `yaml:"AFTER"`
 		} `yaml:"SQL"`
-		Speed struct {
-			Limit    string           `yaml:"LIMIT"`
-			Schedule []map[string]any `yaml:"SCHEDULE"`
-			Adaptive map[string]any   `yaml:"ADAPTIVE"`
-		} `yaml:"SPEED"`
+		Speed    speedFile `yaml:"SPEED"`
 		Parallel struct {
 			Workers *int     `yaml:"WORKERS"`
 			Hosts   []string `yaml:"HOSTS"`
 			Split   string   `yaml:"SPLIT"`
 			Commit  string   `yaml:"COMMIT"`
 		} `yaml:"PARALLEL"`
-		Notify []map[string]string `yaml:"NOTIFY"`
+		Notify []notifyFile `yaml:"NOTIFY"`
 	} `yaml:"GPLOAD"`
 }
 
@@ -189,11 +201,12 @@ type input struct {
 	ForceNotNull  []string         `yaml:"FORCE_NOT_NULL"`
 	Encoding      string           `yaml:"ENCODING"`
 	JSON          orderedMapping   `yaml:"JSON"`
+	Fixed         orderedMapping   `yaml:"FIXED"`
 	Dump          struct {
 		Table     string `yaml:"TABLE"`
 		ZeroDates string `yaml:"ZERO_DATES"`
 	} `yaml:"MYSQLDUMP"`
-	ErrorLimit   int    `yaml:"ERROR_LIMIT"`
+	ErrorLimit   string `yaml:"ERROR_LIMIT"`
 	ErrorPercent int    `yaml:"ERROR_PERCENT"`
 	LogErrors    bool   `yaml:"LOG_ERRORS"`
 	ErrorTable   string `yaml:"ERROR_TABLE"`
@@ -208,6 +221,14 @@ type sourceFile struct {
 	Region    string   `yaml:"REGION"`
 	Profile   string   `yaml:"PROFILE"`
 	Anonymous bool     `yaml:"ANONYMOUS"`
+	CAFile    string   `yaml:"CA_FILE"`
+	ServerTLS string   `yaml:"TLS_SERVER_NAME"`
+	RoleARN   string   `yaml:"ROLE_ARN"`
+	External  string   `yaml:"EXTERNAL_ID"`
+	SSECKey   string   `yaml:"SSE_C_KEY_FILE"`
+	Requester bool     `yaml:"REQUESTER_PAYS"`
+	SSE       string   `yaml:"SSE"`
+	KMSKey    string   `yaml:"KMS_KEY"`
 	LocalHost []string `yaml:"LOCAL_HOSTNAME"`
 	Port      int      `yaml:"PORT"`
 	PortRange []int    `yaml:"PORT_RANGE"`

@@ -32,9 +32,8 @@ func (s *Spec) OnPostgres() (schema.Problems, error) {
 		}
 	}
 	text := s.Format.Kind == FormatText
-	unsupported("GPLOAD.INPUT.FORMAT", s.Convert != nil && !supported(s.Convert.Kind), "format %s", in.Format)
 	unsupported("GPLOAD.INPUT.TRANSFORM", in.Transform != "" || in.TransformConf != "", "TRANSFORM")
-	unsupported("GPLOAD.INPUT.FILL_MISSING_FIELDS", in.Fill, "FILL_MISSING_FIELDS")
+	unsupported("GPLOAD.INPUT.FILL_MISSING_FIELDS", in.Fill && s.Convert == nil, "FILL_MISSING_FIELDS")
 	unsupported("GPLOAD.INPUT.ERROR_TABLE", in.ErrorTable != "", "ERROR_TABLE")
 	unsupported("GPLOAD.INPUT.ESCAPE", text && (s.Format.EscapeOff || s.Format.Escape != '\\'), "an ESCAPE other than backslash with format text")
 	enc := strings.ReplaceAll(strings.ToLower(s.Format.Encoding), "-", "")
@@ -42,7 +41,6 @@ func (s *Spec) OnPostgres() (schema.Problems, error) {
 		"encoding %s with backslash escapes", s.Format.Encoding)
 	for i, src := range in.Sources {
 		path := fmt.Sprintf("GPLOAD.INPUT.SOURCE[%d]", i)
-		unsupported(path+".MANIFEST", src.Manifest != "", "MANIFEST")
 		unsupported(path+".SSL", src.SSL, "SSL between gpfdist and segments")
 		ignored(path+".LOCAL_HOSTNAME", len(src.LocalHost) > 0)
 		ignored(path+".PORT", src.Port != 0)
@@ -60,8 +58,5 @@ func (s *Spec) OnPostgres() (schema.Problems, error) {
 	ignored("GPLOAD.OUTPUT.UPDATE_CONDITION", insert && load.Output.Condition != "")
 	ignored("GPLOAD.PARALLEL.COMMIT", load.Parallel.Commit != "")
 	unsupported("GPLOAD.PARALLEL.HOSTS", len(load.Parallel.Hosts) > 0, "PARALLEL: HOSTS")
-	unsupported("GPLOAD.SPEED.SCHEDULE", len(load.Speed.Schedule) > 0, "SPEED: SCHEDULE")
-	unsupported("GPLOAD.SPEED.ADAPTIVE", len(load.Speed.Adaptive) > 0, "SPEED: ADAPTIVE")
-	unsupported("GPLOAD.NOTIFY", len(load.Notify) > 0, "NOTIFY")
 	return v.spec.Warnings, v.problems.Err()
 }

@@ -17,11 +17,10 @@ func (s *Spec) OnGreenplum() (schema.Problems, error) {
 			v.fail(path, "%s is not supported on engine greenplum yet", fmt.Sprintf(format, args...))
 		}
 	}
-	unsupported("GPLOAD.INPUT.FORMAT", s.Convert != nil && !supported(s.Convert.Kind), "format %s", load.Input.Format)
-	for i, src := range s.Sources {
-		unsupported(fmt.Sprintf("GPLOAD.INPUT.SOURCE[%d].MANIFEST", i), src.Manifest != "", "MANIFEST")
-	}
 	unsupported("GPLOAD.INPUT.TRANSFORM", s.Transform != "" || s.TransformConfig != "", "TRANSFORM (cw gpload has it)")
+	if p := s.ErrorPercent; p != float64(int(p)) {
+		v.fail("GPLOAD.INPUT.ERROR_LIMIT", "%s: Greenplum knows whole percentages only, from 1%% to 100%%", s.ErrorLimitText())
+	}
 	for _, key := range []struct {
 		path string
 		set  bool
@@ -38,8 +37,6 @@ func (s *Spec) OnGreenplum() (schema.Problems, error) {
 	if load.Parallel.Workers != nil {
 		v.warn("GPLOAD.PARALLEL.WORKERS", "has no effect on engine greenplum: its segments read in parallel, PARALLEL: HOSTS adds servers")
 	}
-	unsupported("GPLOAD.SPEED.SCHEDULE", len(load.Speed.Schedule) > 0, "SPEED: SCHEDULE")
-	unsupported("GPLOAD.SPEED.ADAPTIVE", len(load.Speed.Adaptive) > 0, "SPEED: ADAPTIVE")
-	unsupported("GPLOAD.NOTIFY", len(load.Notify) > 0, "NOTIFY")
+	unsupported("GPLOAD.SPEED.ADAPTIVE.COMMIT", s.Adaptive != nil && s.Adaptive.Signal == SignalCommit, "ADAPTIVE: COMMIT")
 	return v.spec.Warnings, v.problems.Err()
 }

@@ -19,7 +19,8 @@ type Unload struct {
 	Sink   Source // one location
 	Format Format
 	Merge  bool // one object for all segments instead of one each
-	Limit  int64
+	Speed
+	Notify []Notify
 	// Workers are the sessions that read at the same time (PostgreSQL); 0 is
 	// decided by the runner.
 	Workers int
@@ -62,12 +63,11 @@ type unloadFile struct {
 			RowGroup   string     `yaml:"MAX_ROW_GROUP"`
 			input      `yaml:",inline"`
 		} `yaml:"OUTPUT"`
+		Speed    speedFile `yaml:"SPEED"`
 		Parallel struct {
 			Workers *int `yaml:"WORKERS"`
 		} `yaml:"PARALLEL"`
-		Speed struct {
-			Limit string `yaml:"LIMIT"`
-		} `yaml:"SPEED"`
+		Notify []notifyFile `yaml:"NOTIFY"`
 	} `yaml:"GPLOAD"`
 }
 
@@ -91,8 +91,10 @@ func UnloadRoot() schema.Key {
 		Keys: append([]schema.Key{
 			{Name: "URL", Type: schema.List, Elem: &schema.Key{}, Doc: "Object: s3://bucket/key or file:///path; segment or part, and job, are put before its extension. One that ends in / is a folder.", Example: "s3://bucket/out/orders.csv.gz"},
 			{Name: "FILE", Type: schema.List, Elem: &schema.Key{}, Doc: "Local file, the same way.", Example: "/data/orders.csv"},
-		}, keep(source.Keys, "ENDPOINT", "PATH_STYLE", "REGION", "PROFILE", "LOCAL_HOSTNAME", "PORT", "PORT_RANGE", "FULLY_QUALIFIED_DOMAIN_NAME", "SSL", "CERTIFICATES_PATH")...),
+		}, keep(source.Keys, "ENDPOINT", "PATH_STYLE", "REGION", "PROFILE", "LOCAL_HOSTNAME", "PORT", "PORT_RANGE", "FULLY_QUALIFIED_DOMAIN_NAME", "SSL", "CERTIFICATES_PATH",
+			"ROLE_ARN", "EXTERNAL_ID", "CA_FILE", "TLS_SERVER_NAME", "SSE_C_KEY_FILE")...),
 	}
+	sink.Keys = append(sink.Keys, sinkKeys()...)
 	output := append([]schema.Key{sink}, keep(inputKeys(), "FORMAT", "COMPRESSION", "DELIMITER", "ESCAPE", "QUOTE", "NULL_AS", "NEWLINE", "HEADER", "ENCODING")...)
 	for i := range output {
 		switch output[i].Name {
@@ -124,10 +126,11 @@ func UnloadRoot() schema.Key {
 				{Name: "QUERY", Doc: "Query whose rows are unloaded, instead of TABLE.", Example: "select * from orders where day = current_date"},
 			}},
 			{Name: "OUTPUT", Type: schema.Sections, Required: true, Doc: "What is written and how.", Keys: output},
-			{Name: "SPEED", Type: schema.Map, Doc: "How fast rows may be taken from the database.", Keys: keep(speedKeys(), "LIMIT")},
+			{Name: "SPEED", Type: schema.Map, Doc: "How fast rows may be taken from the database.", Keys: speedKeys()},
 			{Name: "PARALLEL", Type: schema.Map, Doc: "How the work is divided.", Keys: []schema.Key{
 				{Name: "WORKERS", Type: schema.Int, Doc: "Database sessions that read parts of a table at the same time (PostgreSQL); default the machine's cores, at least 2 and at most 4.", Example: "4"},
 			}},
+			notifyKey(),
 		}
 	}
 	root.Doc = "An unload control file."
@@ -205,9 +208,7 @@ func (v *validator) unload(u *Unload, f *unloadFile) {
 	if len(u.ForceQuote) > 0 && f.Load.Output.Format != FormatCSV {
 		v.fail("GPLOAD.OUTPUT.FORCE_QUOTE", "goes with FORMAT: csv only")
 	}
-	if f.Load.Speed.Limit != "" {
-		u.Limit, _ = schema.ParseRate(f.Load.Speed.Limit) // Check has read it already
-	}
+	u.Speed, u.Notify = v.speed(&f.Load.Speed), v.notify(f.Load.Notify)
 }
 
 // Place splits the sink's location into the store (a folder or a prefix) and

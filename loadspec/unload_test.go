@@ -105,12 +105,13 @@ func TestOnGreenplum(t *testing.T) {
 	const text = "VERSION: 1.0.0.1\nGPLOAD:\n  INPUT:\n    - SOURCE: {FILE: [x]}\n%s  OUTPUT:\n    - TABLE: t\n%s"
 	for _, c := range []struct{ input, rest, fails, warns string }{
 		{"", "", "", ""},
-		{"    - FORMAT: avro\n", "", "INPUT.FORMAT", ""},
+		{"    - FORMAT: avro\n", "", "", ""},
 		{"    - COMPRESSION: xz\n", "", "", ""},
 		{"    - TRANSFORM: x\n    - TRANSFORM_CONFIG: f\n", "", "INPUT.TRANSFORM", ""},
 		{"", "  PRELOAD:\n    - REUSE_TABLES: true\n    - FAST_MATCH: true\n", "", "PRELOAD.REUSE_TABLES PRELOAD.FAST_MATCH"},
 		{"", "  PARALLEL: {WORKERS: 3}\n", "", "PARALLEL.WORKERS"},
-		{"", "  NOTIFY: [{EXEC: x}]\n", "NOTIFY", ""},
+		{"", "  NOTIFY: [{EXEC: x}]\n  SPEED: {ADAPTIVE: {PROBE: select 1, TARGET: 5ms}}\n", "", ""},
+		{"", "  SPEED: {ADAPTIVE: {COMMIT: true, TARGET: 5ms}}\n", "l.yaml:7:30: SPEED.ADAPTIVE.COMMIT", ""},
 	} {
 		s, err := Parse("l.yaml", []byte(strings.Replace(strings.Replace(text, "%s", c.input, 1), "%s", c.rest, 1)))
 		if err != nil {

@@ -56,22 +56,24 @@ func (v *validator) run() {
 	v.format()
 	v.convert()
 	v.columns()
+	v.fixedColumns()
 	v.output()
 	v.limits()
 	v.greenplum()
+	v.create()
 	s.Truncate, s.Before, s.After = f.Load.Preload.Truncate, f.Load.SQL.Before, f.Load.SQL.After
 }
 
 // greenplum fills what only Greenplum makes use of.
 func (v *validator) greenplum() {
 	s, f := v.spec, &v.spec.file.Load
-	s.ErrorLimit, s.LogErrors = f.Input.ErrorLimit, f.Input.LogErrors
+	s.LogErrors = f.Input.LogErrors
 	s.Reuse, s.FastMatch = f.Preload.Reuse, f.Preload.FastMatch
 	if f.Input.ErrorTable != "" {
 		v.warn("GPLOAD.INPUT.ERROR_TABLE", "is an old key: taken as LOG_ERRORS: true and REUSE_TABLES: true, as gpload does")
 		s.LogErrors, s.Reuse = true, true
 	}
-	if s.LogErrors && s.ErrorLimit == 0 {
+	if s.LogErrors && !s.Tolerates() {
 		v.fail("GPLOAD.INPUT.LOG_ERRORS", "needs ERROR_LIMIT")
 	}
 	if s.ExternalSchema = f.External.Schema; s.ExternalSchema != TargetSchema {
@@ -123,7 +125,7 @@ func (v *validator) sources() {
 			s.PathStyle = *f.PathStyle
 		}
 		if len(f.URL) == 0 && len(f.File) == 0 && f.Manifest == "" {
-			v.fail(path, "wants URL or FILE, else there is nothing to load")
+			v.fail(path, "wants URL, FILE or MANIFEST, else there is nothing to load")
 		}
 		for j, u := range f.URL {
 			v.location(fmt.Sprintf("%s.URL[%d]", path, j), u)
@@ -132,6 +134,12 @@ func (v *validator) sources() {
 			if name == "" {
 				v.fail(fmt.Sprintf("%s.FILE[%d]", path, j), "is empty")
 			}
+			if name == Stdin && v.reversed {
+				v.fail(fmt.Sprintf("%s.FILE[%d]", path, j), "standard output cannot be written to: name a file")
+			}
+		}
+		if strings.Contains(f.Manifest, "://") {
+			v.location(path+".MANIFEST", f.Manifest)
 		}
 		if f.Endpoint != "" {
 			u, err := url.Parse(f.Endpoint)
@@ -147,6 +155,7 @@ func (v *validator) sources() {
 		}
 		s.Locations = append(append(s.Locations, f.URL...), f.File...)
 		v.server(path, &f, &s)
+		v.storeAccess(path, &f, &s)
 		v.spec.Sources = append(v.spec.Sources, s)
 	}
 }
@@ -167,8 +176,18 @@ func (v *validator) location(path, s string) {
 		if !strings.HasPrefix(rest, "/") {
 			v.fail(path, "%q wants an absolute path: file:///data/x.csv", s)
 		}
+	case scheme == "http" || scheme == "https":
+		u, err := url.Parse(s)
+		switch {
+		case err != nil || u.Host == "":
+			v.fail(path, "%q is no URL: write https://host/path", ShownURL(s))
+		case v.reversed:
+			v.fail(path, "%q cannot be written: s3:// and file:// can", ShownURL(s))
+		case strings.ContainsAny(u.Path, "*["):
+			v.fail(path, "%q has wildcards, but a web server has no list of its objects: name them one by one, or in a MANIFEST", ShownURL(s))
+		}
 	default:
-		v.fail(path, "scheme %s:// is not known: s3:// and file:// are", scheme)
+		v.fail(path, "scheme %s:// is not known: s3://, file:// and https:// are", scheme)
 	}
 }
 
@@ -227,9 +246,7 @@ func (v *validator) output() {
 
 func (v *validator) limits() {
 	s, f := v.spec, &v.spec.file.Load
-	if f.Speed.Limit != "" {
-		s.Limit, _ = schema.ParseRate(f.Speed.Limit) // Check has read it already
-	}
+	s.Speed, s.Notify = v.speed(&f.Speed), v.notify(f.Notify)
 	s.Split = DefaultSplit
 	if f.Parallel.Split != "" {
 		s.Split, _ = schema.ParseSize(f.Parallel.Split)
@@ -250,8 +267,11 @@ func (v *validator) limits() {
 			v.fail("GPLOAD.INPUT.MAX_LINE_LENGTH", "%d is outside 1 to %d", f.Input.MaxLine, 1<<30)
 		}
 	}
-	if n := f.Input.ErrorLimit; n < 0 || n == 1 {
-		v.fail("GPLOAD.INPUT.ERROR_LIMIT", "%d: must be 2 or more, or 0 for none", n)
+	if f.Input.ErrorLimit != "" {
+		n, percent, _ := schema.ParseCount(f.Input.ErrorLimit) // Check has read it already
+		if s.ErrorLimit, s.ErrorPercent = int(n), percent; n < 0 || n == 1 {
+			v.fail("GPLOAD.INPUT.ERROR_LIMIT", "%d: must be 2 or more, or 0 for none", n)
+		}
 	}
 	if f.Input.ErrorPercent != 0 {
 		v.warn("GPLOAD.INPUT.ERROR_PERCENT", "has no effect, in gpload neither: ERROR_LIMIT counts rows")

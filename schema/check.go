@@ -229,6 +229,10 @@ func (c *checker) checkScalar(n *yaml.Node, k Key, path string) {
 		if _, err := strconv.ParseInt(n.Value, 10, 64); err != nil {
 			c.add(n, path, "%s wants an integer, found %q", label(path), n.Value)
 		}
+	case Count:
+		if _, _, err := ParseCount(n.Value); err != nil {
+			c.add(n, path, "%s wants a number or a percentage (100, 5%%), found %q", label(path), n.Value)
+		}
 	case Bool:
 		switch strings.ToLower(n.Value) {
 		case "true", "yes", "on":

@@ -22,10 +22,11 @@ const (
 	List          // sequence of Elem; a single scalar is taken as a list of one
 	Map           // mapping with Keys, or with any keys when Keys is empty and Elem says of what
 	Sections      // gpload's way to write a mapping: a sequence of one-key mappings with Keys
+	Count         // a number, or a share of all: 100, 5%, 0.5%
 )
 
 func (t Type) String() string {
-	return [...]string{"string", "integer", "boolean", "one of", "size", "rate", "duration", "list", "mapping", "list of one-key mappings"}[t]
+	return [...]string{"string", "integer", "boolean", "one of", "size", "rate", "duration", "list", "mapping", "list of one-key mappings", "number or percentage"}[t]
 }
 
 // Key is one key of a file: what it is called, what it takes, what it means.

@@ -91,3 +91,20 @@ func decimals(f float64) int {
 	}
 	return 1
 }
+
+// ParseCount reads a number or a percentage: 100, 5%, 0.5%. One of the two is
+// zero.
+func ParseCount(s string) (n int64, percent float64, err error) {
+	t := strings.TrimSpace(s)
+	if p, ok := strings.CutSuffix(t, "%"); ok {
+		percent, err = strconv.ParseFloat(strings.TrimSpace(p), 64)
+		if err != nil || !(percent > 0 && percent <= 100) {
+			return 0, 0, fmt.Errorf("%q is no percentage above 0 and up to 100", s)
+		}
+		return 0, percent, nil
+	}
+	if n, err = strconv.ParseInt(t, 10, 32); err != nil {
+		return 0, 0, fmt.Errorf("%q is no number", s)
+	}
+	return n, 0, nil
+}

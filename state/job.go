@@ -18,6 +18,7 @@ const (
 	Paused    = "paused"
 	Partial   = "partial" // done, with rejected rows
 	Cancelled = "cancelled"
+	Watching  = "watching" // all that there is is loaded; it looks for more
 )
 
 // What may be asked of a running job.
@@ -34,12 +35,14 @@ type Job struct {
 	Kind     string // load, unload
 	SpecFile string // where the control file was read
 	Spec     string // its text, without passwords
+	Options  string // how it is run beyond that, in its runner's own words
 	Target   string // database and table, for people
 	State    string
 	Phase    string // what it is doing now
 	Error    string
 	Owner    string // user@machine:pid of the process that runs it
 	PID      int
+	Timing   string // how the time was spent, as JSON; "" until the end
 	Progress
 	StartedAt  time.Time
 	FinishedAt time.Time
@@ -52,24 +55,33 @@ type Progress struct {
 	Bytes, BytesTotal     int64
 	Rows, Rejected        int64
 	Objects, ObjectsTotal int64
+	Skipped               int64  // objects that earlier jobs had loaded
+	SkippedBy             string // those jobs, with commas between
 	Rate, Limit           int64
 	ETASeconds            int64
+	LimitReason           string // what Limit comes from when not from WantLimit
 }
 
 // Control is what operators ask of a running job.
 type Control struct {
 	WantLimit int64 // bytes per second; 0 none
 	Want      string
+	Group     string // of jobs that share a limit; "" none
+	// GroupLimit is that limit in bytes per second, 0 none; JobControl alone
+	// tells it.
+	GroupLimit int64
 }
 
 const jobColumns = `id, kind, spec_file, spec, target, state, phase, error, owner, pid, started_at, finished_at, updated_at,
-	bytes, bytes_total, rows_loaded, rejected, objects, objects_total, rate, rate_limit, eta_seconds, want_limit, want`
+	bytes, bytes_total, rows_loaded, rejected, objects, objects_total, rate, rate_limit, eta_seconds, want_limit, want,
+	limit_reason, speed_group, timing, options, skipped, skipped_by`
 
 func scanJob(scan func(...any) error) (Job, error) {
 	var j Job
 	var started, finished, updated int64
 	err := scan(&j.ID, &j.Kind, &j.SpecFile, &j.Spec, &j.Target, &j.State, &j.Phase, &j.Error, &j.Owner, &j.PID, &started, &finished, &updated,
-		&j.Bytes, &j.BytesTotal, &j.Rows, &j.Rejected, &j.Objects, &j.ObjectsTotal, &j.Rate, &j.Limit, &j.ETASeconds, &j.WantLimit, &j.Want)
+		&j.Bytes, &j.BytesTotal, &j.Rows, &j.Rejected, &j.Objects, &j.ObjectsTotal, &j.Rate, &j.Limit, &j.ETASeconds, &j.WantLimit, &j.Want,
+		&j.LimitReason, &j.Group, &j.Timing, &j.Options, &j.Skipped, &j.SkippedBy)
 	j.StartedAt, j.FinishedAt, j.UpdatedAt = fromMicros(started), fromMicros(finished), fromMicros(updated)
 	return j, err
 }
@@ -84,9 +96,10 @@ func (s *Store) CreateJob(ctx context.Context, j Job) (Job, error) {
 		j.ID = NewID("l")
 	}
 	j.State, j.StartedAt, j.UpdatedAt, j.Owner, j.PID, j.ETASeconds = Pending, now, now, s.self.String(), s.self.pid, -1
-	_, err = s.exec(ctx, "insert into jobs ("+jobColumns+") values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+	_, err = s.exec(ctx, "insert into jobs ("+jobColumns+") values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 		j.ID, j.Kind, j.SpecFile, j.Spec, j.Target, j.State, j.Phase, j.Error, j.Owner, j.PID, micros(j.StartedAt), 0, micros(now),
-		j.Bytes, j.BytesTotal, j.Rows, j.Rejected, j.Objects, j.ObjectsTotal, j.Rate, j.Limit, j.ETASeconds, j.WantLimit, j.Want)
+		j.Bytes, j.BytesTotal, j.Rows, j.Rejected, j.Objects, j.ObjectsTotal, j.Rate, j.Limit, j.ETASeconds, j.WantLimit, j.Want,
+		j.LimitReason, j.Group, j.Timing, j.Options, j.Skipped, j.SkippedBy)
 	return j, err
 }
 
@@ -103,17 +116,18 @@ func (s *Store) SetJobState(ctx context.Context, id, state, phase string) error 
 
 // SetJobProgress records how far a job is.
 func (s *Store) SetJobProgress(ctx context.Context, id string, p Progress) error {
-	return s.updateJob(ctx, id, "bytes=?, bytes_total=?, rows_loaded=?, rejected=?, objects=?, objects_total=?, rate=?, rate_limit=?, eta_seconds=?",
-		p.Bytes, p.BytesTotal, p.Rows, p.Rejected, p.Objects, p.ObjectsTotal, p.Rate, p.Limit, p.ETASeconds)
+	return s.updateJob(ctx, id, "bytes=?, bytes_total=?, rows_loaded=?, rejected=?, objects=?, objects_total=?, rate=?, rate_limit=?, eta_seconds=?, limit_reason=?, skipped=?, skipped_by=?",
+		p.Bytes, p.BytesTotal, p.Rows, p.Rejected, p.Objects, p.ObjectsTotal, p.Rate, p.Limit, p.ETASeconds, p.LimitReason, p.Skipped, p.SkippedBy)
 }
 
-// FinishJob records how a job ended.
-func (s *Store) FinishJob(ctx context.Context, id, state, errText string) error {
+// FinishJob records how a job ended; timing is how its time was spent, as
+// JSON, or "".
+func (s *Store) FinishJob(ctx context.Context, id, state, errText, timing string) error {
 	now, err := s.now(ctx)
 	if err != nil {
 		return err
 	}
-	return s.updateJob(ctx, id, "state=?, error=?, finished_at=?, rate=0, phase=''", state, errText, micros(now))
+	return s.updateJob(ctx, id, "state=?, error=?, timing=?, finished_at=?, rate=0, phase=''", state, errText, timing, micros(now))
 }
 
 // SetJobLimit asks a job to go at limit bytes per second; 0 is no limit. The
@@ -157,6 +171,11 @@ func (s *Store) SetJobLimit(ctx context.Context, id string, limit int64) error {
 	return s.failed(tx.Commit())
 }
 
+// SetJobOptions changes how a job is run when it is resumed.
+func (s *Store) SetJobOptions(ctx context.Context, id, options string) error {
+	return s.updateJob(ctx, id, "options=?", options)
+}
+
 // SetJobWant asks a job to pause, cancel or go on.
 func (s *Store) SetJobWant(ctx context.Context, id, want string) error {
 	return s.updateJob(ctx, id, "want=?", want)
@@ -170,11 +189,12 @@ func (s *Store) updateJob(ctx context.Context, id, set string, args ...any) erro
 	return err
 }
 
-// JobControl reads what is asked of a job. It is cheap: runners call it
-// several times a second.
+// JobControl reads what is asked of a job and of its group. It is cheap:
+// runners call it several times a second.
 func (s *Store) JobControl(ctx context.Context, id string) (Control, error) {
 	var c Control
-	err := s.queryRow(ctx, "select want_limit, want from jobs where id=?", id).Scan(&c.WantLimit, &c.Want)
+	err := s.queryRow(ctx, "select j.want_limit, j.want, j.speed_group, coalesce(g.rate_limit, 0) from jobs j left join speed_groups g on g.name=j.speed_group where j.id=?", id).
+		Scan(&c.WantLimit, &c.Want, &c.Group, &c.GroupLimit)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, s.noJob(id)
 	}
@@ -215,9 +235,9 @@ func (s *Store) Jobs(ctx context.Context) ([]Job, error) {
 // since then, newest first, without the texts of their control files: it is
 // for those who ask every second.
 func (s *Store) RecentJobs(ctx context.Context, since time.Time) ([]Job, error) {
-	columns := strings.Replace(jobColumns, "spec_file, spec,", "spec_file, '',", 1)
-	jobs, err := collect(ctx, s, scanJob, "select "+columns+" from jobs where updated_at>=? or state in (?,?,?) order by started_at desc, id desc",
-		micros(since), Running, Paused, Pending)
+	columns := strings.NewReplacer("spec_file, spec,", "spec_file, '',", "timing, options,", "'', options,").Replace(jobColumns)
+	jobs, err := collect(ctx, s, scanJob, "select "+columns+" from jobs where updated_at>=? or state in (?,?,?,?) order by started_at desc, id desc",
+		micros(since), Running, Paused, Pending, Watching)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +255,7 @@ func (s *Store) RecentJobs(ctx context.Context, since time.Time) ([]Job, error) 
 
 // Active says whether a job is being worked on as far as its record says.
 func (j Job) Active() bool {
-	return j.State == Running || j.State == Paused || j.State == Pending
+	return j.State == Running || j.State == Paused || j.State == Pending || j.State == Watching
 }
 
 func (s *Store) markInterrupted(ctx context.Context, j *Job) error {

@@ -19,7 +19,7 @@ func TestRecentJobs(t *testing.T) {
 			return j
 		}
 		old := create("old")
-		if err := s.FinishJob(ctx, old.ID, state.Done, ""); err != nil {
+		if err := s.FinishJob(ctx, old.ID, state.Done, "", ""); err != nil {
 			t.Fatal(err)
 		}
 		gone := create("gone") // says it runs, and nobody holds its lease

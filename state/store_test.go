@@ -129,7 +129,7 @@ func TestJobs(t *testing.T) {
 		if c, err := s.JobControl(ctx, j.ID); err != nil || c != (state.Control{WantLimit: 50e6, Want: state.WantPause}) {
 			t.Fatalf("control %+v, %v", c, err)
 		}
-		if err := errors.Join(s.FinishJob(ctx, j.ID, state.Done, ""), lease.Release(ctx)); err != nil {
+		if err := errors.Join(s.FinishJob(ctx, j.ID, state.Done, "", ""), lease.Release(ctx)); err != nil {
 			t.Fatal(err)
 		}
 		if jobs, err := s.Jobs(ctx); err != nil || len(jobs) != 1 || jobs[0].State != state.Done || jobs[0].FinishedAt.IsZero() {

@@ -42,6 +42,13 @@ var migrations = []string{ //nolint:gochecknoglobals // constant table
 	create table leases (
 		name text primary key, owner text not null, machine text not null, pid bigint not null, born text not null,
 		purpose text not null, since bigint not null, expires bigint not null)`,
+	`alter table jobs add column limit_reason text not null default '';
+	alter table jobs add column speed_group text not null default '';
+	alter table jobs add column skipped bigint not null default 0;
+	alter table jobs add column skipped_by text not null default '';
+	alter table jobs add column options text not null default '';
+	alter table jobs add column timing text not null default '';
+	create table speed_groups (name text primary key, rate_limit bigint not null, updated_at bigint not null)`,
 }
 
 func (s *Store) migrate(ctx context.Context) error {

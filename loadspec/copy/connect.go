@@ -75,6 +75,7 @@ func dsn(c loadspec.Conn) string {
 type Server struct {
 	Version   string
 	Greenplum bool   // or Cloudberry: rows go in through external tables
+	Waiting   bool   // pg_stat_activity says who waits as PostgreSQL did before 9.6
 	Standby   bool   // it is read-only
 	Encoding  string // of the database
 	Host      string
@@ -91,6 +92,7 @@ func Ask(ctx context.Context, c *pgx.Conn) (*Server, error) {
 	if err != nil {
 		return nil, Explain(err)
 	}
+	s.Waiting = strings.Contains(s.Version, "PostgreSQL 9.4")
 	s.Greenplum = strings.Contains(s.Version, "(Greenplum") || strings.Contains(s.Version, "Cloudberry")
 	return s, nil
 }

@@ -21,7 +21,9 @@ type Plan struct {
 	Stage   string            // creates the staging table; "" when rows go straight into the target
 	Insert  string            // from the staging table into the target
 
-	binary *shape // for rows that can be sent in COPY's binary format; nil when they cannot
+	stamps []loadspec.Column // put before the file's columns
+	stamp  *loadspec.Stamp   // that does it; nil without them
+	binary *shape            // for rows that can be sent in COPY's binary format; nil when they cannot
 }
 
 // shape is what encoding rows takes.
@@ -39,8 +41,11 @@ func NewPlan(s *loadspec.Spec, t *Target, encoding string) (*Plan, error) {
 	if err := p.columns(s); err != nil {
 		return nil, err
 	}
-	names := make([]string, len(p.Columns))
-	for i, c := range p.Columns {
+	p.stamps = s.Stamps(p.Columns)
+	p.stamp = loadspec.NewStamp(p.stamps, s.Format)
+	columns := slices.Concat(p.stamps, p.Columns)
+	names := make([]string, len(columns))
+	for i, c := range columns {
 		names[i] = c.Name
 	}
 	m, err := p.mapping(s, names)
@@ -66,14 +71,14 @@ func NewPlan(s *loadspec.Spec, t *Target, encoding string) (*Plan, error) {
 		p.binaryShape(s, encoding, t.Name(), into, types, force)
 		return p, nil
 	}
-	defs := make([]string, len(p.Columns))
-	for i, c := range p.Columns {
+	defs := make([]string, len(columns))
+	for i, c := range columns {
 		defs[i] = loadspec.QuoteIdent(c.Name) + " " + c.Type
 	}
 	p.Stage = fmt.Sprintf("CREATE TEMP TABLE IF NOT EXISTS %s (%s) ON COMMIT DELETE ROWS", stage, strings.Join(defs, ", "))
 	p.Copy = fmt.Sprintf("COPY pg_temp.%s (%s) FROM STDIN WITH (%s)", stage, format.Columns(into), options)
-	types := make([]string, len(p.Columns))
-	for i, c := range p.Columns {
+	types := make([]string, len(columns))
+	for i, c := range columns {
 		types[i] = c.Type
 	}
 	p.binaryShape(s, encoding, "pg_temp."+stage, into, types, force)

@@ -6,57 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"cw/fault"
+	"cw/loadspec/format"
 	"cw/loadspec/ledger"
 	"cw/loadspec/split"
 )
-
-// Tolerance is how many rows of a job the database may refuse. Its sessions
-// share it.
-type Tolerance struct {
-	Limit int64 // rows
-
-	mu   sync.Mutex
-	used int64
-}
-
-// NewTolerance begins with the rows that were refused in earlier runs.
-func NewTolerance(limit, used int64) *Tolerance { return &Tolerance{Limit: limit, used: used} }
-
-// take reserves n rows, or says that there are not so many left. n below zero
-// gives back what a transaction had reserved and did not commit.
-func (t *Tolerance) take(n int64) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.used += n
-	return t.used <= t.Limit
-}
-
-// LimitError is more refused rows than ERROR_LIMIT allows.
-type LimitError struct {
-	Limit int64
-	Err   error // about the row that was one too many
-}
-
-func (e *LimitError) Error() string {
-	return fmt.Sprintf("more rows were refused than ERROR_LIMIT %d allows; one of them: %v", e.Limit, e.Err)
-}
-
-// Unwrap gives the reason of that row.
-func (e *LimitError) Unwrap() error { return e.Err }
-
-// FaultKind is an ordinary failure.
-func (e *LimitError) FaultKind() fault.Kind { return fault.Failed }
-
-// FaultHint says what can be done.
-func (e *LimitError) FaultHint() string {
-	return "correct the data, or raise ERROR_LIMIT in the control file, and resume the job: what is committed stays"
-}
 
 // narrowing loads a piece row by row where it must, in one transaction.
 type narrowing struct {
@@ -71,12 +28,13 @@ type narrowing struct {
 // are those of this transaction, which is committed when err is nil.
 func (s *Session) loadTolerant(ctx context.Context, p *split.Piece, r ledger.Range) (rows, rejected int64, err error) {
 	n := &narrowing{s: s, object: r.Object}
+	s.Tolerance.saw(p.Records)
 	rest := *p
 	rest.Start = p.End - int64(len(p.Data)) // of the rows; here and in what it is cut into
 	p = &rest
 	err = pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {
 		n.tx = tx
-		if err := n.load(ctx, p); err != nil {
+		if err := n.all(ctx, p); err != nil {
 			return err
 		}
 		if err := s.ledger.Reject(ctx, tx, n.rejected); err != nil {
@@ -86,7 +44,7 @@ func (s *Session) loadTolerant(ctx context.Context, p *split.Piece, r ledger.Ran
 		return s.ledger.Record(ctx, tx, r)
 	})
 	if err != nil {
-		s.Tolerance.take(-int64(len(n.rejected)))
+		s.Tolerance.GiveBack(p.Records, int64(len(n.rejected)))
 		var limit *LimitError
 		if errors.As(err, &limit) {
 			s.keepRefused(ctx, n.rejected)
@@ -187,10 +145,27 @@ func (n *narrowing) reject(p *split.Piece, at place, err error) error {
 		Object: n.object, Line: line, Offset: p.Start + int64(at.begin), Reason: reason, Loaded: true,
 		Row: strings.ToValidUTF8(strings.ReplaceAll(string(bytes.TrimRight(row, "\r\n")), "\x00", "?"), "?"),
 	})
-	if !n.s.Tolerance.take(1) {
-		return &LimitError{Limit: n.s.Tolerance.Limit, Err: fmt.Errorf("%s line %d: %s", n.object, line, reason)}
+	return n.s.Tolerance.take(fmt.Errorf("%s line %d: %s", n.object, line, reason))
+}
+
+// all copies the rows of a piece that could be converted, where there is
+// something to convert, and keeps the others.
+func (n *narrowing) all(ctx context.Context, p *split.Piece) error {
+	if !n.s.Tolerance.marked(p) {
+		return n.load(ctx, p)
 	}
-	return nil
+	line := p.FirstLine
+	return format.EachRun(p.Data, func(begin, end int, records int64) error {
+		run := *p
+		run.Start, run.Data, run.Records, run.Lines = p.Start+int64(begin), p.Data[begin:end], records, records
+		run.FirstLine, run.Last = line, p.Last && end == len(p.Data)
+		line += records
+		return n.load(ctx, &run)
+	}, func(begin, _ int, u format.Unconverted) error {
+		n.rejected = append(n.rejected, ledger.Rejected{Object: n.object, Line: line, Offset: p.Start + int64(begin), Reason: u.Reason, Row: u.Row, Loaded: true})
+		line++
+		return n.s.Tolerance.take(fmt.Errorf("%s %s", n.object, u.Reason))
+	})
 }
 
 // refusal says whether an error is about rows: data exceptions and violated

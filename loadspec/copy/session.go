@@ -64,6 +64,17 @@ func (s *Session) Committed(ctx context.Context, r ledger.Range) (rows int64, th
 // one that it refuses, for it then names the line and the value. With a
 // Tolerance the rows that it refuses are kept, as rejected, with the others.
 func (s *Session) Load(ctx context.Context, p *split.Piece, r ledger.Range) (rows, rejected int64, err error) {
+	if s.Tolerance.marked(p) {
+		encoder := s.encoder
+		s.encoder = nil
+		defer func() { s.encoder = encoder }()
+		rows, rejected, err = s.loadTolerant(ctx, p, r)
+		var limit *LimitError
+		if err != nil && !errors.As(err, &limit) {
+			err = s.explain(err, p, r.Object)
+		}
+		return rows, rejected, err
+	}
 	if s.encoder != nil {
 		n, err := s.load(ctx, p, r)
 		var unusual *binary.Unusual
@@ -71,6 +82,7 @@ func (s *Session) Load(ctx context.Context, p *split.Piece, r ledger.Range) (row
 		switch {
 		case err == nil:
 			s.misses = 0
+			s.committed(p)
 			return n, 0, nil
 		case errors.As(err, &unusual):
 			s.misses++
@@ -85,7 +97,9 @@ func (s *Session) Load(ctx context.Context, p *split.Piece, r ledger.Range) (row
 			}
 		}()
 	}
-	rows, err = s.load(ctx, p, r)
+	if rows, err = s.load(ctx, p, r); err == nil {
+		s.committed(p)
+	}
 	if err != nil && s.Tolerance != nil && refusal(err) {
 		rows, rejected, err = s.loadTolerant(ctx, p, r)
 	}
@@ -94,6 +108,13 @@ func (s *Session) Load(ctx context.Context, p *split.Piece, r ledger.Range) (row
 		err = s.explain(err, p, r.Object)
 	}
 	return rows, rejected, err
+}
+
+// committed counts rows of which none was refused.
+func (s *Session) committed(p *split.Piece) {
+	if s.Tolerance != nil {
+		s.Tolerance.saw(p.Records)
+	}
 }
 
 func (s *Session) load(ctx context.Context, p *split.Piece, r ledger.Range) (int64, error) {
@@ -133,7 +154,7 @@ func (s *Session) explain(err error, p *split.Piece, object string) error {
 }
 
 func (s *Session) copy(ctx context.Context, tx pgx.Tx, p *split.Piece, object string) (int64, error) {
-	tag, err := s.send(ctx, tx.Conn().PgConn(), p)
+	tag, err := s.send(ctx, tx.Conn().PgConn(), p, object)
 	if err != nil {
 		return 0, err
 	}
@@ -153,11 +174,15 @@ func (s *Session) copy(ctx context.Context, tx pgx.Tx, p *split.Piece, object st
 	return tag.RowsAffected(), nil
 }
 
-func (s *Session) send(ctx context.Context, conn *pgconn.PgConn, p *split.Piece) (pgconn.CommandTag, error) {
-	if s.encoder == nil {
-		return conn.CopyFrom(ctx, bytes.NewReader(p.Data), s.plan.Copy)
+func (s *Session) send(ctx context.Context, conn *pgconn.PgConn, p *split.Piece, object string) (pgconn.CommandTag, error) {
+	data := p.Data
+	if s.plan.stamp != nil {
+		data = Stamped(nil, s.plan.stamp, p, object, s.d)
 	}
-	r := s.encoder.Reader(p.Data, s.buffer)
+	if s.encoder == nil {
+		return conn.CopyFrom(ctx, bytes.NewReader(data), s.plan.Copy)
+	}
+	r := s.encoder.Reader(data, s.buffer)
 	tag, err := conn.CopyFrom(ctx, r, s.plan.binary.copy)
 	s.buffer = nil
 	if u := r.Unusual(); u != nil { // the server says only that the copy was given up

@@ -21,6 +21,7 @@ type Column struct {
 
 // Target is the table that is loaded.
 type Target struct {
+	OID           uint32
 	Schema, Table string
 	Columns       []Column
 	DropsRows     bool // a row trigger may leave rows out, so that counts need not match
@@ -51,10 +52,9 @@ func (t *Target) names() []string {
 // Find looks the target up, on the search path when no schema is given.
 func Find(ctx context.Context, c *pgx.Conn, o loadspec.Output) (*Target, error) {
 	t := &Target{Table: o.Table}
-	var oid uint32
 	var kind string
 	err := c.QueryRow(ctx, `select c.oid, n.nspname::text, c.relkind::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
-		where c.relname = $1 and (n.nspname = $2 or $2 = '' and pg_table_is_visible(c.oid)) order by c.relkind in ('r', 'p') desc limit 1`, o.Table, o.Schema).Scan(&oid, &t.Schema, &kind)
+		where c.relname = $1 and (n.nspname = $2 or $2 = '' and pg_table_is_visible(c.oid)) order by c.relkind in ('r', 'p') desc limit 1`, o.Table, o.Schema).Scan(&t.OID, &t.Schema, &kind)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, missingTable(ctx, c, o)
 	}
@@ -67,7 +67,7 @@ func Find(ctx context.Context, c *pgx.Conn, o loadspec.Output) (*Target, error) 
 	// attgenerated came with PostgreSQL 12, attidentity with 10.
 	rows, err := c.Query(ctx, `select a.attname::text, format_type(a.atttypid, a.atttypmod), a.attidentity <> '' or coalesce(pg_get_expr(d.adbin, d.adrelid) like 'nextval(%', false),
 		a.attgenerated <> '' from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
-		where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped order by a.attnum`, oid)
+		where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped order by a.attnum`, t.OID)
 	if err != nil {
 		return nil, Explain(err)
 	}
@@ -79,7 +79,7 @@ func Find(ctx context.Context, c *pgx.Conn, o loadspec.Output) (*Target, error) 
 	}
 	// tgtype: 1 row, 2 before, 4 insert, 64 instead of.
 	err = c.QueryRow(ctx, `select exists (select from pg_trigger where tgrelid = $1 and not tgisinternal and tgenabled <> 'D'
-		and tgtype & 1 <> 0 and tgtype & 66 <> 0 and tgtype & 4 <> 0)`, oid).Scan(&t.DropsRows)
+		and tgtype & 1 <> 0 and tgtype & 66 <> 0 and tgtype & 4 <> 0)`, t.OID).Scan(&t.DropsRows)
 	if err != nil {
 		return nil, Explain(err)
 	}

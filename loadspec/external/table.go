@@ -19,6 +19,7 @@ type Table struct {
 	Encoding     string // "" the database's
 	LogErrors    bool   // keep rejected rows; readable
 	RejectLimit  int    // rows per segment; 0 none: the first bad row stops the statement; readable
+	Percent      bool   // RejectLimit is one of a segment's rows
 
 	DistributedBy []string // writable; none: randomly
 
@@ -78,6 +79,9 @@ func (t *Table) Create() (string, error) {
 		}
 		if t.RejectLimit > 0 {
 			b.WriteString("segment reject limit " + strconv.Itoa(t.RejectLimit) + " ")
+			if t.Percent {
+				b.WriteString("percent ")
+			}
 		}
 	}
 	return b.String(), nil

@@ -20,6 +20,10 @@ type Input struct {
 	Convert loadspec.Convert
 	Columns []loadspec.Column // of the rows, in order, with their types
 	MaxRow  int64             // longest row in bytes, as it stands in the object
+
+	// Tolerant leaves rows that cannot be converted in their place, as lines
+	// that EachRun tells apart; else the first one is an error.
+	Tolerant bool
 }
 
 // Rows converts what r reads, uncompressed.
@@ -29,6 +33,10 @@ func Rows(in Input, r io.Reader) (io.Reader, error) {
 		return newJSONRows(in, r)
 	case loadspec.FormatMySQLDump:
 		return newDumpRows(in, r)
+	case loadspec.FormatAvro:
+		return newAvroRows(in, r)
+	case loadspec.FormatFixed:
+		return newFixedRows(in, r)
 	default:
 		return nil, fault.New(fault.Usage, "", "%s: there is no converter for format %s", in.URL, in.Convert.Kind)
 	}

@@ -18,6 +18,8 @@ type jsonRows struct {
 	p     jsonParser
 	begun bool
 	array arrayState
+
+	spread bool // an object had more than one line
 }
 
 // arrayState is where in an array of objects the reader stands.
@@ -67,13 +69,23 @@ func (j *jsonRows) fail(at int, err error) error {
 func (j *jsonRows) next(dst []byte) ([]byte, error) {
 	for len(dst) < batch {
 		if err := j.toObject(); err != nil {
-			return dst, err
+			var bad *ContentError
+			if !errors.As(err, &bad) || errors.Is(err, errRowTooLong) {
+				return dst, err
+			}
+			if dst, err = j.refuse(dst, err); err != nil {
+				return dst, err
+			}
+			continue
 		}
 		j.p.begin(j.w.buf, j.w.at)
 		err := j.p.record()
 		var bad *jsonError
 		switch {
 		case err == nil:
+			if j.in.Tolerant && !j.spread {
+				j.spread = bytes.IndexByte(j.w.buf[j.w.at:j.p.i], '\n') >= 0
+			}
 			j.w.at = j.p.i
 			if j.array != outside {
 				j.array = after
@@ -84,9 +96,13 @@ func (j *jsonRows) next(dst []byte) ([]byte, error) {
 				return dst, err
 			}
 		case errors.Is(err, errShort):
-			return dst, j.fail(j.w.at, errors.New("the object that begins here does not end"))
+			if dst, err = j.refuse(dst, j.fail(j.w.at, errors.New("the object that begins here does not end"))); err != nil {
+				return dst, err
+			}
 		case errors.As(err, &bad):
-			return dst, j.fail(bad.at, errors.New(bad.what))
+			if dst, err = j.refuse(dst, j.fail(bad.at, errors.New(bad.what))); err != nil {
+				return dst, err
+			}
 		default:
 			return dst, err
 		}

@@ -24,6 +24,9 @@ type dumpRows struct {
 	cells []span
 	text  []byte
 	raw   []byte // of one string
+
+	wantDDL bool   // nothing but the table's definition is wanted
+	ddl     []byte // it
 }
 
 type dumpState int
@@ -62,6 +65,9 @@ func (d *dumpRows) next(dst []byte) ([]byte, error) {
 		case dumpRow:
 			if err = d.row(); err == nil {
 				dst = d.append(dst)
+			}
+			if bad := (*jsonError)(nil); errors.As(err, &bad) {
+				dst, err = d.refuse(dst, d.fail(bad.at, errors.New(bad.what)))
 			}
 		}
 		var bad *jsonError

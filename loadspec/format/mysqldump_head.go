@@ -2,6 +2,7 @@ package format
 
 import (
 	"errors"
+	"io"
 	"slices"
 	"strings"
 
@@ -64,6 +65,9 @@ func (d *dumpRows) create(i int) error {
 	}
 	if table == d.in.Convert.Table {
 		d.found, d.known = true, columns
+		if d.wantDDL {
+			return again(d.whole(d.w.at, i))
+		}
 	}
 	d.w.at = i
 	return nil
@@ -160,6 +164,9 @@ func (d *dumpRows) insert(i int) error {
 		return fault.New(fault.Failed, "dump it with --complete-insert, or with the CREATE TABLE statements", "%s: mysqldump: nothing tells the names of table %s's columns", d.in.URL, table)
 	}
 	d.found = true
+	if d.wantDDL {
+		return io.EOF
+	}
 	d.w.at, d.state = i, dumpRow
 	return d.match(columns)
 }

@@ -49,7 +49,13 @@ func (d *dumpRows) row() error {
 			return &jsonError{i - 1, "a comma or ) should stand here"}
 		}
 	}
-	if i, err = d.blank(i); err != nil {
+	return d.afterRow(i)
+}
+
+// afterRow reads what is between a row and the next.
+func (d *dumpRows) afterRow(i int) error {
+	i, err := d.blank(i)
+	if err != nil {
 		return err
 	}
 	switch {
@@ -65,6 +71,41 @@ func (d *dumpRows) row() error {
 	}
 	d.w.at = i
 	return nil
+}
+
+// refuse takes the row at the window out of the rows, from parenthesis to
+// parenthesis.
+func (d *dumpRows) refuse(dst []byte, bad error) ([]byte, error) {
+	from, err := d.blank(d.w.at)
+	if err != nil || from == len(d.w.buf) || d.w.buf[from] != '(' || !d.in.Tolerant {
+		return dst, bad
+	}
+	i, depth := from, 0
+	for i < len(d.w.buf) {
+		switch c := d.w.buf[i]; c {
+		case '\'', '"', '`':
+			if i, err = skipQuoted(d.w.buf, i); err != nil {
+				return dst, err
+			}
+			continue
+		case '(':
+			depth++
+		case ')':
+			depth--
+		}
+		i++
+		if depth == 0 {
+			out, err := d.in.reject(dst, bad, d.w.buf[from:i])
+			if err == nil {
+				err = d.afterRow(i)
+			}
+			if err != nil {
+				return dst, err
+			}
+			return out, nil
+		}
+	}
+	return dst, errShort
 }
 
 func (d *dumpRows) append(dst []byte) []byte {

@@ -1,5 +1,7 @@
 package ledger
 
+import "sort"
+
 // ToEnd is the End of a gap that reaches to the object's end, wherever that is.
 const ToEnd = int64(1)<<62 - 1
 
@@ -30,11 +32,7 @@ func Gaps(ranges []Range) []Gap {
 
 // Of returns the ranges of one object.
 func (j *Journal) Of(object string) []Range {
-	var own []Range
-	for _, r := range j.Ranges {
-		if r.Object == object {
-			own = append(own, r)
-		}
-	}
-	return own
+	from := sort.Search(len(j.Ranges), func(i int) bool { return j.Ranges[i].Object >= object })
+	to := from + sort.Search(len(j.Ranges)-from, func(i int) bool { return j.Ranges[from+i].Object > object })
+	return j.Ranges[from:to:to]
 }

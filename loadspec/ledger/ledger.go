@@ -34,6 +34,7 @@ type Step string
 
 // The steps, in their order.
 const (
+	Create     Step = "create" // the target table is made
 	Truncate   Step = "truncate"
 	Before     Step = "before"
 	Stage      Step = "stage" // the staging table of the modes update and merge is made
@@ -66,8 +67,13 @@ type Object struct {
 type Journal struct {
 	Objects []Object // in the plan's order; empty while nothing is planned
 	Ranges  []Range  // by object and start
+	Target  *Target  // nil while nothing is planned, and in jobs of the time before targets were noted
+	Skipped []Skipped
 	Done    map[Step]bool
 }
+
+// Planned tells that the job's objects are decided, be they none.
+func (j *Journal) Planned() bool { return j.Target != nil || len(j.Objects) > 0 }
 
 // Ledger is one runner's hold of one job.
 type Ledger struct {
@@ -83,7 +89,8 @@ const ddl = `create table if not exists cw.load_ledger (
 	range_end bigint not null default 0, etag text not null default '', source int not null default 0,
 	rows bigint not null default 0, first_line bigint not null default 1, lines bigint not null default 0,
 	source_bytes bigint not null default 0, eof boolean not null default false, committed_at timestamptz not null default clock_timestamp(),
-	primary key (job, kind, object, range_start))`
+	primary key (job, kind, object, range_start));
+	create index load_ledger_targets on cw.load_ledger (range_end) where kind = 'target'`
 
 // Ensure creates the ledger when it is missing. Several loads may do so at
 // the same moment.
@@ -96,7 +103,8 @@ func ensure(ctx context.Context, c *pgx.Conn, table, create string) error {
 		QueryRow(context.Context, string, ...any) pgx.Row
 	},
 	) error {
-		return q.QueryRow(ctx, "select to_regclass('"+table+"') is not null").Scan(&there)
+		// to_regclass may remember that there was none a moment ago.
+		return q.QueryRow(ctx, "select exists (select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname || '.' || c.relname = '"+table+"')").Scan(&there)
 	}
 	if err := look(c); err != nil {
 		return fmt.Errorf("look for %s: %w", table, err)
@@ -143,7 +151,7 @@ func (l *Ledger) Lock(ctx context.Context, c *pgx.Conn, patience time.Duration) 
 	deadline := time.Now().Add(patience)
 	for {
 		var ok bool
-		err := c.QueryRow(ctx, "select pg_try_advisory_lock(hashtext('cw.load'), hashtext($1))", l.Job).Scan(&ok)
+		err := c.QueryRow(ctx, "select pg_try_advisory_lock(hashtext('cw.load'), hashtext($1))", Root(l.Job)).Scan(&ok)
 		if err != nil || ok {
 			return err
 		}
@@ -193,7 +201,11 @@ func (l *Ledger) read(ctx context.Context, c *pgx.Conn) (*Journal, error) {
 			return nil, fmt.Errorf("read the ledger: %w", err)
 		}
 		switch kind {
-		case kindRunner:
+		case kindRunner, kindEmptied, kindRound:
+		case kindTarget:
+			j.Target = &Target{OID: uint32(r.End), Name: r.Object, Staged: r.ETag == staged, Again: r.EOF} //nolint:gosec // it was one
+		case kindSkipped:
+			j.Skipped = append(j.Skipped, Skipped{Job: r.Object, Objects: r.Rows, Bytes: r.SourceBytes})
 		case kindObject:
 			j.Objects = append(j.Objects, Object{URL: r.Object, ETag: r.ETag, Source: r.Source, Size: r.End})
 			order[r.Object] = r.Start
@@ -245,19 +257,6 @@ func (l *Ledger) Committed(ctx context.Context, c *pgx.Conn, r Range) (rows int6
 		return 0, false, nil
 	}
 	return rows, err == nil, err
-}
-
-// Plan writes down the objects of the job, once and all at once.
-func (l *Ledger) Plan(ctx context.Context, c *pgx.Conn, objects []Object) error {
-	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
-		for i, o := range objects {
-			r := Range{Object: o.URL, ETag: o.ETag, Source: o.Source, Start: int64(i), End: o.Size}
-			if err := l.add(ctx, tx, kindObject, r); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 // Once runs a step in one transaction with its row. A step that is in the

@@ -70,7 +70,9 @@ func testTakeOver(t *testing.T, a, b *pgx.Conn) {
 	if _, err := first.TakeOver(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
-	if err := first.Plan(t.Context(), a, []Object{{URL: "z", ETag: "e", Size: 9}, {URL: "a", Size: 1, Source: 1}}); err != nil {
+	if err := pgx.BeginFunc(t.Context(), a, func(tx pgx.Tx) error {
+		return first.Plan(t.Context(), tx, Target{OID: 1, Name: "t"}, []Object{{URL: "z", ETag: "e", Size: 9}, {URL: "a", Size: 1, Source: 1}}, nil)
+	}); err != nil {
 		t.Fatal(err)
 	}
 	tx, err := a.Begin(t.Context())

@@ -70,7 +70,7 @@ func RejectedRows(ctx context.Context, c *pgx.Conn, job string) ([]Rejected, err
 	if err := c.QueryRow(ctx, "select to_regclass('cw.load_errors') is not null").Scan(&there); err != nil || !there {
 		return nil, err
 	}
-	rows, err := c.Query(ctx, "select object, line, byte_offset, reason, row_text, loaded from cw.load_errors where job = $1 order by object, line, byte_offset", job)
+	rows, err := c.Query(ctx, "select object, line, byte_offset, reason, row_text, loaded from cw.load_errors where "+ofRounds+" order by object, line, byte_offset", job)
 	if err != nil {
 		return nil, fmt.Errorf("read the rejected rows: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"cw/loadspec"
 	"cw/loadspec/copy"
 	"cw/loadspec/format"
+	"cw/loadspec/ledger"
 	"cw/loadspec/source"
 	"cw/loadspec/split"
 	"cw/loadspec/throttle"
@@ -28,6 +29,7 @@ type Report struct {
 	Segments   int               // that read in parallel; 0 on PostgreSQL
 	Addresses  []string          // this machine, as segments are told
 	Objects    []source.Object
+	Skipped    []ledger.Skipped // of the objects, by the jobs that have loaded them
 	BytesTotal int64
 	Splits     int64  // estimate for objects that are not compressed
 	Codec      string // of the first object
@@ -35,6 +37,7 @@ type Report struct {
 	FirstRows  []string // as converted: fields between tabs, \N for NULL; none when objects are rows already
 	Sampled    int64    // rows of the first object that were tried against the table
 	Warnings   []string
+	Create     []string // statements that would create the table; none: it exists
 }
 
 // describe fills what the engine has to say.
@@ -72,6 +75,7 @@ func Check(ctx context.Context, o Options) (*Report, error) {
 		}
 	}
 	j := newJob(o)
+	j.checking = true
 	conn, err := j.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -85,7 +89,11 @@ func Check(ctx context.Context, o Options) (*Report, error) {
 	}
 	rep := &Report{Warnings: []string{}, Server: j.server, Workers: j.workers}
 	j.describe(rep)
+	j.describeCreation(rep)
 	if rep.Objects, err = j.set.List(ctx); err != nil {
+		return nil, err
+	}
+	if err := j.foresee(ctx, conn, rep); err != nil {
 		return nil, err
 	}
 	for _, obj := range rep.Objects {
@@ -127,7 +135,15 @@ func (j *job) privileges(ctx context.Context, conn *pgx.Conn) error {
 
 // sample reads the first rows of the first object and tries them.
 func (j *job) sample(ctx context.Context, conn *pgx.Conn, rep *Report) error {
+	if len(rep.Objects) == 0 {
+		rep.Warnings = append(rep.Warnings, "there is nothing to load")
+		return nil
+	}
 	first := rep.Objects[0]
+	if first.URL == source.StdinURL {
+		rep.Warnings = append(rep.Warnings, "standard input is not tried: it can be read once")
+		return nil
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	st, err := j.open(ctx, first, 0, throttle.New(0, nil))
@@ -139,7 +155,7 @@ func (j *job) sample(ctx context.Context, conn *pgx.Conn, rep *Report) error {
 	c, err := split.NewCutter(st, split.Options{
 		Dialect: format.Dialect(j.spec.Format), Size: sampleSize, MaxRow: j.spec.MaxRow,
 		Header: j.spec.Format.Header, BOM: format.UTF8(j.encoding),
-	}, 1)
+	}, split.NewPool(1))
 	if err != nil {
 		return err
 	}
@@ -150,6 +166,12 @@ func (j *job) sample(ctx context.Context, conn *pgx.Conn, rep *Report) error {
 	if p == nil || p.Records == 0 {
 		rep.Warnings = append(rep.Warnings, first.URL+": has no rows")
 		return nil
+	}
+	if j.spec.Convert != nil && format.Marked(p.Data) {
+		leaveOut(p, rep, first.URL)
+		if p.Records == 0 {
+			return nil
+		}
 	}
 	if j.spec.Convert != nil {
 		rep.FirstRows = firstRows(p.Data)
@@ -163,6 +185,20 @@ func (j *job) sample(ctx context.Context, conn *pgx.Conn, rep *Report) error {
 	}
 	rep.Sampled, err = j.try(ctx, conn, first, p, rep)
 	return err
+}
+
+// leaveOut takes the rows out of the sample that could not be converted.
+func leaveOut(p *split.Piece, rep *Report, url string) {
+	var good []byte
+	_ = format.EachRun(p.Data, func(begin, end int, _ int64) error {
+		good = append(good, p.Data[begin:end]...)
+		return nil
+	}, func(_, _ int, u format.Unconverted) error {
+		p.Records--
+		rep.Warnings = append(rep.Warnings, url+": would be rejected: "+u.Reason)
+		return nil
+	})
+	p.Data = good
 }
 
 // countFields compares the first record with the columns.

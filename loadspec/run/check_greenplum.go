@@ -25,7 +25,7 @@ func (j *job) tryGreenplum(ctx context.Context, conn *pgx.Conn, o source.Object,
 	pieces := make(chan piece, 1)
 	pieces <- piece{Piece: p, r: ledger.Range{Object: o.URL, Start: p.Start, End: p.End}, release: func() {}}
 	close(pieces)
-	w.feed = &feed{pieces: pieces, ended: w.ended, cause: func() error { return nil }, served: func(ledger.Range) {}, newRow: newRow(j.spec.Format)}
+	w.feed = &feed{pieces: pieces, ended: w.ended, cause: func() error { return nil }, served: func(ledger.Range) {}, newRow: newRow(j.spec.Format), stamp: j.stamper()}
 	var err error
 	if w.gpfdist, err = j.startGpfdist(ctx, fdist.Options{Inputs: w.feed}); err != nil {
 		return 0, err
@@ -61,7 +61,7 @@ func (j *job) tryGreenplum(ctx context.Context, conn *pgx.Conn, o source.Object,
 		if err := v.refused(ctx, tx.Conn()); err != nil {
 			return err
 		}
-		if len(v.rejected) > 0 && j.spec.ErrorLimit == 0 {
+		if len(v.rejected) > 0 && !j.spec.Tolerates() {
 			return errRefused
 		}
 		return errTried

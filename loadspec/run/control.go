@@ -21,10 +21,10 @@ func (j *job) control(ctx context.Context, cancel context.CancelCauseFunc) error
 	tick := time.NewTicker(controlBeat)
 	defer tick.Stop()
 	var reported, complained time.Time
-	paused := false
+	want := Control{Limit: j.spec.Limit}
 	for {
 		if j.o.Control != nil {
-			want, err := j.o.Control(ctx)
+			now, err := j.o.Control(ctx)
 			switch {
 			case ctx.Err() != nil:
 				return nil
@@ -32,19 +32,16 @@ func (j *job) control(ctx context.Context, cancel context.CancelCauseFunc) error
 				complained = time.Now()
 				j.o.Log.Warn("what operators want cannot be read; going on as before", "error", err)
 			case err != nil:
-			case want.Cancel:
+			case now.Cancel:
 				cancel(fault.Wrap(fault.Interrupted, "what is committed stays; cw load resume "+j.o.Job+" goes on after all", ErrCancelled))
 				return nil
 			default:
-				j.limiter.SetRate(want.Limit)
-				if want.Pause != paused {
-					paused = want.Pause
-					j.limiter.Pause(paused)
-				}
+				want = now
 			}
 		}
 		now := time.Now()
-		j.state.measure(now, paused)
+		paused, reason := j.steer(now, want)
+		j.state.measure(now, paused, reason)
 		if now.Sub(reported) >= reportBeat {
 			reported = now
 			j.state.report()

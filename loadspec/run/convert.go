@@ -54,7 +54,7 @@ func (j *job) open(ctx context.Context, o source.Object, offset int64, l *thrott
 
 // converted opens an object through its converter.
 func (j *job) converted(ctx context.Context, o source.Object, l *throttle.Limiter) (*stream, error) {
-	in := format.Input{URL: o.URL, Convert: *j.spec.Convert, Columns: j.columns, MaxRow: j.spec.MaxRow}
+	in := format.Input{URL: o.URL, Convert: *j.spec.Convert, Columns: j.columns, MaxRow: j.spec.MaxRow, Tolerant: j.spec.Tolerates()}
 	if in.Convert.Kind == loadspec.FormatParquet {
 		return j.parquet(ctx, in, o, l)
 	}

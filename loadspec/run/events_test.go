@@ -24,7 +24,7 @@ func recordedEvents(t *testing.T, kind string, work func(Reporter) (*Result, err
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = recorded(t.Context(), st, j.ID, Options{}, func(_ context.Context, o Options) (*Result, error) { return work(o.Reporter) })
+	_, _ = recorded(t.Context(), st, j.ID, Options{}, nil, func(_ context.Context, o Options) (*Result, error) { return work(o.Reporter) })
 	events, err := st.Events(t.Context(), state.EventFilter{Job: j.ID})
 	if err != nil {
 		t.Fatal(err)

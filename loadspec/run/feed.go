@@ -10,8 +10,12 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 
+	"cw/loadspec"
+	"cw/loadspec/copy"
 	"cw/loadspec/fdist"
+	"cw/loadspec/format"
 	"cw/loadspec/ledger"
 	"cw/loadspec/split"
 )
@@ -23,7 +27,10 @@ type feed struct {
 	ended  <-chan struct{} // closed when reading is over, well or not
 	cause  func() error    // why reading failed; nil while it has not
 	served func(ledger.Range)
-	newRow string // appended to an object's last row when that has no end
+	stamp  func(p *split.Piece, object string) []byte // the rows with what MAPPING wants to know of their origin; nil: as they are
+	newRow string                                     // appended to an object's last row when that has no end
+
+	converted bool // rows may have some among them that could not be converted
 
 	mu    sync.Mutex
 	first *piece // taken from pieces to see whether there is one
@@ -39,7 +46,9 @@ type wave struct {
 	budget    int64 // bytes left to hand out
 	statement string
 	ranges    []ledger.Range
-	over      bool // everything was handed out
+	rejected  []ledger.Rejected // rows that could not be converted
+	queue     []*fdist.Block    // of a piece that had such rows
+	over      bool              // everything was handed out
 }
 
 // begin prepares the next wave of about budget bytes; an empty token means
@@ -86,15 +95,15 @@ func received(p piece, ok bool) (*piece, error) {
 
 // end closes the wave and returns what it has handed out, of each object as
 // few ranges as possible. ok is false when not all of it can have arrived.
-func (f *feed) end() (ranges []ledger.Range, ok bool) {
+func (f *feed) end() (ranges []ledger.Range, rejected []ledger.Rejected, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	w := f.wave
 	f.wave = nil
 	if w == nil {
-		return nil, true // nothing was left to begin with
+		return nil, nil, true // nothing was left to begin with
 	}
-	return merged(w.ranges), w.over
+	return merged(w.ranges), w.rejected, w.over && len(w.queue) == 0
 }
 
 // merged joins neighbours.
@@ -141,11 +150,17 @@ func (f *feed) Open(_ context.Context, r *fdist.Request) (fdist.Blocks, error) {
 // Next hands out the next piece. Sessions of several paths may ask at once.
 func (w *wave) Next(ctx context.Context) (*fdist.Block, error) {
 	for {
-		p, err := w.next(ctx)
-		if err != nil {
-			return nil, err
+		p, queued, err := w.next(ctx)
+		if err != nil || queued != nil {
+			return queued, err
+		}
+		if p == nil {
+			continue // it had no rows that are any good
 		}
 		data := w.f.complete(p.Piece)
+		if len(data) > 0 && w.f.stamp != nil {
+			data = w.f.stamp(p.Piece, p.r.Object)
+		}
 		if len(data) == 0 {
 			p.release()
 			continue // an object without rows
@@ -154,12 +169,17 @@ func (w *wave) Next(ctx context.Context) (*fdist.Block, error) {
 	}
 }
 
-func (w *wave) next(ctx context.Context) (*piece, error) {
+func (w *wave) next(ctx context.Context) (*piece, *fdist.Block, error) {
 	w.f.mu.Lock()
 	defer w.f.mu.Unlock()
+	if w.f.wave == w && len(w.queue) > 0 {
+		b := w.queue[0]
+		w.queue = w.queue[1:]
+		return nil, b, nil
+	}
 	if w.over || w.f.wave != w || w.budget <= 0 {
 		w.over = true
-		return nil, io.EOF
+		return nil, nil, io.EOF
 	}
 	p := w.f.first
 	w.f.first = nil
@@ -167,25 +187,77 @@ func (w *wave) next(ctx context.Context) (*piece, error) {
 		var err error
 		if p, err = w.f.take(ctx); err != nil {
 			w.over = errors.Is(err, io.EOF)
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	w.budget -= p.r.End - p.r.Start
 	p.r.Rows = p.Records
+	cut := w.f.converted && format.Marked(p.Data)
+	if cut {
+		w.cut(p)
+	}
 	w.ranges = append(w.ranges, p.r)
 	w.f.served(p.r)
-	return p, nil
+	if cut {
+		return nil, nil, nil
+	}
+	return p, nil, nil
+}
+
+// cut queues the good rows of a piece, and keeps those that could not be
+// converted for the wave's transaction.
+func (w *wave) cut(p *piece) {
+	line, left := p.FirstLine, new(atomic.Int64)
+	left.Store(1)
+	release := func() {
+		if left.Add(-1) == 0 {
+			p.release()
+		}
+	}
+	_ = format.EachRun(p.Data, func(begin, end int, records int64) error {
+		left.Add(1)
+		data := p.Data[begin:end:end]
+		if w.f.stamp != nil {
+			run := *p.Piece
+			run.Data, run.FirstLine = data, line
+			data = w.f.stamp(&run, p.r.Object)
+		}
+		w.queue = append(w.queue, &fdist.Block{File: p.r.Object, Offset: p.r.Start + int64(begin), Line: line, Data: data, Release: release})
+		line += records
+		return nil
+	}, func(begin, _ int, u format.Unconverted) error {
+		w.rejected = append(w.rejected, ledger.Rejected{Object: p.r.Object, Line: line, Offset: p.r.Start + int64(begin), Reason: u.Reason, Row: u.Row, Loaded: true})
+		p.r.Rows--
+		line++
+		return nil
+	})
+	release()
 }
 
 // Buffered tells whether a piece is there already.
 func (w *wave) Buffered() bool {
 	w.f.mu.Lock()
 	defer w.f.mu.Unlock()
-	return w.f.first != nil || len(w.f.pieces) > 0
+	return len(w.queue) > 0 || w.f.first != nil || len(w.f.pieces) > 0
 }
 
 // Close is called when a session is over.
 func (w *wave) Close(bool) error { return nil }
+
+// stamper is feed.stamp of a job.
+func (j *job) stamper() func(*split.Piece, string) []byte {
+	s := j.stamp()
+	if s == nil {
+		return nil
+	}
+	d := format.Dialect(j.spec.Format)
+	return func(p *split.Piece, object string) []byte { return copy.Stamped(nil, s, p, object, d) }
+}
+
+// stamp is what is put before rows; nil when nothing is.
+func (j *job) stamp() *loadspec.Stamp {
+	return loadspec.NewStamp(j.spec.Stamps(j.columns), j.spec.Format)
+}
 
 // complete ends an object's last row, so that it does not run into the first
 // one of the object that the same segment gets next.

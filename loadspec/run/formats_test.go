@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/hamba/avro/v2/ocf"
 	"github.com/parquet-go/parquet-go"
 
 	"cw/playground/gptest"
@@ -52,7 +54,7 @@ func formats(n int) []formatted {
 	lines := jsonRows(n)
 	packed := lines
 	packed.name, packed.data = "x.jsonl.gz", gz(lines.data)
-	return []formatted{lines, packed, parquetRows(n), dumpRows(n)}
+	return []formatted{lines, packed, parquetRows(n), avroRows(n), dumpRows(n)}
 }
 
 // dumpRows is a dump with two tables.
@@ -106,6 +108,30 @@ func parquetRows(n int) formatted {
 	}
 	_ = w.Close()
 	return formatted{name: "x.parquet", format: "parquet", data: file.Bytes(), csv: csv.Bytes()}
+}
+
+// avroRows is an Avro file of items, in many blocks.
+func avroRows(n int) formatted {
+	notes := []string{"plain", "tab\there", "line\nend", `back\slash`, "", "é😀"}
+	var csv, file bytes.Buffer
+	w, err := ocf.NewEncoder(`{"type":"record","name":"item","fields":[{"name":"ID","type":"int"},{"name":"skip","type":{"type":"array","items":"long"}},
+		{"name":"name","type":["null","string"]},{"name":"amount","type":{"type":"bytes","logicalType":"decimal","precision":18,"scale":2}},{"name":"note","type":"string"}]}`,
+		&file, ocf.WithCodec(ocf.Deflate), ocf.WithBlockLength(700))
+	if err != nil {
+		panic(err)
+	}
+	for i := range n {
+		row := map[string]any{"ID": i, "skip": []any{int64(1)}, "name": nil, "amount": big.NewRat(int64(i), 100), "note": notes[i%len(notes)]}
+		name := ""
+		if i%5 > 0 {
+			name = fmt.Sprintf("name %d", i%97)
+			row["name"] = map[string]any{"string": name}
+		}
+		_ = w.Encode(row)
+		fmt.Fprintf(&csv, "%d,%s,%d.%02d,\"%s\"\n", i, name, i/100, i%100, notes[i%len(notes)])
+	}
+	_ = w.Close()
+	return formatted{name: "x.avro", format: "avro", data: file.Bytes(), csv: csv.Bytes()}
 }
 
 func TestFormats(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,10 @@ const (
 	// pieceOnWire is what a segment gets at a time: so little that all
 	// segments have work, so much that nobody notices the seams.
 	pieceOnWire = 512 << 10
+
+	// piecesBudget is how many bytes of rows may be on their way at the same
+	// time, unless PARALLEL: SPLIT is larger.
+	piecesBudget = 64 << 20
 	// segmentsPerURL is how many segments read one location at most
 	// (gp_external_max_segs' default).
 	segmentsPerURL = 64
@@ -45,6 +50,9 @@ func (j *job) prepareGreenplum(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	j.warn(warnings)
+	if err := j.createTarget(ctx, conn); err != nil {
+		return err
+	}
 	target, err := external.Describe(ctx, conn, j.spec.Output)
 	if err != nil {
 		return copy.Explain(err)
@@ -62,7 +70,11 @@ func (j *job) prepareGreenplum(ctx context.Context, conn *pgx.Conn) error {
 			return err
 		}
 	}
-	g.table = external.Table{Schema: "pg_temp", Temp: true, Columns: mapping.Columns, Encoding: j.spec.Format.Encoding}
+	stamps := j.spec.Stamps(mapping.Columns)
+	if len(stamps) > 0 && j.spec.Format.EscapeOff {
+		return fault.New(fault.Usage, "leave ESCAPE: OFF out", "MAPPING: %s cannot be told from the fields of a file without escapes", stamps[0].Name)
+	}
+	g.table = external.Table{Schema: "pg_temp", Temp: true, Columns: slices.Concat(stamps, mapping.Columns), Encoding: j.spec.Format.Encoding}
 	if g.table.Format, err = external.NewFormat(j.spec.Format, mapping.Columns); err != nil {
 		return err
 	}
@@ -70,6 +82,9 @@ func (j *job) prepareGreenplum(ctx context.Context, conn *pgx.Conn) error {
 	// Without a limit, too, bad rows are logged: the log alone knows which
 	// object and line it was. Two is the smallest limit there is.
 	g.table.RejectLimit, g.table.LogErrors = max(j.spec.ErrorLimit, 2), true
+	if j.spec.ErrorPercent > 0 {
+		g.table.RejectLimit, g.table.Percent = int(j.spec.ErrorPercent), true
+	}
 	j.encoding = j.spec.Format.Encoding
 	if j.encoding == "" {
 		j.encoding = j.server.Encoding
@@ -95,7 +110,11 @@ func (j *job) pieceSize() int {
 	if j.gp != nil {
 		return min(int(j.spec.Split), pieceOnWire)
 	}
-	return int(j.spec.Split)
+	if j.spec.Split != loadspec.DefaultSplit {
+		return int(j.spec.Split)
+	}
+	// One in the hands of each reader and each worker.
+	return min(loadspec.DefaultSplit, max(piecesBudget/(j.readers()+j.workers+1), loadspec.MinSplit))
 }
 
 // lock makes the job this session's. On Greenplum a session that was left
@@ -214,7 +233,7 @@ func (j *job) course(ctx context.Context, conn *pgx.Conn, journal *ledger.Journa
 		return err
 	}
 	defer w.stop(ctx)
-	if j.spec.Truncate && !journal.Done[ledger.Truncate] {
+	if j.spec.Truncate && !journal.Done[ledger.Truncate] && j.round == 0 {
 		return j.allAtOnce(ctx, conn, w)
 	}
 	if err := steps.once(ctx, ledger.Before, j.spec.Before); err != nil {
@@ -228,6 +247,11 @@ func (j *job) course(ctx context.Context, conn *pgx.Conn, journal *ledger.Journa
 		}
 		if !more {
 			break
+		}
+	}
+	if j.tolerance != nil {
+		if err := j.tolerance.End(); err != nil {
+			return err
 		}
 	}
 	return steps.once(ctx, ledger.After, j.spec.After)
@@ -246,8 +270,10 @@ func (j *job) allAtOnce(ctx context.Context, conn *pgx.Conn, w suppliers) error 
 	inside := func(tx pgx.Tx, step ledger.Step, sql string) error {
 		j.state.phase(string(step))
 		if err := j.ledger.OnceIn(ctx, tx, step, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol)
-			return err
+			if _, err := tx.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol); err != nil || step != ledger.Truncate {
+				return err
+			}
+			return j.ledger.Emptied(ctx, tx, j.targetOf())
 		}); err != nil {
 			return stepError(step, err)
 		}

@@ -40,7 +40,7 @@ func TestGreenplumStoreFails(t *testing.T) {
 	})
 	e.o.Attempts = 3
 	o := e.options(e.spec(body))
-	o.Job = "j2"
+	o.Job, o.Again = "j2", true
 	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "s3://bucket/") || strings.Contains(err.Error(), "gpfdist") {
 		t.Errorf("%v", err)
 	}

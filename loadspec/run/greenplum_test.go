@@ -209,7 +209,7 @@ func TestGreenplum(t *testing.T) {
 			t.Errorf("after update: %s", got)
 		}
 		o := e.options(e.spec(fmt.Sprintf(body, "merge")))
-		o.Job = "j2"
+		o.Job, o.Again = "j2", true
 		if res, err := Run(t.Context(), o); err != nil || res.Rows != 2 {
 			t.Errorf("%+v %v", res, err)
 		}

@@ -16,6 +16,7 @@ import (
 	"cw/loadspec"
 	"cw/loadspec/ledger"
 	"cw/loadspec/source"
+	"cw/loadspec/speed"
 	"cw/remote"
 	"cw/remote/agent"
 )
@@ -46,11 +47,6 @@ type sharedObject struct {
 }
 
 type beginArgs struct{ Budget int64 }
-
-type endResult struct {
-	Ranges []ledger.Range
-	Whole  bool
-}
 
 type beatArgs struct {
 	Limit int64
@@ -116,10 +112,8 @@ func (h *host) begin(ctx context.Context, budget int64) (urls []string, err erro
 	return urls, h.a.Call(ctx, "begin", beginArgs{budget}, &urls)
 }
 
-func (h *host) end(ctx context.Context) ([]ledger.Range, bool, error) {
-	var r endResult
-	err := h.a.Call(ctx, "end", nil, &r)
-	return r.Ranges, r.Whole, err
+func (h *host) end(ctx context.Context) (r handed, err error) {
+	return r, h.a.Call(ctx, "end", nil, &r)
 }
 
 // beat tells the host its share of the limit and takes what it has done since
@@ -139,16 +133,16 @@ func (h *host) beat(ctx context.Context, b beatArgs) (since beatResult, err erro
 func (j *job) beatHosts(ctx context.Context, hosts []*host) {
 	tick := time.NewTicker(hostBeat)
 	defer tick.Stop()
-	used := make([]int64, len(hosts))
+	rates := make([]int64, len(hosts))
 	for {
-		shares := shareLimit(j.limiter.Rate(), used, hostBeat)
+		shares := speed.Share(j.limiter.Rate(), rates)
 		for i, h := range hosts {
 			since, err := h.beat(ctx, beatArgs{Limit: shares[i], Pause: j.limiter.Paused()})
 			if err != nil {
-				used[i] = 0 // whoever runs the statement learns it from the segments
+				rates[i] = 0 // whoever runs the statement learns it from the segments
 				continue
 			}
-			used[i] = since.Taken
+			rates[i] = int64(float64(since.Taken) / hostBeat.Seconds())
 			j.state.elsewhere(since)
 		}
 		select {
@@ -175,34 +169,6 @@ func (h *host) failure(ctx context.Context) error {
 func (h *host) stop(ctx context.Context) {
 	h.a.Close(ctx)
 	h.cancel()
-}
-
-// shareLimit divides a limit between hosts: those that use less than they
-// were given leave the rest to the others.
-func shareLimit(limit int64, used []int64, beat time.Duration) []int64 {
-	n := int64(len(used))
-	shares := make([]int64, n)
-	if limit == 0 || n == 0 {
-		return shares
-	}
-	even := limit / n
-	spare, hungry := int64(0), int64(0)
-	for i, u := range used {
-		rate := int64(float64(u) / beat.Seconds())
-		shares[i] = even
-		if rate < even/2 { // it keeps some room to grow
-			shares[i] = max(2*rate, even/8, 1)
-			spare += even - shares[i]
-		} else {
-			hungry++
-		}
-	}
-	for i := range shares {
-		if hungry > 0 && shares[i] == even {
-			shares[i] += spare / hungry
-		}
-	}
-	return shares
 }
 
 // ServeAgent is the far side: it serves a share of a load to the segments
@@ -286,13 +252,12 @@ func (f *farSide) begin(ctx context.Context, data json.RawMessage) (any, error) 
 	return s.begin(ctx, args.Budget)
 }
 
-func (f *farSide) end(context.Context, json.RawMessage) (any, error) {
+func (f *farSide) end(ctx context.Context, _ json.RawMessage) (any, error) {
 	s, _, err := f.server()
 	if err != nil {
 		return nil, err
 	}
-	ranges, whole := s.feed.end()
-	return endResult{ranges, whole}, nil
+	return s.end(ctx)
 }
 
 func (f *farSide) beat(_ context.Context, data json.RawMessage) (any, error) {

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -161,24 +160,6 @@ func TestLoadMachines(t *testing.T) {
 		e.same(all)
 		m.gone()
 	})
-}
-
-func TestShareLimit(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		limit int64
-		used  []int64
-		want  []int64
-	}{
-		{0, []int64{5, 5}, []int64{0, 0}},
-		{1000, []int64{250, 250}, []int64{500, 500}},
-		{1000, []int64{250, 0}, []int64{938, 62}},
-		{1000, []int64{0, 0}, []int64{62, 62}},
-	} {
-		if got := shareLimit(c.limit, c.used, 500*time.Millisecond); !slices.Equal(got, c.want) {
-			t.Errorf("%d for %v: got %v, want %v", c.limit, c.used, got, c.want)
-		}
-	}
 }
 
 func TestDeal(t *testing.T) {

@@ -53,7 +53,7 @@ func Cancel(ctx context.Context, st *state.Store, id string) (state.Job, error) 
 		return j, st.SetJobWant(ctx, id, state.WantCancel)
 	}
 	// Nobody is there to ask.
-	if err = st.FinishJob(ctx, id, state.Cancelled, j.Error); err != nil {
+	if err = st.FinishJob(ctx, id, state.Cancelled, j.Error, j.Timing); err != nil {
 		return j, err
 	}
 	j.State = state.Cancelled
@@ -63,8 +63,8 @@ func Cancel(ctx context.Context, st *state.Store, id string) (state.Job, error) 
 	})
 }
 
-// StoredSpec reads a job's control file from the store; its password, which
-// is not kept there, comes from the file if that is still there.
+// StoredSpec reads a job's control file from the store; its password and what
+// is secret in URLs, which are not kept there, come from the file if that is still there.
 func StoredSpec(j state.Job) (*loadspec.Spec, error) {
 	spec, err := loadspec.Parse(j.SpecFile, []byte(j.Spec))
 	if err != nil {
@@ -73,8 +73,24 @@ func StoredSpec(j state.Job) (*loadspec.Spec, error) {
 	if j.SpecFile != "-" {
 		if again, err := loadspec.Load(j.SpecFile); err == nil {
 			spec.Conn.Password = again.Conn.Password
+			spec.Unredact(again)
 		}
 	}
 	spec.Limit = j.WantLimit
 	return spec, nil
+}
+
+// StoredUnload is StoredSpec for an unload.
+func StoredUnload(j state.Job) (*loadspec.Unload, error) {
+	u, err := loadspec.ParseUnload(j.SpecFile, []byte(j.Spec))
+	if err != nil {
+		return nil, err
+	}
+	if j.SpecFile != "-" {
+		if again, err := loadspec.LoadUnload(j.SpecFile); err == nil {
+			u.Conn.Password = again.Conn.Password
+		}
+	}
+	u.Limit = j.WantLimit
+	return u, nil
 }

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,24 +14,100 @@ import (
 )
 
 // planObjects lists the objects when the job is new, else takes those of the
-// ledger, so that a job never gains or loses objects between its runs.
+// ledger, so that a job never gains or loses objects between its runs, but for
+// those that another job has loaded meanwhile.
 func (j *job) planObjects(ctx context.Context, conn *pgx.Conn, journal *ledger.Journal) error {
-	objects := journal.Objects
-	if len(objects) == 0 {
+	j.emptied = journal.Done[ledger.Truncate]
+	t := j.targetOf()
+	t.Again = t.Again && j.round == 0 || journal.Target != nil && journal.Target.Again
+	if !journal.Planned() {
 		found, err := j.set.List(ctx)
 		if err != nil {
 			return err
 		}
-		for _, o := range found {
-			objects = append(objects, ledger.Object{URL: o.URL, ETag: j.tagged(o.ETag), Source: o.Source, Size: o.Size})
+		if j.o.Watch > 0 {
+			found = j.watched.still(found, time.Now(), j.o.Watch)
 		}
-		if err := j.ledger.Plan(ctx, conn, objects); err != nil {
-			return copy.Explain(err)
+		return j.planNew(ctx, conn, t, j.offer(found))
+	}
+	return j.planRest(ctx, conn, t, journal)
+}
+
+// offer puts listed objects into the ledger's words.
+func (j *job) offer(found []source.Object) []ledger.Object {
+	offered := make([]ledger.Object, len(found))
+	for i, o := range found {
+		offered[i] = ledger.Object{URL: o.URL, ETag: j.tagged(o.ETag), Source: o.Source, Size: o.Size}
+	}
+	return offered
+}
+
+// planNew decides what of the offered objects is the job's, and notes it.
+func (j *job) planNew(ctx context.Context, conn *pgx.Conn, t ledger.Target, offered []ledger.Object) error {
+	var c *choice
+	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) (err error) {
+		if c, err = j.choose(ctx, tx, t, offered, decision{}); err != nil {
+			return err
+		}
+		return j.ledger.Plan(ctx, tx, t, c.load, c.skipped)
+	})
+	if err != nil {
+		return copy.Explain(err)
+	}
+	j.tellChoice(ctx, conn, t, c)
+	return j.arrange(&ledger.Journal{Objects: c.load, Skipped: c.skipped}, nil)
+}
+
+// planRest looks at what is left of a job that was planned before.
+func (j *job) planRest(ctx context.Context, conn *pgx.Conn, t ledger.Target, journal *ledger.Journal) error {
+	var left []ledger.Object
+	begun := own{}
+	for _, o := range journal.Objects {
+		ranges := journal.Of(o.URL)
+		if len(ledger.Gaps(ranges)) > 0 {
+			left = append(left, o)
+			begun[o.URL] = len(ranges) > 0
 		}
 	}
+	if len(left) == 0 {
+		return j.arrange(journal, nil)
+	}
+	var c *choice
+	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) (err error) {
+		c, err = j.choose(ctx, tx, t, left, decision{begun: begun})
+		return err
+	})
+	if err != nil {
+		return copy.Explain(err)
+	}
+	leave := map[string]bool{}
+	for _, o := range left {
+		leave[o.URL] = true
+	}
+	for _, o := range c.load {
+		delete(leave, o.URL)
+	}
+	journal.Skipped = append(journal.Skipped, c.skipped...)
+	return j.arrange(journal, leave)
+}
+
+// arrange makes the work list of the plan, without the objects to leave.
+func (j *job) arrange(journal *ledger.Journal, leave map[string]bool) error {
 	j.objects = nil // of an earlier try
-	base := Progress{ObjectsTotal: int64(len(objects)), Resumed: len(journal.Ranges) > 0}
-	for _, o := range objects {
+	base := j.prior
+	base.Resumed = base.Resumed || len(journal.Ranges) > 0
+	for _, s := range journal.Skipped {
+		base.Skipped += s.Objects
+		base.SkippedBytes += s.Bytes
+		if name := ledger.Root(s.Job); !slices.Contains(base.SkippedBy, name) {
+			base.SkippedBy = append(base.SkippedBy, name)
+		}
+	}
+	for _, o := range journal.Objects {
+		if leave[o.URL] {
+			continue
+		}
+		base.ObjectsTotal++
 		etag, err := j.untagged(o.URL, o.ETag)
 		if err != nil {
 			return err
@@ -94,8 +171,10 @@ func (s *stepper) try(ctx context.Context, step ledger.Step, sql string) error {
 	}
 	return s.j.ledger.Once(ctx, s.conn, step, func(tx pgx.Tx) error {
 		// The simple protocol takes several statements at once, as psql does.
-		_, err := tx.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol)
-		return err
+		if _, err := tx.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol); err != nil || step != ledger.Truncate {
+			return err
+		}
+		return s.j.ledger.Emptied(ctx, tx, s.j.targetOf())
 	})
 }
 

@@ -11,8 +11,10 @@ import (
 // The phases of a job beside the steps truncate, before and after.
 const (
 	PhaseConnect = "connect"
+	PhaseInfer   = "infer the table"
 	PhasePlan    = "plan"
 	PhaseLoad    = "load"
+	PhaseWatch   = "watching" // for new objects
 )
 
 // Progress is how far a job is, all its runs together.
@@ -22,8 +24,11 @@ type Progress struct {
 	Rows                  int64 // committed
 	Rejected              int64 // rows that the database would not take, of what is committed
 	Objects, ObjectsTotal int64
-	Rate                  int64 // bytes per second read from the source, over the last seconds
-	Limit                 int64 // in force; 0 none
+	LimitReason           string   // what Limit, or a pause, comes from when not from an operator
+	Skipped, SkippedBytes int64    // objects that earlier jobs had loaded, not in the totals
+	SkippedBy             []string // those jobs
+	Rate                  int64    // bytes per second read from the source, over the last seconds
+	Limit                 int64    // in force; 0 none
 	Paused                bool
 	ETASeconds            int64 // -1 unknown
 	Phase                 string
@@ -53,6 +58,8 @@ type tracker struct {
 	pending Progress // of the statement that runs: bytes, rows, objects
 	taken   int64    // bytes read by other machines
 	samples []sample // of the limiter's count, the oldest first
+	peak    int64    // the highest rate so far
+	course  course
 	outMu   sync.Mutex
 }
 
@@ -72,13 +79,16 @@ func (t *tracker) update(f func(p *Progress)) {
 }
 
 func (t *tracker) phase(name string) {
-	t.update(func(p *Progress) { p.Phase = name })
+	t.update(func(p *Progress) {
+		p.Phase = name
+		t.course.enter(name, time.Now())
+	})
 	t.report()
 }
 
 func (t *tracker) begin(base Progress) {
 	t.update(func(p *Progress) {
-		base.Phase, base.Paused, base.Limit, base.ETASeconds = p.Phase, p.Paused, p.Limit, -1
+		base.Phase, base.Paused, base.Limit, base.LimitReason, base.ETASeconds = p.Phase, p.Paused, p.Limit, p.LimitReason, -1
 		t.pending = Progress{}
 		*p = base
 	})
@@ -150,8 +160,16 @@ func (t *tracker) rollback() {
 	t.update(func(*Progress) { t.pending = Progress{} })
 }
 
-// measure takes a sample of the speed; it is called on a steady beat.
-func (t *tracker) measure(now time.Time, paused bool) {
+// moved is how many bytes have been read so far, here and elsewhere.
+func (t *tracker) moved() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.limiter.Taken() + t.taken
+}
+
+// measure takes a sample of the speed; it is called on a steady beat. reason
+// is what limits it, when not an operator.
+func (t *tracker) measure(now time.Time, paused bool, reason string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.samples = append(t.samples, sample{now, t.limiter.Taken() + t.taken})
@@ -163,7 +181,10 @@ func (t *tracker) measure(now time.Time, paused bool) {
 	if d := last.at.Sub(first.at).Seconds(); d > 0 {
 		t.p.Rate = int64(float64(last.bytes-first.bytes) / d)
 	}
-	t.p.Limit, t.p.Paused = t.limiter.Rate(), paused
+	t.p.Limit, t.p.LimitReason, t.p.Paused = t.limiter.Rate(), reason, paused
+	if last.at.Sub(first.at) >= rateWindow/2 {
+		t.peak = max(t.peak, t.p.Rate)
+	}
 	if left := t.p.BytesTotal - t.p.Bytes - t.pending.Bytes; t.p.Rate > 0 && t.p.BytesTotal > 0 && !paused {
 		t.p.ETASeconds = max(left, 0) / t.p.Rate
 	}

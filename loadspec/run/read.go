@@ -60,6 +60,8 @@ func (j *job) readGap(ctx context.Context, o *object, st *stream, gap ledger.Gap
 		return 0, err
 	}
 	end, before := gap.Start, st.SourceBytes()
+	began := time.Now()
+	defer func() { j.times.reading.Add(int64(time.Since(began))) }()
 	for {
 		p, err := c.Next()
 		if errors.Is(err, io.EOF) {
@@ -86,11 +88,13 @@ func (j *job) readGap(ctx context.Context, o *object, st *stream, gap ledger.Gap
 			c.Release(p) // a gap that ended on a cut
 			continue
 		}
+		full := time.Now()
 		select {
 		case j.pieces <- piece{Piece: p, r: r, release: func() { c.Release(p) }}:
 		case <-ctx.Done():
 			return 0, context.Cause(ctx)
 		}
+		j.times.sending.Add(int64(time.Since(full)))
 	}
 }
 

@@ -2,12 +2,15 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"cw/fault"
 	"cw/loadspec"
+	"cw/loadspec/speed"
 	"cw/state"
 )
 
@@ -15,15 +18,15 @@ import (
 // follows what operators write there, and writes down how far it is and how
 // it ended. o.Control is not used; o.Reporter still gets every report.
 func Recorded(ctx context.Context, st *state.Store, id string, o Options) (*Result, error) {
-	return recorded(ctx, st, id, o, func(ctx context.Context, o Options) (*Result, error) { return Run(ctx, o) })
+	return recorded(ctx, st, id, o, o.Spec.Notify, func(ctx context.Context, o Options) (*Result, error) { return Run(ctx, o) })
 }
 
 // RecordedUnload is Recorded for an unload.
 func RecordedUnload(ctx context.Context, st *state.Store, id string, u *loadspec.Unload, o Options) (*Result, error) {
-	return recorded(ctx, st, id, o, func(ctx context.Context, o Options) (*Result, error) { return Unload(ctx, u, o) })
+	return recorded(ctx, st, id, o, u.Notify, func(ctx context.Context, o Options) (*Result, error) { return Unload(ctx, u, o) })
 }
 
-func recorded(ctx context.Context, st *state.Store, id string, o Options, run func(context.Context, Options) (*Result, error)) (*Result, error) {
+func recorded(ctx context.Context, st *state.Store, id string, o Options, told []loadspec.Notify, run func(context.Context, Options) (*Result, error)) (*Result, error) {
 	job, err := st.Job(ctx, id)
 	if err != nil {
 		return nil, err
@@ -48,6 +51,7 @@ func recorded(ctx context.Context, st *state.Store, id string, o Options, run fu
 	r.started(job)
 	res, err := run(held, o)
 	r.finish(res, err)
+	r.tell(ctx, told)
 	return res, err
 }
 
@@ -64,13 +68,49 @@ type recorder struct {
 	written time.Time
 	last    Progress
 	mark    milestone
+
+	ofGroup, groupLimit int64 // bytes per second
+	shared              time.Time
 }
 
 const recordBeat = 500 * time.Millisecond
 
 func (r *recorder) control(ctx context.Context) (Control, error) {
 	c, err := r.st.JobControl(ctx, r.id)
-	return Control{Limit: c.WantLimit, Pause: c.Want == state.WantPause, Cancel: c.Want == state.WantCancel}, err
+	if err == nil && c.Group != "" {
+		err = r.share(ctx, c)
+	}
+	return Control{Limit: c.WantLimit, Pause: c.Want == state.WantPause, Cancel: c.Want == state.WantCancel, Group: c.Group, Share: r.ofGroup}, err
+}
+
+// share finds, now and then, this job's part of its group's limit.
+func (r *recorder) share(ctx context.Context, c state.Control) error {
+	if c.GroupLimit == 0 {
+		r.ofGroup, r.shared = 0, time.Time{}
+		return nil
+	}
+	if time.Since(r.shared) < recordBeat && c.GroupLimit == r.groupLimit {
+		return nil
+	}
+	jobs, err := r.st.GroupJobs(ctx, c.Group, PhaseLoad, PhaseUnload)
+	if err != nil {
+		return err
+	}
+	me, rates := -1, []int64{}
+	for i, j := range jobs {
+		rate := j.Rate
+		if rate == 0 { // it has only begun
+			rate = c.GroupLimit
+		}
+		if rates = append(rates, rate); j.ID == r.id {
+			me = i
+		}
+	}
+	if me < 0 { // not at it yet
+		me, rates = len(rates), append(rates, c.GroupLimit)
+	}
+	r.ofGroup, r.groupLimit, r.shared = max(speed.Share(c.GroupLimit, rates)[me], 1), c.GroupLimit, time.Now()
+	return nil
 }
 
 // Progress passes a report on and writes it down.
@@ -83,13 +123,16 @@ func (r *recorder) Progress(p Progress) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), 5*time.Second)
 	defer cancel()
 	var err error
-	if p.ObjectsTotal > 0 || p.BytesTotal > 0 { // before the plan there is nothing to say, and an earlier run's numbers are there
+	if p.ObjectsTotal+p.Skipped+p.BytesTotal > 0 { // before the plan there is nothing to say, and an earlier run's numbers are there
 		err = r.st.SetJobProgress(ctx, r.id, numbers(p))
 	}
 	if changed {
 		now := state.Running
-		if p.Paused {
+		switch {
+		case p.Paused:
 			now = state.Paused
+		case p.Phase == PhaseWatch:
+			now = state.Watching
 		}
 		phase := p.Phase
 		if p.Waiting != nil {
@@ -104,10 +147,14 @@ func (r *recorder) Progress(p Progress) {
 	r.written, r.last = time.Now(), p
 }
 
+// namesKept is how many of the jobs that others were left to are kept by name.
+const namesKept = 20
+
 func numbers(p Progress) state.Progress {
 	return state.Progress{
 		Bytes: p.Bytes, BytesTotal: p.BytesTotal, Rows: p.Rows, Rejected: p.Rejected, Objects: p.Objects, ObjectsTotal: p.ObjectsTotal,
-		Rate: p.Rate, Limit: p.Limit, ETASeconds: p.ETASeconds,
+		Skipped: p.Skipped, SkippedBy: strings.Join(p.SkippedBy[:min(len(p.SkippedBy), namesKept)], ","),
+		Rate: p.Rate, Limit: p.Limit, ETASeconds: p.ETASeconds, LimitReason: p.LimitReason,
 	}
 }
 
@@ -131,7 +178,7 @@ func (r *recorder) finish(res *Result, err error) {
 	if err != nil {
 		text = err.Error()
 	}
-	if res != nil && res.ObjectsTotal > 0 {
+	if res != nil && res.ObjectsTotal+res.Skipped > 0 {
 		p := numbers(res.Progress)
 		p.Rate, p.ETASeconds = 0, -1
 		if end == state.Done || end == state.Partial {
@@ -141,7 +188,12 @@ func (r *recorder) finish(res *Result, err error) {
 			r.warn(werr)
 		}
 	}
-	if werr := r.st.FinishJob(ctx, r.id, end, text); werr != nil {
+	timing := ""
+	if res != nil && res.Timing != nil {
+		data, _ := json.Marshal(res.Timing) // of numbers and names
+		timing = string(data)
+	}
+	if werr := r.st.FinishJob(ctx, r.id, end, text, timing); werr != nil {
 		r.warn(werr)
 	}
 	r.ended(end, severity, text, res)

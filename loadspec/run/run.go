@@ -43,6 +43,8 @@ type Options struct {
 	Hosts    *remote.Pool      // the way to PARALLEL.HOSTS; nil: there is none
 	Binary   string            // cw's file for them; "" the running program
 	Patience time.Duration     // how long the database may be gone; 0: 5 minutes
+	Again    bool              // load what an earlier job has loaded into the table, too
+	Watch    time.Duration     // then look for new objects, this often, until the context ends; 0: only what there is
 }
 
 // Control is what operators want of the running job.
@@ -50,6 +52,8 @@ type Control struct {
 	Limit  int64 // bytes per second; 0 none
 	Pause  bool
 	Cancel bool
+	Group  string
+	Share  int64 // of the group's limit, bytes per second; 0 none
 }
 
 // ErrCancelled ends a run whose Control said Cancel.
@@ -59,6 +63,7 @@ var ErrCancelled = errors.New("cancelled")
 type Result struct {
 	Progress
 	ThisRun time.Duration
+	Timing  *Timing
 }
 
 // job is one run in progress.
@@ -80,8 +85,21 @@ type job struct {
 	workers   int
 	objects   []object
 	state     *tracker
+	times     times
+	steering  steering
 	pieces    chan piece
+	free      split.Pool // of the pieces' buffers
 	warned    bool
+	checking  bool      // nothing is to be changed
+	created   bool      // this job has made the target
+	creation  *creation // a check: the table that a run would make
+	told      []string
+	emptied   bool // by this job's own TRUNCATE
+
+	// Of a job that watches.
+	round   int64    // 0 is the job itself
+	prior   Progress // of the rounds before
+	watched watched
 }
 
 // object is an object of the plan with what is left of it.
@@ -100,22 +118,35 @@ type piece struct {
 // Run does the job, or what is left of it. Whatever ends it early leaves a
 // state from which the next Run of the same Job goes on.
 func Run(ctx context.Context, o Options) (*Result, error) {
-	started := time.Now()
 	j := newJob(o)
+	return j.conduct(ctx, j.run)
+}
+
+// conduct does a job's work under control: at the speed that is wanted, until
+// it is through or cancelled.
+func (j *job) conduct(ctx context.Context, work func(context.Context) error) (*Result, error) {
+	started := time.Now()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if err := j.steering.begin(j); err != nil {
+		return nil, err
+	}
 	var control errgroup.Group
 	control.Go(func() error { return j.control(ctx, cancel) })
-	err := j.run(ctx)
+	if p := j.steering.probe; p != nil {
+		control.Go(func() error { p.run(ctx); return nil })
+	}
+	err := work(ctx)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause // what ended the context is the reason, not what broke because of it
 	}
 	cancel(nil)
 	_ = control.Wait()
 	j.state.report()
-	res := &Result{Progress: j.state.progress(), ThisRun: time.Since(started)}
+	err = j.wider(err)
+	res := &Result{Progress: j.state.progress(), ThisRun: time.Since(started), Timing: j.timing()}
 	if errors.Is(err, context.Canceled) {
-		err = fault.Wrap(fault.Interrupted, "cw load resume "+o.Job, errors.New("interrupted"))
+		err = fault.Wrap(fault.Interrupted, "cw load resume "+j.o.Job, errors.New("interrupted"))
 	}
 	return res, err
 }
@@ -133,13 +164,18 @@ func newJob(o Options) *job {
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
+	if o.Watch > 0 {
+		o.Source.EmptyOK = true
+	}
 	logger := o.Log
 	if o.Source.OnRetry == nil {
 		o.Source.OnRetry = func(url string, err error, wait time.Duration) {
 			logger.Warn("reading is tried again", "object", url, "error", err, "wait", wait)
 		}
 	}
-	j := &job{
+	var j *job
+	o.Source.OnNote = func(text string) { j.tell(text) }
+	j = &job{
 		o: o, spec: o.Spec, set: source.New(o.Spec.Sources, o.Source), limiter: throttle.New(o.Spec.Limit, nil),
 		ledger: &ledger.Ledger{Job: o.Job, Epoch: rand.Text()}, workers: o.Spec.Workers,
 	}
@@ -170,15 +206,25 @@ func (j *job) connect(ctx context.Context) (*pgx.Conn, error) {
 // run is the job's course, in order.
 func (j *job) run(ctx context.Context) error {
 	conn, journal, err := j.setUp(ctx)
-	if err != nil {
-		return err
+	for err == nil {
+		if j.gp != nil {
+			err = j.runGreenplum(ctx, conn, journal)
+		} else {
+			err = j.runPostgres(ctx, conn, journal)
+		}
+		if err != nil || j.o.Watch == 0 {
+			return err
+		}
+		conn, journal, err = j.await(ctx)
 	}
-	if j.gp != nil {
-		return j.runGreenplum(ctx, conn, journal)
-	}
+	return err
+}
+
+// runPostgres is a round of the job.
+func (j *job) runPostgres(ctx context.Context, conn *pgx.Conn, journal *ledger.Journal) error {
 	steps := &stepper{j: j, conn: conn, done: journal.Done}
 	defer func() { closeConn(ctx, steps.conn) }()
-	if j.spec.Truncate {
+	if j.spec.Truncate && j.round == 0 {
 		if err := steps.once(ctx, ledger.Truncate, "TRUNCATE "+j.target()); err != nil {
 			return err
 		}
@@ -192,6 +238,11 @@ func (j *job) run(ctx context.Context) error {
 	j.state.phase(PhaseLoad)
 	if err := j.load(ctx); err != nil {
 		return err
+	}
+	if j.tolerance != nil {
+		if err := j.tolerance.End(); err != nil {
+			return err
+		}
 	}
 	if err := j.modes.apply(ctx, steps); err != nil {
 		return err
@@ -236,9 +287,12 @@ func (j *job) take(ctx context.Context, conn *pgx.Conn) (*ledger.Journal, error)
 	if err := j.lock(ctx, conn); err != nil {
 		return nil, err
 	}
-	journal, err := j.ledger.TakeOver(ctx, conn)
+	journal, err := j.takeRound(ctx, conn)
 	if err != nil {
 		return nil, copy.Explain(err)
+	}
+	if err := j.tryProbe(ctx, conn); err != nil {
+		return nil, err
 	}
 	if err := j.planObjects(ctx, conn, journal); err != nil {
 		return nil, err
@@ -247,9 +301,15 @@ func (j *job) take(ctx context.Context, conn *pgx.Conn) (*ledger.Journal, error)
 }
 
 // tolerate prepares for rows that PostgreSQL refuses; Greenplum keeps count of
-// its own.
+// its own, but for those that it never sees.
 func (j *job) tolerate(ctx context.Context, conn *pgx.Conn) error {
-	if j.gp != nil || j.spec.ErrorLimit == 0 {
+	if !j.spec.Tolerates() {
+		return nil
+	}
+	if j.gp != nil {
+		if j.spec.Convert != nil && j.tolerance == nil {
+			j.tolerance = copy.NewTolerance(int64(j.spec.ErrorLimit), j.spec.ErrorPercent, 0, 0)
+		}
 		return nil
 	}
 	if err := ledger.EnsureErrors(ctx, conn); err != nil {
@@ -259,8 +319,9 @@ func (j *job) tolerate(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return copy.Explain(err)
 	}
-	j.tolerance = copy.NewTolerance(int64(j.spec.ErrorLimit), before)
-	j.state.update(func(p *Progress) { p.Rejected = before })
+	j.tolerance = copy.NewTolerance(int64(j.spec.ErrorLimit), j.spec.ErrorPercent, before, j.state.progress().Rows+before)
+	j.tolerance.Converted = j.spec.Convert != nil
+	j.state.update(func(p *Progress) { p.Rejected = j.prior.Rejected + before })
 	return nil
 }
 
@@ -278,6 +339,9 @@ func (j *job) prepare(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	j.warn(warnings)
+	if err := j.createTarget(ctx, conn); err != nil {
+		return err
+	}
 	target, err := copy.Find(ctx, conn, j.spec.Output)
 	if err != nil {
 		return err
@@ -297,17 +361,24 @@ func (j *job) prepare(ctx context.Context, conn *pgx.Conn) error {
 func (j *job) load(ctx context.Context) error {
 	j.pieces = make(chan piece, 1)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return j.readAll(ctx, j.workers) })
+	g.Go(func() error { return j.readAll(ctx) })
 	for range j.workers {
 		g.Go(func() error { return j.work(ctx) })
 	}
 	return g.Wait()
 }
 
+// mostReaders are more than the cores of a machine that decompresses, and as
+// many streams as a fast network takes.
+const mostReaders = 16
+
+// readers is how many objects are read at the same time.
+func (j *job) readers() int { return min(len(j.objects), j.workers, mostReaders) }
+
 // readAll sends what is left of all objects, several at a time, and closes
 // the channel when nothing is left. After an error it stays open: what ended
 // the readers ends those who wait, too.
-func (j *job) readAll(ctx context.Context, parallel int) error {
+func (j *job) readAll(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	todo := make(chan *object)
 	g.Go(func() error {
@@ -321,7 +392,9 @@ func (j *job) readAll(ctx context.Context, parallel int) error {
 		}
 		return nil
 	})
-	for range min(len(j.objects), parallel) {
+	j.set.Readers(j.readers())
+	j.free = split.NewPool(j.workers + 2)
+	for range j.readers() {
 		g.Go(func() error {
 			for o := range todo {
 				if err := j.read(ctx, o); err != nil {
@@ -352,7 +425,7 @@ func (j *job) cutter(st *stream, gap ledger.Gap) (*split.Cutter, error) {
 	c, err := split.NewCutter(gapReader(st, gap), split.Options{
 		Dialect: format.Dialect(j.spec.Format), Size: j.pieceSize(), MaxRow: j.spec.MaxRow, Every: pieceAge,
 		Header: j.spec.Format.Header, BOM: format.UTF8(j.encoding), Offset: gap.Start, Line: gap.Line,
-	}, j.workers+2)
+	}, j.free)
 	if err != nil {
 		return nil, fmt.Errorf("cut %s: %w", st.codec, err)
 	}

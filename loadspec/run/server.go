@@ -14,7 +14,6 @@ import (
 	"cw/fault"
 	"cw/loadspec"
 	"cw/loadspec/fdist"
-	"cw/loadspec/ledger"
 )
 
 // gpfdist is the server of a job, as segments see it.
@@ -78,7 +77,7 @@ const firstPort, lastPort = 8000, 9000
 func (j *job) startServer(ctx context.Context) (*server, error) {
 	w := &server{ended: make(chan struct{}), g: j.gp}
 	j.pieces = make(chan piece, 2)
-	w.feed = &feed{pieces: j.pieces, ended: w.ended, cause: func() error { return w.err }, served: j.state.served, newRow: newRow(j.spec.Format)}
+	w.feed = &feed{pieces: j.pieces, ended: w.ended, cause: func() error { return w.err }, served: j.state.served, newRow: newRow(j.spec.Format), stamp: j.stamper(), converted: j.spec.Convert != nil}
 	ctx, cancel := context.WithCancel(ctx)
 	var err error
 	if w.gpfdist, err = j.startGpfdist(ctx, fdist.Options{Inputs: w.feed}); err != nil {
@@ -87,7 +86,7 @@ func (j *job) startServer(ctx context.Context) (*server, error) {
 	}
 	w.cancel = cancel // ends both
 	w.all.Go(func() error {
-		w.err = j.readAll(ctx, j.workers)
+		w.err = j.readAll(ctx)
 		close(w.ended)
 		return nil
 	})
@@ -122,9 +121,9 @@ func (w *server) begin(ctx context.Context, budget int64) ([]string, error) {
 }
 
 // end tells what the wave has handed out.
-func (w *server) end(context.Context) ([]ledger.Range, bool, error) {
-	ranges, whole := w.feed.end()
-	return ranges, whole, nil
+func (w *server) end(context.Context) (h handed, err error) {
+	h.Ranges, h.Rejected, h.Whole = w.feed.end()
+	return h, nil
 }
 
 // locations are the URLs of a wave.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"sort"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
+	"cw/loadspec"
 	"cw/loadspec/ledger"
 )
 
@@ -16,13 +18,20 @@ type supplier interface {
 	// begin prepares the next wave of about budget bytes and returns the
 	// locations that segments read it from; none means that nothing is left.
 	begin(ctx context.Context, budget int64) ([]string, error)
-	// end tells what the wave has handed out; whole is false when not all of
-	// it can have arrived.
-	end(ctx context.Context) (ranges []ledger.Range, whole bool, err error)
+	// end tells what the wave has handed out, and what of it was no good;
+	// whole is false when not all can have arrived.
+	end(ctx context.Context) (handed, error)
 	// failure is why reading failed, nil when it has not.
 	failure(ctx context.Context) error
 	// stop ends everything, also when ctx is over.
 	stop(ctx context.Context)
+}
+
+// handed is what a wave has handed out.
+type handed struct {
+	Ranges   []ledger.Range
+	Rejected []ledger.Rejected // rows that could not be converted
+	Whole    bool
 }
 
 // suppliers are all servers of a load together.
@@ -75,7 +84,7 @@ type beating struct {
 
 func (b *beating) begin(context.Context, int64) ([]string, error) { return nil, nil }
 
-func (b *beating) end(context.Context) ([]ledger.Range, bool, error) { return nil, true, nil }
+func (b *beating) end(context.Context) (handed, error) { return handed{Whole: true}, nil }
 
 func (b *beating) failure(context.Context) error { return nil }
 
@@ -124,16 +133,16 @@ func (all suppliers) begin(ctx context.Context, budget int64) ([]string, error) 
 	return urls, nil
 }
 
-func (all suppliers) end(ctx context.Context) (ranges []ledger.Range, whole bool, err error) {
-	whole = true
+func (all suppliers) end(ctx context.Context) (handed, error) {
+	sum := handed{Whole: true}
 	for _, s := range all {
-		r, ok, err := s.end(ctx)
+		h, err := s.end(ctx)
 		if err != nil {
-			return nil, false, err
+			return handed{}, err
 		}
-		ranges, whole = append(ranges, r...), whole && ok
+		sum.Ranges, sum.Rejected, sum.Whole = append(sum.Ranges, h.Ranges...), append(sum.Rejected, h.Rejected...), sum.Whole && h.Whole
 	}
-	return ranges, whole, nil
+	return sum, nil
 }
 
 func (all suppliers) failure(ctx context.Context) error {
@@ -158,11 +167,11 @@ func (all suppliers) stop(ctx context.Context) {
 	_ = g.Wait()
 }
 
-// inStores tells whether all locations are objects of a store, which any machine
+// inStores tells whether all locations are objects of a store or a web server, which any machine
 // can read.
 func inStores(objects []object) (string, bool) {
 	for _, o := range objects {
-		if len(o.URL) < 5 || o.URL[:5] != "s3://" {
+		if !strings.HasPrefix(o.URL, "s3://") && !loadspec.IsHTTP(o.URL) {
 			return o.URL, false
 		}
 	}

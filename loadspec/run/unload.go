@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"golang.org/x/sync/errgroup"
 
 	"cw/fault"
 	"cw/loadspec"
@@ -22,6 +21,7 @@ import (
 	"cw/loadspec/fdist"
 	"cw/loadspec/ledger"
 	"cw/loadspec/sink"
+	"cw/loadspec/source"
 	"cw/loadspec/throttle"
 )
 
@@ -67,28 +67,12 @@ type Manifest struct {
 // interrupted starts over and writes the same objects; one that has published
 // its manifest is done.
 func Unload(ctx context.Context, u *loadspec.Unload, o Options) (*Result, error) {
-	started := time.Now()
 	run := newUnload(u, o)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var control errgroup.Group
-	control.Go(func() error { return run.control(ctx, cancel) })
-	err := run.run(ctx)
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		err = cause
-	}
-	cancel(nil)
-	_ = control.Wait()
-	run.state.report()
-	res := &Result{Progress: run.state.progress(), ThisRun: time.Since(started)}
-	if errors.Is(err, context.Canceled) {
-		err = fault.Wrap(fault.Interrupted, "cw load resume "+o.Job, errors.New("interrupted"))
-	}
-	return res, err
+	return run.conduct(ctx, run.run)
 }
 
 func newUnload(u *loadspec.Unload, o Options) *unload {
-	o.Spec = &loadspec.Spec{Conn: u.Conn, Sources: []loadspec.Source{u.Sink}, Format: u.Format, Limit: u.Limit, Workers: u.Workers}
+	o.Spec = &loadspec.Spec{Conn: u.Conn, Sources: []loadspec.Source{u.Sink}, Format: u.Format, Speed: u.Speed, Workers: u.Workers, Notify: u.Notify}
 	return &unload{job: newJob(o), u: u}
 }
 
@@ -97,9 +81,9 @@ func (r *unload) open(ctx context.Context) error {
 	var place string
 	place, r.name = r.u.Place()
 	var err error
+	access := source.AccessOf(r.u.Sink)
 	r.store, err = sink.Open(place, sink.Options{
-		Endpoint: r.u.Sink.Endpoint, Region: r.u.Sink.Region, Profile: r.u.Sink.Profile, PathStyle: r.u.Sink.PathStyle,
-		Credentials: r.o.Source.Credentials, Attempts: r.o.Source.Attempts, Backoff: r.o.Source.Backoff, Stall: r.o.Source.Stall, OnRetry: r.o.Source.OnRetry,
+		Access: &access, Credentials: r.o.Source.Credentials, Attempts: r.o.Source.Attempts, Backoff: r.o.Source.Backoff, Stall: r.o.Source.Stall, OnRetry: r.o.Source.OnRetry,
 	})
 	if err != nil {
 		return err
@@ -160,6 +144,9 @@ func (r *unload) attempt(ctx context.Context) error {
 	journal, err := r.takeOver(ctx, conn)
 	if err != nil {
 		return copy.Explain(err)
+	}
+	if err := r.tryProbe(ctx, conn); err != nil {
+		return err
 	}
 	// The job's id is in the names of its objects, and the job is ours alone.
 	if err := r.store.Sweep(ctx, r.o.Job); err != nil {

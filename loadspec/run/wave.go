@@ -39,9 +39,12 @@ func (j *job) wave(ctx context.Context, conn *pgx.Conn, w suppliers, budget int6
 	load.From = table.SQLName()
 	v := &waveRun{j: j, w: w, load: &load, table: &table, around: a}
 	if err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return v.transaction(ctx, tx) }); err != nil {
+		if v.counted > 0 {
+			j.tolerance.GiveBack(v.counted, int64(len(v.no)))
+		}
 		return false, v.failed(ctx, conn, err)
 	}
-	j.state.settle(v.ranges, v.rows, int64(len(v.rejected)))
+	j.state.settle(v.ranges, v.rows, int64(len(v.rejected)+len(v.no)))
 	if _, err := conn.Exec(ctx, table.Drop(), pgx.QueryExecModeSimpleProtocol); err != nil {
 		return false, copy.Explain(err)
 	}
@@ -58,6 +61,8 @@ type waveRun struct {
 	ranges   []ledger.Range
 	rows     int64
 	rejected []ledger.Rejected
+	counted  int64             // rows, by the tolerance
+	no       []ledger.Rejected // rows that could not be converted, which Greenplum never saw
 }
 
 func (v *waveRun) transaction(ctx context.Context, tx pgx.Tx) error {
@@ -70,20 +75,23 @@ func (v *waveRun) transaction(ctx context.Context, tx pgx.Tx) error {
 	if err := v.statements(ctx, tx); err != nil {
 		return err
 	}
-	ranges, whole, err := v.w.end(ctx)
+	h, err := v.w.end(ctx)
 	if err != nil {
 		return err
 	}
-	if v.ranges = ranges; !whole {
+	if v.ranges, v.no = h.Ranges, h.Rejected; !h.Whole {
 		return fault.New(fault.Failed, "cw load resume JOB", "the statement ended before all rows were sent to it")
 	}
 	if err := v.refused(ctx, tx.Conn()); err != nil {
 		return err
 	}
-	if len(v.rejected) > 0 && j.spec.ErrorLimit == 0 {
+	if len(v.rejected) > 0 && !j.spec.Tolerates() {
 		return errRefused
 	}
-	if err := j.ledger.Reject(ctx, tx, v.rejected); err != nil {
+	if err := v.tolerated(); err != nil {
+		return err
+	}
+	if err := j.ledger.Reject(ctx, tx, append(v.rejected, v.no...)); err != nil {
 		return err
 	}
 	for _, r := range v.ranges {
@@ -95,6 +103,23 @@ func (v *waveRun) transaction(ctx context.Context, tx pgx.Tx) error {
 		return v.around.last(tx)
 	}
 	return nil
+}
+
+// tolerated counts the rows that could not be converted against ERROR_LIMIT,
+// all of the job's together: no segment has seen them.
+func (v *waveRun) tolerated() error {
+	if v.j.tolerance == nil {
+		return nil
+	}
+	seen := int64(0)
+	for _, r := range v.ranges {
+		seen += r.Rows
+	}
+	err := v.j.tolerance.Count(seen, v.no)
+	if err == nil {
+		v.counted = seen + int64(len(v.no))
+	}
+	return err
 }
 
 // statements moves the rows; v.rows counts what reached the target.
@@ -138,6 +163,7 @@ func (v *waveRun) refused(ctx context.Context, conn *pgx.Conn) error {
 		if row == "" {
 			row = strings.ToValidUTF8(string(r.Bytes), "\uFFFD")
 		}
+		row = v.j.stamp().Strip(row, objectOf(r.File))
 		v.rejected = append(v.rejected, ledger.Rejected{Object: objectOf(r.File), Line: r.Line, Offset: r.Byte, Reason: r.Message, Row: row, Loaded: true})
 	}
 	return nil
@@ -158,8 +184,13 @@ func (v *waveRun) failed(ctx context.Context, conn *pgx.Conn, err error) error {
 	if cause := v.w.failure(ctx); cause != nil && ctx.Err() == nil {
 		return cause // reading failed; the statement only noticed
 	}
-	err = v.explain(ctx, conn, err)
-	if v.j.spec.ErrorLimit == 0 || len(v.rejected) == 0 || conn.IsClosed() || ctx.Err() != nil {
+	var limit *copy.LimitError
+	if errors.As(err, &limit) {
+		v.rejected = v.no
+	} else {
+		err = v.explain(ctx, conn, err)
+	}
+	if !v.j.spec.Tolerates() || len(v.rejected) == 0 || conn.IsClosed() || ctx.Err() != nil {
 		return err
 	}
 	for i := range v.rejected {
@@ -186,8 +217,8 @@ func (v *waveRun) explain(ctx context.Context, conn *pgx.Conn, err error) error 
 	}
 	first := v.rejected[0]
 	text := fmt.Sprintf("%s line %d: %s\n  row: %s", first.Object, first.Line, first.Reason, first.Row)
-	if v.j.spec.ErrorLimit == 0 {
+	if !v.j.spec.Tolerates() {
 		return fault.New(fault.Failed, "correct the row, or tolerate some with ERROR_LIMIT in the control file", "%s", text)
 	}
-	return fault.New(fault.Failed, "", "more rows were rejected than ERROR_LIMIT %d allows in one segment: %w\nthe first: %s", v.j.spec.ErrorLimit, err, text)
+	return fault.New(fault.Failed, "", "more rows were rejected than ERROR_LIMIT %s allows in one segment: %w\nthe first: %s", v.j.spec.ErrorLimitText(), err, text)
 }

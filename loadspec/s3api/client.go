@@ -14,7 +14,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"cw/fault"
 )
@@ -27,6 +29,15 @@ type Access struct {
 	Profile   string // of ~/.aws
 	PathStyle bool
 	Anonymous bool
+
+	RoleARN         string // role to take
+	ExternalID      string
+	CAFile          string // PEM of the authorities that are trusted instead of the machine's
+	ServerName      string // in the store's certificate; "" that of the endpoint
+	CustomerKeyFile string // of SSE-C
+	RequesterPays   bool
+	Encryption      string // of what is written: "", s3 or kms
+	KMSKey          string
 
 	Credentials aws.CredentialsProvider // instead of the AWS chain
 	Stall       time.Duration           // longest silence before an answer
@@ -72,11 +83,22 @@ func (s *Store) Client(ctx context.Context) (*s3.Client, error) {
 	if cfg.Region == "" {
 		cfg.Region = "us-east-1" // what S3-compatible stores expect, and where Amazon redirects from
 	}
-	transport := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 64, IdleConnTimeout: 60 * time.Second,
-		ResponseHeaderTimeout: s.Stall, TLSHandshakeTimeout: 10 * time.Second,
-		DisableCompression: true, // a .gz object is to arrive as it is
-		ReadBufferSize:     128 << 10, WriteBufferSize: 128 << 10,
+	if s.RoleARN != "" {
+		assume := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), s.RoleARN, func(o *stscreds.AssumeRoleOptions) {
+			o.RoleSessionName = "cw"
+			if s.ExternalID != "" {
+				o.ExternalID = aws.String(s.ExternalID)
+			}
+		})
+		cfg.Credentials = aws.NewCredentialsCache(assume)
+	}
+	transport, err := Transport(s.Access)
+	if err != nil {
+		return nil, err
+	}
+	headers, err := s.headers()
+	if err != nil {
+		return nil, err
 	}
 	s.api = s3.NewFromConfig(cfg, func(o *s3.Options) {
 		if s.Endpoint != "" {
@@ -85,6 +107,7 @@ func (s *Store) Client(ctx context.Context) (*s3.Client, error) {
 		o.UsePathStyle = s.PathStyle
 		o.HTTPClient = &http.Client{Transport: transport}
 		o.Retryer = aws.NopRetryer{}
+		o.APIOptions = append(o.APIOptions, headers...)
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 	})

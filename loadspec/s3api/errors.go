@@ -91,16 +91,29 @@ func (s *Store) Explain(what string, err error) (again bool, explained error) {
 }
 
 func (s *Store) explainNetwork(what string, err error) (again bool, explained error) {
+	var signing *v4.SigningError
+	if errors.As(err, &signing) || strings.Contains(err.Error(), "get identity:") || strings.Contains(err.Error(), "get credentials:") {
+		return false, fault.New(fault.Auth, s.credentialHint(), "%s: no credentials for %s: %w", what, s.Name(), rootCause(err))
+	}
 	hint := "check ENDPOINT and the network: curl -sv " + s.Name()
 	if s.Endpoint == "" {
 		hint = "for a store other than Amazon's write ENDPOINT beside the URL (cw serve: --s3-endpoint)"
 	}
-	unreachable := func(format string, args ...any) error {
-		return fault.New(fault.Unreachable, hint, "%s: %s: %s", what, s.Name(), fmt.Sprintf(format, args...))
+	return explainNetwork(what, s.Name(), hint, err)
+}
+
+// ExplainNetwork does the same for a server that is no store.
+func ExplainNetwork(url string, err error) (again bool, explained error) {
+	var classified fault.Kinder
+	if errors.As(err, &classified) {
+		return false, err
 	}
-	var signing *v4.SigningError
-	if errors.As(err, &signing) || strings.Contains(err.Error(), "get identity:") || strings.Contains(err.Error(), "get credentials:") {
-		return false, fault.New(fault.Auth, s.credentialHint(), "%s: no credentials for %s: %w", what, s.Name(), rootCause(err))
+	return explainNetwork(url, "the server", "look at it: curl -sIv '"+url+"'", err)
+}
+
+func explainNetwork(what, server, hint string, err error) (again bool, explained error) {
+	unreachable := func(format string, args ...any) error {
+		return fault.New(fault.Unreachable, hint, "%s: %s: %s", what, server, fmt.Sprintf(format, args...))
 	}
 	var dns *net.DNSError
 	var authority x509.UnknownAuthorityError
@@ -109,7 +122,7 @@ func (s *Store) explainNetwork(what string, err error) (again bool, explained er
 	var timeout net.Error
 	switch {
 	case errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid):
-		return false, fault.New(fault.Failed, "add the store's CA to this machine: update-ca-certificates, or set AWS_CA_BUNDLE", "%s: certificate of %s is not trusted: %w", what, s.Name(), rootCause(err))
+		return false, fault.New(fault.Failed, "name its authority's certificate with CA_FILE beside the URL, or add it to this machine: update-ca-certificates", "%s: certificate of %s is not trusted: %w", what, server, rootCause(err))
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return false, unreachable("host %s is not known", dns.Name)
 	case errors.Is(err, syscall.ECONNREFUSED):

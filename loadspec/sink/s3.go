@@ -23,9 +23,9 @@ type s3Store struct {
 }
 
 func newS3Store(bucket, prefix string, o Options) *s3Store {
-	return &s3Store{bucket: bucket, prefix: prefix, o: o, slots: make(chan struct{}, o.Uploads), Store: &s3api.Store{Access: s3api.Access{
-		Endpoint: o.Endpoint, Region: o.Region, Profile: o.Profile, PathStyle: o.PathStyle, Credentials: o.Credentials, Stall: o.Stall,
-	}}}
+	a := *o.Access
+	a.Credentials, a.Stall = o.Credentials, o.Stall
+	return &s3Store{bucket: bucket, prefix: prefix, o: o, slots: make(chan struct{}, o.Uploads), Store: &s3api.Store{Access: a}}
 }
 
 func (s *s3Store) key(name string) string {

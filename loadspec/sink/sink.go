@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"cw/fault"
+	"cw/loadspec/s3api"
 )
 
 // Store is a place for objects: a prefix of a bucket, or a folder.
@@ -56,6 +57,7 @@ type Options struct {
 	Profile   string // of ~/.aws
 	PathStyle bool
 
+	Access      *s3api.Access           // instead of the above, with all there is to say
 	Credentials aws.CredentialsProvider // instead of the AWS chain
 	Attempts    int                     // tries of one request before giving up; 0: 10, about a minute
 	Backoff     time.Duration           // first wait between tries, doubled up to 50 times; 0: 200 ms
@@ -66,6 +68,10 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
+	if o.Access == nil {
+		o.Access = &s3api.Access{Endpoint: o.Endpoint, Region: o.Region, Profile: o.Profile, PathStyle: o.PathStyle}
+	}
+	o.Endpoint = o.Access.Endpoint
 	if o.Attempts == 0 {
 		o.Attempts = 10
 	}

@@ -33,6 +33,9 @@ func (fileStore) list(_ context.Context, location string) ([]Object, error) {
 	var objects []Object
 	for _, name := range names {
 		found, err := statFile(name, true)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // gone since it was seen
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -44,6 +47,24 @@ func (fileStore) list(_ context.Context, location string) ([]Object, error) {
 	return objects, nil
 }
 
+// stat looks up one file.
+func (fileStore) stat(location string) (Object, error) {
+	name, err := filepath.Abs(strings.TrimPrefix(location, "file://"))
+	if err != nil {
+		return Object{}, fault.New(fault.Failed, "", "%s: %w", location, err)
+	}
+	st, err := os.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Object{}, &NoMatchError{Location: location, Hint: "look at it: ls -ld " + filepath.Dir(name)}
+	case err != nil:
+		return Object{}, fileError(name, err)
+	case !st.Mode().IsRegular():
+		return Object{}, fault.New(fault.Failed, "name the files in it", "%s: is no regular file", name)
+	}
+	return Object{URL: "file://" + name, ETag: fileTag(st), Size: st.Size(), Modified: st.ModTime()}, nil
+}
+
 // statFile makes an object of a file; a folder stands for the files in it,
 // one level deep and without hidden ones, as for gpfdist.
 func statFile(name string, expand bool) ([]Object, error) {
@@ -52,7 +73,7 @@ func statFile(name string, expand bool) ([]Object, error) {
 		return nil, fileError(name, err)
 	}
 	if st.Mode().IsRegular() {
-		return []Object{{URL: "file://" + name, ETag: fileTag(st), Size: st.Size()}}, nil
+		return []Object{{URL: "file://" + name, ETag: fileTag(st), Size: st.Size(), Modified: st.ModTime()}}, nil
 	}
 	if !st.IsDir() {
 		return nil, fault.New(fault.Failed, "copy it to a file first", "%s: is no regular file (%s)", name, st.Mode().Type())
@@ -70,6 +91,9 @@ func statFile(name string, expand bool) ([]Object, error) {
 			continue
 		}
 		found, err := statFile(filepath.Join(name, e.Name()), false)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

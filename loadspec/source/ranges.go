@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"cw/fault"
-	"cw/loadspec/s3api"
 	"cw/loadspec/throttle"
 )
 
@@ -24,7 +23,7 @@ const perStream = 16 << 20
 type ranges struct {
 	ctx    context.Context //nolint:containedctx // io.Reader has no other way to be cancelled
 	cancel context.CancelFunc
-	get    *rangeGet
+	get    getter
 	o      Options
 	l      *throttle.Limiter
 	done   sync.WaitGroup
@@ -36,6 +35,15 @@ type ranges struct {
 	have []byte // rest of the chunk being read
 	full *[chunkSize]byte
 	err  error
+}
+
+// getter fetches byte ranges of one object as it was listed.
+type getter interface {
+	// get opens bytes [from, to).
+	get(ctx context.Context, from, to int64) (io.ReadCloser, error)
+	// explain says what an error means, and whether trying again may help.
+	explain(ctx context.Context, err error) (again bool, explained error)
+	url() string
 }
 
 // part is one range on its way.
@@ -50,7 +58,7 @@ type chunk struct {
 	n   int
 }
 
-func newRanges(ctx context.Context, g *rangeGet, size, offset int64, o Options, l *throttle.Limiter) *ranges {
+func newRanges(ctx context.Context, g getter, size, offset int64, o Options, l *throttle.Limiter) *ranges {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &ranges{
 		ctx: ctx, cancel: cancel, get: g, o: o, l: l,
@@ -74,7 +82,7 @@ func (r *ranges) launch(from, size int64) {
 				return
 			}
 		}
-		p := &part{from: from, to: min(from+r.o.RangeSize, size)}
+		p := &part{from: from, to: min(from+r.o.rangeSize.Load(), size)}
 		p.data = make(chan chunk, 3+(p.to-p.from)/chunkSize) // full chunks, and a short one before and after them
 		select {
 		case r.queue <- p:
@@ -113,11 +121,8 @@ func (r *ranges) fetch(p *part) {
 			p.err = context.Cause(r.ctx)
 			return
 		}
-		again, err := r.get.s.explain(r.get.o.URL, err)
-		if errors.Is(err, s3api.ErrPrecondition) {
-			err = r.get.changed(r.ctx)
-		}
-		if !again || !b.wait(r.ctx, r.get.o.URL, err) {
+		again, err := r.get.explain(r.ctx, err)
+		if !again || !b.wait(r.ctx, r.get.url(), err) {
 			p.err = err
 			return
 		}

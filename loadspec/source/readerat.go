@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync/atomic"
 
+	"cw/fault"
 	"cw/loadspec/throttle"
 )
 
@@ -34,6 +36,9 @@ func (a *At) SourceBytes() int64 { return a.n.Load() }
 func (a *At) ReadAt(p []byte, offset int64) (int, error) {
 	if offset < 0 {
 		return 0, fmt.Errorf("%s: read at %d", a.o.URL, offset)
+	}
+	if strings.HasPrefix(a.o.ETag, tagWhole) {
+		return 0, fault.New(fault.Failed, "copy it to a file, or to a server that knows HTTP ranges", "%s: its server sends it from the beginning only, and the end of this format's files is read first", a.o.URL)
 	}
 	want := min(int64(len(p)), a.o.Size-offset)
 	if want <= 0 {

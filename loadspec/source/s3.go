@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sort"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"cw/fault"
 	"cw/loadspec"
@@ -24,10 +26,18 @@ type s3Store struct {
 }
 
 func newS3Store(src loadspec.Source, o Options) *s3Store {
-	return &s3Store{o: o, Store: &s3api.Store{Access: s3api.Access{
+	a := AccessOf(src)
+	a.Credentials, a.Stall = o.Credentials, o.Stall
+	return &s3Store{o: o, Store: &s3api.Store{Access: a}}
+}
+
+// AccessOf is the way to a store that a SOURCE, or an unload's SINK, describes.
+func AccessOf(src loadspec.Source) s3api.Access {
+	return s3api.Access{
 		Endpoint: src.Endpoint, Region: src.Region, Profile: src.Profile, PathStyle: src.PathStyle, Anonymous: src.Anonymous,
-		Credentials: o.Credentials, Stall: o.Stall,
-	}}}
+		RoleARN: src.RoleARN, ExternalID: src.ExternalID, CAFile: src.CAFile, ServerName: src.ServerName, CustomerKeyFile: src.CustomerKeyFile, RequesterPays: src.RequesterPays,
+		Encryption: src.Encryption, KMSKey: src.KMSKey,
+	}
 }
 
 func splitURL(u string) (bucket, key string) {
@@ -44,15 +54,8 @@ func (s *s3Store) list(ctx context.Context, location string) ([]Object, error) {
 	}
 	var objects []Object
 	near := 0
-	var token *string
-	for {
-		page, err := retry(ctx, s, location, func(ctx context.Context, c *s3.Client) (*s3.ListObjectsV2Output, error) {
-			return c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix, ContinuationToken: token})
-		})
-		if err != nil {
-			return nil, err
-		}
-		for _, o := range page.Contents {
+	err = s.pages(ctx, location, bucket, prefix, func(contents []types.Object) {
+		for _, o := range contents {
 			key, size := aws.ToString(o.Key), aws.ToInt64(o.Size)
 			if strings.HasSuffix(key, "/") && size == 0 {
 				continue // a folder's place-holder
@@ -62,16 +65,77 @@ func (s *s3Store) list(ctx context.Context, location string) ([]Object, error) {
 				objects = append(objects, Object{URL: "s3://" + bucket + "/" + key, ETag: strings.Trim(aws.ToString(o.ETag), `"`), Size: size})
 			}
 		}
-		if !aws.ToBool(page.IsTruncated) || page.NextContinuationToken == nil {
-			break
-		}
-		token = page.NextContinuationToken
+	})
+	if err != nil {
+		return nil, err
 	}
 	if len(objects) == 0 {
 		return nil, &NoMatchError{Location: location, Hint: noMatchHint(location, prefix, plain, near)}
 	}
 	sort.Slice(objects, func(i, j int) bool { return objects[i].URL < objects[j].URL })
 	return objects, nil
+}
+
+// stat looks up one object.
+func (s *s3Store) stat(ctx context.Context, location string) (Object, error) {
+	bucket, key := splitURL(location)
+	head, err := retry(ctx, s, location, func(ctx context.Context, c *s3.Client) (*s3.HeadObjectOutput, error) {
+		return c.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
+	})
+	if errors.Is(err, s3api.ErrPrecondition) {
+		return Object{}, &NoMatchError{Location: location, Hint: "keys are case-sensitive"}
+	}
+	if err != nil {
+		return Object{}, err
+	}
+	return Object{URL: location, ETag: strings.Trim(aws.ToString(head.ETag), `"`), Size: aws.ToInt64(head.ContentLength)}, nil
+}
+
+// pages lists a prefix. Old stores know the first version of listing only: they
+// say so, or take the second for it and give no token to go on with.
+func (s *s3Store) pages(ctx context.Context, location, bucket, prefix string, page func([]types.Object)) error {
+	var token *string
+	for {
+		p, err := retry(ctx, s, location, func(ctx context.Context, c *s3.Client) (*s3.ListObjectsV2Output, error) {
+			p, err := c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix, ContinuationToken: token})
+			if code := s3api.Code(err); code == "NotImplemented" || code == "MethodNotAllowed" {
+				return nil, nil //nolint:nilnil // told from a page below
+			}
+			return p, err
+		})
+		if err != nil {
+			return err
+		}
+		if p == nil {
+			return s.pagesV1(ctx, location, bucket, prefix, "", page)
+		}
+		page(p.Contents)
+		if !aws.ToBool(p.IsTruncated) {
+			return nil
+		}
+		if token = p.NextContinuationToken; token == nil {
+			if len(p.Contents) == 0 {
+				return nil
+			}
+			return s.pagesV1(ctx, location, bucket, prefix, aws.ToString(p.Contents[len(p.Contents)-1].Key), page)
+		}
+	}
+}
+
+func (s *s3Store) pagesV1(ctx context.Context, location, bucket, prefix, marker string, page func([]types.Object)) error {
+	for {
+		p, err := retry(ctx, s, location, func(ctx context.Context, c *s3.Client) (*s3.ListObjectsOutput, error) {
+			return c.ListObjects(ctx, &s3.ListObjectsInput{Bucket: &bucket, Prefix: &prefix, Marker: &marker})
+		})
+		if err != nil {
+			return err
+		}
+		page(p.Contents)
+		if !aws.ToBool(p.IsTruncated) || len(p.Contents) == 0 {
+			return nil
+		}
+		marker = aws.ToString(p.Contents[len(p.Contents)-1].Key)
+	}
 }
 
 func noMatchHint(location, prefix string, plain bool, near int) string {
@@ -92,7 +156,7 @@ func (s *s3Store) open(ctx context.Context, o Object, offset int64, l *throttle.
 	if err != nil {
 		return nil, err
 	}
-	return newRanges(ctx, &rangeGet{s: s, api: c, o: o, l: l}, o.Size, offset, s.o, l), nil
+	return newRanges(ctx, &rangeGet{s: s, api: c, o: o}, o.Size, offset, s.o, l), nil
 }
 
 // rangeGet fetches byte ranges of one object.
@@ -100,7 +164,6 @@ type rangeGet struct {
 	s   *s3Store
 	api *s3.Client
 	o   Object
-	l   *throttle.Limiter
 }
 
 // get opens bytes [from, to) of the object as it was listed.
@@ -124,6 +187,16 @@ func (g *rangeGet) get(ctx context.Context, from, to int64) (io.ReadCloser, erro
 		return nil, fault.New(fault.Failed, "the store must honour HTTP ranges", "%s: asked for %d bytes at %d, the store sends %d", g.o.URL, to-from, from, n)
 	}
 	return out.Body, nil
+}
+
+func (g *rangeGet) url() string { return g.o.URL }
+
+func (g *rangeGet) explain(ctx context.Context, err error) (again bool, explained error) {
+	again, err = g.s.explain(g.o.URL, err)
+	if errors.Is(err, s3api.ErrPrecondition) {
+		err = g.changed(ctx)
+	}
+	return again, err
 }
 
 // changed turns "precondition failed" into what the object is now.
@@ -175,6 +248,10 @@ func (b *backoff) wait(ctx context.Context, url string, err error) bool {
 		return false
 	}
 	d := min(b.o.Backoff<<(b.tries-1), 50*b.o.Backoff)
+	var later *laterError
+	if errors.As(err, &later) {
+		d = max(d, later.after)
+	}
 	b.o.OnRetry(url, err, d)
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -7,9 +7,11 @@ package source
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -21,10 +23,12 @@ import (
 
 // Object is one file or S3 object at the moment it was listed.
 type Object struct {
-	URL    string // s3://bucket/key or file:///path
-	ETag   string // S3's; of a file its size and time of change
-	Size   int64  // bytes as stored, compressed or not
+	URL    string // s3://bucket/key, file:///path, https://host/path without secrets, or StdinURL
+	ETag   string // S3's; of a file its size and time of change; of a web server's what it tells
+	Size   int64  // bytes as stored, compressed or not; 0 when unknown
 	Source int    // index of the SOURCE block it came from
+
+	Modified time.Time // of a local file; else zero
 }
 
 // Options tunes a Set; the zero value is for production.
@@ -37,7 +41,12 @@ type Options struct {
 	Stall         time.Duration                                   // longest silence of a store; 0: 30 s
 	RangeSize     int64                                           // bytes per ranged GET; 0: 8 MiB
 	Ahead         int                                             // ranges in flight per object; 0: 4
+	Stdin         io.Reader                                       `json:"-"` // what FILE: "-" reads; nil: nothing can
+	OnNote        func(text string)                               `json:"-"` // what a person should know of a listing
+	EmptyOK       bool                                            // a location that matches nothing is no error
 	OnRetry       func(url string, err error, wait time.Duration) `json:"-"`
+
+	rangeSize *atomic.Int64 // RangeSize, or less when many read at the same time
 }
 
 func (o Options) withDefaults() Options {
@@ -56,6 +65,11 @@ func (o Options) withDefaults() Options {
 	if o.Ahead == 0 {
 		o.Ahead = 4
 	}
+	if o.OnNote == nil {
+		o.OnNote = func(string) {}
+	}
+	o.rangeSize = &atomic.Int64{}
+	o.rangeSize.Store(o.RangeSize)
 	if o.OnRetry == nil {
 		o.OnRetry = func(string, error, time.Duration) {}
 	}
@@ -67,6 +81,7 @@ type Set struct {
 	sources []loadspec.Source
 	o       Options
 	stores  []store
+	waited  atomic.Int64 // nanoseconds
 }
 
 // store is one SOURCE block's access to its objects.
@@ -78,6 +93,7 @@ type store interface {
 // New prepares access; nothing is contacted yet.
 func New(sources []loadspec.Source, o Options) *Set {
 	s := &Set{sources: sources, o: o.withDefaults()}
+	in := &stdin{in: o.Stdin}
 	for i, src := range sources {
 		own := s.o
 		if o.CredentialsOf != nil {
@@ -85,7 +101,7 @@ func New(sources []loadspec.Source, o Options) *Set {
 				own.Credentials = c
 			}
 		}
-		s.stores = append(s.stores, &mixed{s3: newS3Store(src, own)})
+		s.stores = append(s.stores, &mixed{s3: newS3Store(src, own), web: newHTTPStore(src, own), stdin: in})
 	}
 	return s
 }
@@ -111,22 +127,44 @@ func (s *Set) Keys(ctx context.Context) ([]aws.Credentials, error) {
 	return keys, nil
 }
 
-// mixed sends S3 URLs one way and everything else the other.
+// mixed sends every location to its kind of store.
 type mixed struct {
 	s3    *s3Store
 	files fileStore
+	web   *httpStore
+	stdin *stdin
 }
 
 func (m *mixed) list(ctx context.Context, location string) ([]Object, error) {
-	if strings.HasPrefix(location, "s3://") {
+	switch {
+	case strings.HasPrefix(location, "s3://"):
 		return m.s3.list(ctx, location)
+	case loadspec.IsHTTP(location):
+		return m.web.list(ctx, location)
+	case location == loadspec.Stdin:
+		return m.stdin.list()
 	}
 	return m.files.list(ctx, location)
 }
 
+func (m *mixed) stat(ctx context.Context, url string) (Object, error) {
+	switch {
+	case strings.HasPrefix(url, "s3://"):
+		return m.s3.stat(ctx, url)
+	case loadspec.IsHTTP(url):
+		return m.web.stat(ctx, url)
+	}
+	return m.files.stat(url)
+}
+
 func (m *mixed) open(ctx context.Context, o Object, offset int64, l *throttle.Limiter) (io.ReadCloser, error) {
-	if strings.HasPrefix(o.URL, "s3://") {
+	switch {
+	case strings.HasPrefix(o.URL, "s3://"):
 		return m.s3.open(ctx, o, offset, l)
+	case loadspec.IsHTTP(o.URL):
+		return m.web.open(ctx, o, offset, l)
+	case o.URL == StdinURL:
+		return m.stdin.open(ctx, o, offset, l)
 	}
 	return m.files.open(ctx, o, offset, l)
 }
@@ -138,8 +176,20 @@ func (s *Set) List(ctx context.Context) ([]Object, error) {
 	var all []Object
 	seen := map[string]string{} // URL: endpoint
 	for i, src := range s.sources {
-		for _, location := range src.Locations {
-			found, err := s.stores[i].list(ctx, location)
+		locations := src.Locations
+		if src.Manifest != "" {
+			locations = append(slices.Clone(locations), src.Manifest)
+		}
+		for k, location := range locations {
+			list := s.stores[i].list
+			if k == len(src.Locations) {
+				list = func(ctx context.Context, _ string) ([]Object, error) { return s.listManifest(ctx, i) }
+			}
+			found, err := list(ctx, location)
+			var none *NoMatchError
+			if s.o.EmptyOK && errors.As(err, &none) {
+				continue
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -165,5 +215,44 @@ func (s *Set) Open(ctx context.Context, o Object, offset int64, l *throttle.Limi
 	if o.Source < 0 || o.Source >= len(s.stores) {
 		return nil, fault.New(fault.Usage, "", "%s: the control file has no SOURCE %d any more", o.URL, o.Source+1)
 	}
-	return s.stores[o.Source].open(ctx, o, offset, l)
+	// How an object of a manifest is asked for stands there alone.
+	if m, ok := s.stores[o.Source].(*mixed); ok && loadspec.IsHTTP(o.URL) && s.sources[o.Source].Manifest != "" && !m.web.knows(o.URL) {
+		if _, err := s.manifest(ctx, o.Source); err != nil {
+			return nil, err
+		}
+	}
+	body, err := s.stores[o.Source].open(ctx, o, offset, l)
+	if err != nil {
+		return nil, err
+	}
+	return &timed{body, &s.waited}, nil
+}
+
+// aheadBudget is how many bytes all objects that are read at the same time may
+// have fetched ahead, and leastRange is worth a request all the same.
+const (
+	aheadBudget = 80 << 20
+	leastRange  = 1 << 20
+)
+
+// Readers tells how many objects will be read at the same time, so that all of
+// them together do not fetch more ahead than memory is meant for.
+func (s *Set) Readers(n int) {
+	s.o.rangeSize.Store(min(s.o.RangeSize, max(aheadBudget/int64(max(n, 1)*(s.o.Ahead+1)), leastRange)))
+}
+
+// Waited is the time that all readers together have spent in reads so far.
+func (s *Set) Waited() time.Duration { return time.Duration(s.waited.Load()) }
+
+// timed adds up how long its reads take.
+type timed struct {
+	io.ReadCloser
+	waited *atomic.Int64
+}
+
+func (t *timed) Read(p []byte) (int, error) {
+	began := time.Now()
+	n, err := t.ReadCloser.Read(p)
+	t.waited.Add(int64(time.Since(began)))
+	return n, err
 }

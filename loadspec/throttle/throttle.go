@@ -38,6 +38,7 @@ type Limiter struct {
 	clock Clock
 	free  atomic.Bool // no limit and not paused
 	taken atomic.Int64
+	slept atomic.Int64  // nanoseconds
 	turn  chan struct{} // whoever holds it is the one that waits for tokens; the others queue in order
 
 	mu      sync.Mutex
@@ -105,6 +106,10 @@ func (l *Limiter) Paused() bool {
 // Taken is the number of bytes granted so far.
 func (l *Limiter) Taken() int64 { return l.taken.Load() }
 
+// Held is for how long so far the limit has held somebody up. One waits at a
+// time, so that it is time by the clock.
+func (l *Limiter) Held() time.Duration { return time.Duration(l.slept.Load()) }
+
 // Quantum is how many bytes to ask for at a time: so few that the rate is
 // even, so many that asking costs nothing.
 func (l *Limiter) Quantum() int {
@@ -138,7 +143,10 @@ func (l *Limiter) Wait(ctx context.Context, n int) error {
 			return nil
 		}
 		burst = lateBurst
-		if err := l.sleep(ctx, wait, changed); err != nil {
+		began := l.clock.Now()
+		err := l.sleep(ctx, wait, changed)
+		l.slept.Add(int64(l.clock.Now().Sub(began)))
+		if err != nil {
 			return err
 		}
 	}

@@ -71,10 +71,20 @@ func Unprivileged(t testing.TB) *syscall.Credential {
 // tmpfs where there is one, so that tests do not wait for disks.
 func Dir(t testing.TB) string {
 	t.Helper()
-	parent := os.TempDir()
 	if st, err := os.Stat("/dev/shm"); err == nil && st.IsDir() {
-		parent = "/dev/shm"
+		return dirIn(t, "/dev/shm")
 	}
+	return dirIn(t, os.TempDir())
+}
+
+// DiskDir is Dir on the disk of temporary files, for what is about disks.
+func DiskDir(t testing.TB) string {
+	t.Helper()
+	return dirIn(t, os.TempDir())
+}
+
+func dirIn(t testing.TB, parent string) string {
+	t.Helper()
 	dir, err := os.MkdirTemp(parent, "cwpg")
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +102,13 @@ func Dir(t testing.TB) string {
 // postgresql.conf; it is stopped and removed when the test ends.
 func Start(t testing.TB, settings ...string) *Server {
 	t.Helper()
-	s := &Server{BinDir: BinDir(t), Dir: Dir(t), Port: FreePort(t), cred: Unprivileged(t)}
+	return StartIn(t, Dir(t), settings...)
+}
+
+// StartIn is Start with the data below a folder of Dir or DiskDir.
+func StartIn(t testing.TB, dir string, settings ...string) *Server {
+	t.Helper()
+	s := &Server{BinDir: BinDir(t), Dir: dir, Port: FreePort(t), cred: Unprivileged(t)}
 	s.DataDir = filepath.Join(s.Dir, "data")
 	pw := filepath.Join(s.Dir, "pw")
 	if err := os.WriteFile(pw, []byte("cw\n"), 0o644); err != nil {

@@ -140,7 +140,7 @@ func TestLoadsAreControlled(t *testing.T) {
 	w := watch(t, LiveOptions{Store: st})
 	ended, err := st.CreateJob(t.Context(), state.Job{Kind: "load"})
 	if err == nil {
-		err = st.FinishJob(t.Context(), ended.ID, state.Done, "")
+		err = st.FinishJob(t.Context(), ended.ID, state.Done, "", "")
 	}
 	if err != nil {
 		t.Fatal(err)

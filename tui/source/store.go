@@ -71,7 +71,7 @@ func loadOf(j state.Job, rates []float64) Load {
 		Bytes: j.Bytes, BytesTotal: j.BytesTotal, Rows: j.Rows, Rejected: j.Rejected, Rate: j.Rate, Limit: j.WantLimit, ETA: j.ETASeconds,
 		StartedAt: j.StartedAt, FinishedAt: j.FinishedAt, Error: j.Error, RateHist: rates,
 	}
-	if j.State == state.Running || j.State == state.Paused {
+	if j.State == state.Running || j.State == state.Paused || j.State == state.Watching {
 		l.Limit = j.Limit
 	}
 	return l
