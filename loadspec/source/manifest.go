@@ -47,7 +47,7 @@ type manifestFile struct {
 	Objects []struct {
 		URL  string `json:"url"`
 		ETag string `json:"etag"`
-		Size *int64 `json:"size"` // as stored
+		Size *int64 `json:"stored_bytes"`
 	} `json:"objects"`
 }
 
