@@ -81,7 +81,8 @@ type Set struct {
 	sources []loadspec.Source
 	o       Options
 	stores  []store
-	waited  atomic.Int64 // nanoseconds
+	waited  atomic.Int64      // nanoseconds
+	sums    map[string]string // URL: SHA-256, of those that a manifest knows; written by List
 }
 
 // store is one SOURCE block's access to its objects.
@@ -92,7 +93,7 @@ type store interface {
 
 // New prepares access; nothing is contacted yet.
 func New(sources []loadspec.Source, o Options) *Set {
-	s := &Set{sources: sources, o: o.withDefaults()}
+	s := &Set{sources: sources, o: o.withDefaults(), sums: map[string]string{}}
 	in := &stdin{in: o.Stdin}
 	for i, src := range sources {
 		own := s.o
