@@ -67,7 +67,7 @@ type JSONStep struct {
 // same object: offsets in the ledger are offsets of what it writes, so that a
 // job cannot be resumed by another version.
 var converterVersions = map[string]int{ //nolint:gochecknoglobals // constant table
-	FormatJSON: 1, FormatParquet: 1, FormatAvro: 1, FormatMySQLDump: 1, FormatFixed: 1,
+	FormatJSON: 1, FormatParquet: 2, FormatAvro: 1, FormatMySQLDump: 1, FormatFixed: 1,
 }
 
 // Tag identifies the conversion for the ledger: the converter and its version,

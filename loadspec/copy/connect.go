@@ -66,6 +66,7 @@ type Server struct {
 	Version   string
 	Greenplum bool   // or Cloudberry: rows go in through external tables
 	Waiting   bool   // pg_stat_activity says who waits as PostgreSQL did before 9.6
+	Standby   bool   // it is read-only
 	Encoding  string // of the database
 	Host      string
 	Port      uint16
@@ -77,7 +78,7 @@ type Server struct {
 func Ask(ctx context.Context, c *pgx.Conn) (*Server, error) {
 	cfg := c.Config()
 	s := &Server{Host: cfg.Host, Port: cfg.Port, Database: cfg.Database, User: cfg.User}
-	err := c.QueryRow(ctx, "select version(), getdatabaseencoding()::text, current_database()::text").Scan(&s.Version, &s.Encoding, &s.Database)
+	err := c.QueryRow(ctx, "select version(), getdatabaseencoding()::text, current_database()::text, pg_is_in_recovery()").Scan(&s.Version, &s.Encoding, &s.Database, &s.Standby)
 	if err != nil {
 		return nil, Explain(err)
 	}

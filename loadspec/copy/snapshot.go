@@ -7,7 +7,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"cw/fault"
 	"cw/loadspec"
 )
 
@@ -60,15 +59,18 @@ func lockTable(ctx context.Context, tx pgx.Tx, name, more string) error {
 	var pg *pgconn.PgError
 	switch {
 	case err == nil:
-	case !errors.As(err, &pg) || pg.Code == "55P03" || Retriable(ctx, err):
+	case !errors.As(err, &pg) || Retriable(ctx, err):
 		return err
 	default:
 		if err := exec("ROLLBACK TO SAVEPOINT cw_lock"); err != nil {
 			return Explain(err)
 		}
+		if pg.Code != "55P03" { // not available
+			err = nil
+		}
 	}
 	// A snapshot can be exported outside of subtransactions only.
-	return exec("RELEASE SAVEPOINT cw_lock")
+	return errors.Join(err, exec("RELEASE SAVEPOINT cw_lock"))
 }
 
 // Export makes the state readable to other sessions.
@@ -98,18 +100,17 @@ func ImportSnapshot(ctx context.Context, conn *pgx.Conn, id string) (pgx.Tx, err
 	return tx, nil
 }
 
-// LockRelation keeps a relation from being rewritten. Whoever waits to do so
-// is behind the transaction of the snapshot, and this session must not get
-// behind him: it fails instead.
-func LockRelation(ctx context.Context, tx pgx.Tx, r *Relation) error {
+// LockRelation keeps a relation from being rewritten, and tells whether it
+// could. Whoever waits to rewrite it stands behind the transaction of the
+// snapshot, and this session must not stand behind him.
+func LockRelation(ctx context.Context, tx pgx.Tx, r *Relation) (ok bool, err error) {
 	if r.Kind != "r" && r.Kind != "p" {
-		return nil
+		return true, nil
 	}
-	err := lockTable(ctx, tx, "ONLY "+r.SQLName(), " NOWAIT")
+	err = lockTable(ctx, tx, "ONLY "+r.SQLName(), " NOWAIT")
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "55P03" {
-		return fault.New(fault.Locked, "see who: select pid, query from pg_stat_activity where wait_event_type = 'Lock'; then unload again",
-			"%s: another session waits to change the table, and this one would wait for it: %w", r.SQLName(), err)
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }

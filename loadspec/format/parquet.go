@@ -1,6 +1,7 @@
 package format
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -29,23 +30,24 @@ type parquetRows struct {
 	row     int64 // rows done
 }
 
-// parquetColumn gives the text of one column, in order.
-type parquetColumn interface {
-	begin(g parquet.RowGroup, open func(leaf int) *parquet.FilePages)
-	read(n int) (cells [][]byte, err error) // nil is NULL; valid until the next
-	close()
+// parquetColumn is one of the two.
+type parquetColumn struct {
+	flat   *flatColumn
+	nested *nestedColumn
+	cells  [][]byte // of nested, for the rows at hand; nil is NULL
 }
 
 // Parquet converts a Parquet file, whose directory is at its end, so that it
 // must be read from any place.
 func Parquet(in Input, at io.ReaderAt, size int64) (rows io.Reader, err error) {
 	defer recovered(in, 0, &err)
+	at, size, err = unpacked(at, size)
+	if err != nil {
+		return nil, openError(in, err)
+	}
 	f, err := parquet.OpenFile(at, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(64<<10))
 	if err != nil {
-		if fault.KindOf(err) != fault.Failed || fault.HintOf(err) != "" {
-			return nil, err // of the store
-		}
-		return nil, &ContentError{URL: in.URL, Kind: "parquet", Err: err, Whole: true}
+		return nil, openError(in, err)
 	}
 	p := &parquetRows{in: in, file: f, at: at}
 	var leaves []pqformat.SchemaElement
@@ -67,9 +69,9 @@ func Parquet(in Input, at io.ReaderAt, size int64) (rows io.Reader, err error) {
 		typ := strings.ToLower(c.Type)
 		var col parquetColumn
 		if field.Leaf() && field.MaxRepetitionLevel() == 0 {
-			col, err = newFlatColumn(field, &leaves[field.Index()], typ)
+			col.flat, err = newFlatColumn(field, &leaves[field.Index()], typ)
 		} else {
-			col, err = newNestedColumn(field, leaves)
+			col.nested, err = newNestedColumn(field, leaves)
 		}
 		if err != nil {
 			return nil, fault.New(fault.Usage, "leave it out of COLUMNS, or write it in another type", "%s: column %s: %w", in.URL, c.Name, err)
@@ -77,6 +79,14 @@ func Parquet(in Input, at io.ReaderAt, size int64) (rows io.Reader, err error) {
 		p.columns = append(p.columns, col)
 	}
 	return &rowReader{next: p.next}, nil
+}
+
+// openError says what is wrong with a file, unless it is its store.
+func openError(in Input, err error) error {
+	if fault.KindOf(err) != fault.Failed || fault.HintOf(err) != "" {
+		return err
+	}
+	return &ContentError{URL: in.URL, Kind: "parquet", Err: err, Whole: true}
 }
 
 // findColumn takes the column of the very name, else one of another case.
@@ -110,41 +120,95 @@ func (p *parquetRows) next(dst []byte) (out []byte, err error) {
 				return out, io.EOF
 			}
 		}
-		n := int(min(p.left, parquetBatch))
-		cells := make([][][]byte, len(p.columns))
-		for i, c := range p.columns {
-			if cells[i], err = c.read(n); err != nil {
-				if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-					err = errors.New("a column has fewer values than the file has rows")
-				}
-				if fault.HintOf(err) != "" {
-					return out, err // of the store
-				}
-				return out, &ContentError{URL: p.in.URL, Kind: "parquet", Row: p.row + 1, Err: fmt.Errorf("column %s: %w", p.in.Columns[i].Name, err)}
-			}
+		n, err := p.ready()
+		if err != nil {
+			return out, err
 		}
 		for k := range n {
-			for i := range cells {
-				if i > 0 {
-					out = append(out, '\t')
-				}
-				if c := cells[i][k]; c != nil {
-					out = append(out, c...)
-				} else {
-					out = append(out, '\\', 'N')
-				}
+			if out, err = p.one(out, k); err != nil {
+				return out, err
 			}
-			out = append(out, '\n')
+			p.left--
+			p.row++
 		}
-		p.left -= int64(n)
-		p.row += int64(n)
 	}
 	return out, nil
 }
 
+// ready is how many rows can be put together without reading on.
+func (p *parquetRows) ready() (n int, err error) {
+	n = int(min(p.left, parquetBatch))
+	for i := range p.columns {
+		if c := p.columns[i].flat; c != nil {
+			k, err := c.ready()
+			if err != nil {
+				return 0, p.fail(i, err)
+			}
+			n = min(n, k)
+		}
+	}
+	for i := range p.columns {
+		c := &p.columns[i]
+		if c.nested == nil {
+			continue
+		}
+		if c.cells, err = c.nested.read(n); err != nil {
+			return 0, p.fail(i, err)
+		}
+	}
+	return n, nil
+}
+
+// one puts the next row together; it is row k of those that are ready.
+func (p *parquetRows) one(dst []byte, k int) (_ []byte, err error) {
+	from := len(dst)
+	var refused error
+	for i := range p.columns {
+		if i > 0 {
+			dst = append(dst, '\t')
+		}
+		c := &p.columns[i]
+		if c.flat == nil {
+			if cell := c.cells[k]; cell != nil {
+				dst = append(dst, cell...)
+			} else {
+				dst = append(dst, '\\', 'N')
+			}
+			continue
+		}
+		if dst, err = c.flat.cell(dst); err != nil {
+			return dst[:from], p.fail(i, err)
+		}
+		if c.flat.refused != nil {
+			refused = p.fail(i, c.flat.refused)
+			c.flat.refused = nil
+			dst = append(dst, '?')
+		}
+	}
+	if refused != nil {
+		row := bytes.Clone(dst[from:])
+		return p.in.reject(dst[:from], refused, row)
+	}
+	return append(dst, '\n'), nil
+}
+
+func (p *parquetRows) fail(column int, err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errors.New("a column has fewer values than the file has rows")
+	}
+	if fault.HintOf(err) != "" {
+		return err // of the store
+	}
+	return &ContentError{URL: p.in.URL, Kind: "parquet", Row: p.row + 1, Err: fmt.Errorf("column %s: %w", p.in.Columns[column].Name, err)}
+}
+
 func (p *parquetRows) nextGroup() bool {
 	for _, c := range p.columns {
-		c.close()
+		if c.flat != nil {
+			c.flat.close()
+		} else {
+			c.nested.close()
+		}
 	}
 	groups := p.file.RowGroups()
 	if p.group == len(groups) {
@@ -165,150 +229,11 @@ func (p *parquetRows) nextGroup() bool {
 		return chunk.PagesFrom(&ahead{r: p.at, window: window, end: from + meta.TotalCompressedSize})
 	}
 	for _, c := range p.columns {
-		c.begin(g, open)
+		if c.flat != nil {
+			c.flat.begin(open)
+		} else {
+			c.nested.begin(open)
+		}
 	}
 	return true
-}
-
-// flatColumn is a column of plain values.
-type flatColumn struct {
-	leaf   int
-	write  writeValue
-	pages  *parquet.FilePages
-	page   parquet.Page
-	values parquet.ValueReader
-	dict   parquet.Dictionary
-	texts  [][]byte // of the dictionary's entries
-	index  []int32  // into it, of the page's values that are not NULL
-	levels []byte   // of the page's values
-	max    byte     // level of a value that is not NULL
-	rows   int64    // left in the page
-
-	buf   []parquet.Value
-	cells [][]byte
-	text  []byte
-	ends  []int
-}
-
-func newFlatColumn(c *parquet.Column, e *pqformat.SchemaElement, target string) (*flatColumn, error) {
-	w, err := valueWriter(c.Type(), e, target)
-	return &flatColumn{leaf: c.Index(), write: w, max: byte(c.MaxDefinitionLevel()), buf: make([]parquet.Value, parquetBatch), cells: make([][]byte, 0, parquetBatch)}, err
-}
-
-func (c *flatColumn) begin(_ parquet.RowGroup, open func(int) *parquet.FilePages) {
-	c.pages, c.rows, c.dict, c.texts = open(c.leaf), 0, nil, nil
-}
-
-func (c *flatColumn) close() {
-	if c.page != nil {
-		parquet.Release(c.page)
-		c.page = nil
-	}
-	if c.pages != nil {
-		_ = c.pages.Close()
-		c.pages = nil
-	}
-}
-
-func (c *flatColumn) nextPage() error {
-	if c.page != nil {
-		parquet.Release(c.page)
-		c.page = nil
-	}
-	page, err := c.pages.ReadPage()
-	if err != nil {
-		return err
-	}
-	c.page, c.rows, c.values, c.index = page, page.NumRows(), nil, nil
-	d := page.Dictionary()
-	if d == nil {
-		c.values = page.Values()
-		return nil
-	}
-	if d != c.dict {
-		c.dict, c.texts = d, make([][]byte, d.Len())
-	}
-	data := page.Data()
-	c.index, c.levels = data.Int32(), page.DefinitionLevels()
-	return nil
-}
-
-func (c *flatColumn) read(n int) ([][]byte, error) {
-	c.cells, c.text, c.ends = c.cells[:0], c.text[:0], c.ends[:0]
-	for len(c.cells) < n {
-		for c.rows == 0 {
-			if err := c.nextPage(); err != nil {
-				return nil, err
-			}
-		}
-		k := int(min(c.rows, int64(n-len(c.cells))))
-		var err error
-		if c.values == nil {
-			err = c.looked(k)
-		} else {
-			err = c.plain(k)
-		}
-		if err != nil {
-			return nil, err
-		}
-		c.rows -= int64(k)
-	}
-	return c.cells, nil
-}
-
-// looked takes values of a page that has a dictionary.
-func (c *flatColumn) looked(k int) error {
-	for range k {
-		if len(c.levels) > 0 {
-			level := c.levels[0]
-			c.levels = c.levels[1:]
-			if level != c.max {
-				c.cells = append(c.cells, nil)
-				continue
-			}
-		}
-		if len(c.index) == 0 {
-			return io.ErrUnexpectedEOF
-		}
-		i := int(c.index[0])
-		c.index = c.index[1:]
-		if i < 0 || i >= len(c.texts) {
-			return fmt.Errorf("entry %d of a dictionary of %d", i, len(c.texts))
-		}
-		if c.texts[i] == nil {
-			text, err := c.write([]byte{}, c.dict.Index(int32(i))) //nolint:gosec // it came as one
-			if err != nil {
-				return err
-			}
-			c.texts[i] = text
-		}
-		c.cells = append(c.cells, c.texts[i])
-	}
-	return nil
-}
-
-// plain takes values of a page that has none.
-func (c *flatColumn) plain(k int) error {
-	for k > 0 {
-		n, err := c.values.ReadValues(c.buf[:min(k, len(c.buf))])
-		if n == 0 {
-			if err == nil {
-				err = io.ErrUnexpectedEOF
-			}
-			return err
-		}
-		for _, v := range c.buf[:n] {
-			if v.IsNull() {
-				c.cells = append(c.cells, nil)
-				continue
-			}
-			from := len(c.text)
-			if c.text, err = c.write(c.text, v); err != nil {
-				return err
-			}
-			c.cells = append(c.cells, c.text[from:len(c.text):len(c.text)])
-		}
-		k -= n
-	}
-	return nil
 }

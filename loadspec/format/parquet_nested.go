@@ -118,7 +118,7 @@ func (n *nestedColumn) node(c *parquet.Column, elements []pqformat.SchemaElement
 	return d, nil
 }
 
-func (n *nestedColumn) begin(_ parquet.RowGroup, open func(int) *parquet.FilePages) {
+func (n *nestedColumn) begin(open func(int) *parquet.FilePages) {
 	for _, l := range n.leaves {
 		l.pages, l.have, l.values = open(l.index), nil, nil
 	}

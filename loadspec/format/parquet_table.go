@@ -9,7 +9,6 @@ import (
 	"github.com/parquet-go/parquet-go/deprecated"
 	pqformat "github.com/parquet-go/parquet-go/format"
 
-	"cw/fault"
 	"cw/loadspec/infer"
 )
 
@@ -17,12 +16,13 @@ import (
 // schema.
 func ParquetTable(in Input, at io.ReaderAt, size int64) (t *infer.Table, err error) {
 	defer recovered(in, 0, &err)
+	at, size, err = unpacked(at, size)
+	if err != nil {
+		return nil, openError(in, err)
+	}
 	f, err := parquet.OpenFile(at, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(64<<10))
 	if err != nil {
-		if fault.KindOf(err) != fault.Failed || fault.HintOf(err) != "" {
-			return nil, err // of the store
-		}
-		return nil, &ContentError{URL: in.URL, Kind: "parquet", Err: err, Whole: true}
+		return nil, openError(in, err)
 	}
 	var leaves []pqformat.SchemaElement
 	for _, e := range f.Metadata().Schema {

@@ -255,6 +255,37 @@ type line struct {
 
 // BenchmarkParquet compares with parquet-go's row interface, of whose values
 // the same text is made.
+// Values that the database has no place for are tolerated, with and without a
+// dictionary.
+func TestParquetTolerant(t *testing.T) {
+	t.Parallel()
+	type row struct {
+		ID   int64  `parquet:"id"`
+		Name string `parquet:"name"`
+		Dict string `parquet:"dict,dict"`
+	}
+	var file bytes.Buffer
+	w := parquet.NewGenericWriter[row](&file)
+	if _, err := w.Write([]row{{1, "a", "x"}, {2, "\x00\t", "x"}, {3, "c", "\x00"}, {4, "d", "\x00"}, {5, "e\\", "y"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	in := parquetInput("dict id name")
+	if _, err := fromParquet(in, file.Bytes()); err == nil || !strings.Contains(err.Error(), "row 2: parquet: column name: a text with a zero byte") {
+		t.Errorf("without tolerance: %v", err)
+	}
+	in.Tolerant = true
+	got, err := fromParquet(in, file.Bytes())
+	bad := func(row int, column, text string) string {
+		return fmt.Sprintf("\x00row %d: parquet: column %s: %s\t%s\n", row, column, errZeroByte, text)
+	}
+	if want := "x\t1\ta\n" + bad(2, "name", `x\t2\t?`) + bad(3, "dict", `?\t3\tc`) + bad(4, "dict", `?\t4\td`) + "y\t5\te\\\\\n"; err != nil || got != want {
+		t.Errorf("%v\ngot  %q\nwant %q", err, got, want)
+	}
+}
+
 func BenchmarkParquet(b *testing.B) {
 	const n = 60_000
 	rows := make([]line, n)

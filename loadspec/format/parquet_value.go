@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math"
-	"math/big"
 	"strconv"
 	"time"
 
@@ -55,10 +53,10 @@ func valueWriter(t parquet.Type, e *pqformat.SchemaElement, target string) (writ
 		return func(dst []byte, v parquet.Value) ([]byte, error) { return strconv.AppendBool(dst, v.Boolean()), nil }, nil
 	case parquet.Int32:
 		return func(dst []byte, v parquet.Value) ([]byte, error) {
-			return strconv.AppendInt(dst, int64(v.Int32()), 10), nil
+			return appendInt(dst, int64(v.Int32())), nil
 		}, nil
 	case parquet.Int64:
-		return func(dst []byte, v parquet.Value) ([]byte, error) { return strconv.AppendInt(dst, v.Int64(), 10), nil }, nil
+		return func(dst []byte, v parquet.Value) ([]byte, error) { return appendInt(dst, v.Int64()), nil }, nil
 	case parquet.Int96:
 		return writeInt96, nil
 	case parquet.Float:
@@ -102,24 +100,7 @@ func writeUUID(dst []byte, v parquet.Value) ([]byte, error) {
 	if len(b) != 16 {
 		return dst, fmt.Errorf("a UUID of %d bytes", len(b))
 	}
-	for i, n := range []int{4, 6, 8, 10, 16} {
-		if i > 0 {
-			dst = append(dst, '-')
-		}
-		dst = hex.AppendEncode(dst, b[[]int{0, 4, 6, 8, 10}[i]:n])
-	}
-	return dst, nil
-}
-
-func appendFloat(dst []byte, f float64, bits int) []byte {
-	switch {
-	case math.IsInf(f, 1):
-		return append(dst, "Infinity"...)
-	case math.IsInf(f, -1):
-		return append(dst, "-Infinity"...)
-	default:
-		return strconv.AppendFloat(dst, f, 'g', -1, bits) // NaN is written so
-	}
+	return appendUUID(dst, b), nil
 }
 
 func decimalWriter(k parquet.Kind, scale int) (writeValue, error) {
@@ -127,29 +108,13 @@ func decimalWriter(k parquet.Kind, scale int) (writeValue, error) {
 		return nil, fmt.Errorf("a decimal with scale %d", scale)
 	}
 	return func(dst []byte, v parquet.Value) ([]byte, error) {
-		var digits [24]byte
 		switch k {
 		case parquet.Int32:
-			return appendScaled(dst, strconv.AppendInt(digits[:0], int64(v.Int32()), 10), scale), nil
+			return appendFixed(dst, int64(v.Int32()), scale), nil
 		case parquet.Int64:
-			return appendScaled(dst, strconv.AppendInt(digits[:0], v.Int64(), 10), scale), nil
+			return appendFixed(dst, v.Int64(), scale), nil
 		}
-		b := v.ByteArray()
-		if len(b) <= 8 {
-			var n int64
-			if len(b) > 0 && b[0]&0x80 != 0 {
-				n = -1
-			}
-			for _, c := range b {
-				n = n<<8 | int64(c)
-			}
-			return appendScaled(dst, strconv.AppendInt(digits[:0], n, 10), scale), nil
-		}
-		n := new(big.Int).SetBytes(b)
-		if b[0]&0x80 != 0 {
-			n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b)))) //nolint:gosec // a length
-		}
-		return appendScaled(dst, n.Append(nil, 10), scale), nil
+		return appendDecimal(dst, v.ByteArray(), scale), nil
 	}, nil
 }
 
@@ -176,30 +141,7 @@ func unitOf(u pqformat.TimeUnit) time.Duration {
 }
 
 func writeDate(dst []byte, v parquet.Value) ([]byte, error) {
-	t := time.Unix(int64(v.Int32())*86400, 0).UTC()
-	return append(appendDay(dst, t), era(t)...), nil
-}
-
-// appendDay writes a date with its era, whose year may have more digits.
-func appendDay(dst []byte, t time.Time) []byte {
-	year, month, day := t.Date()
-	if year <= 0 {
-		year = 1 - year
-	}
-	for n := 1000; n > 1 && year < n; n /= 10 {
-		dst = append(dst, '0')
-	}
-	dst = strconv.AppendInt(dst, int64(year), 10)
-	dst = append(dst, '-', byte('0'+month/10), byte('0'+month%10), '-', byte('0'+day/10), byte('0'+day%10)) //nolint:gosec // digits
-	return dst
-}
-
-// era is what follows a date before the year 1.
-func era(t time.Time) string {
-	if t.Year() <= 0 {
-		return " BC"
-	}
-	return ""
+	return appendDate(dst, int64(v.Int32())), nil
 }
 
 func appendClock(dst []byte, sec, nanos int) []byte {
@@ -234,24 +176,7 @@ func timeWriter(k parquet.Kind, unit time.Duration) writeValue {
 // it, and a column with one must not take the session's.
 func timestampWriter(unit time.Duration, utc bool) writeValue {
 	per := int64(time.Second / unit)
-	return func(dst []byte, v parquet.Value) ([]byte, error) {
-		n := v.Int64()
-		sec, rest := n/per, n%per
-		if rest < 0 {
-			sec, rest = sec-1, rest+per
-		}
-		return appendInstant(dst, time.Unix(sec, rest*int64(unit)).UTC(), utc), nil
-	}
-}
-
-func appendInstant(dst []byte, t time.Time, utc bool) []byte {
-	dst = append(appendDay(dst, t), ' ')
-	h, m, s := t.Clock()
-	dst = appendClock(dst, h*3600+m*60+s, t.Nanosecond())
-	if utc {
-		dst = append(dst, "+00"...)
-	}
-	return append(dst, era(t)...)
+	return func(dst []byte, v parquet.Value) ([]byte, error) { return appendMoment(dst, v.Int64(), per, utc), nil }
 }
 
 // writeInt96 reads the old timestamps: nanoseconds of the day, Julian day. They
@@ -260,7 +185,7 @@ func writeInt96(dst []byte, v parquet.Value) ([]byte, error) {
 	const unixEpoch = 2440588
 	i := v.Int96()
 	nanos := int64(i[1])<<32 | int64(i[0])
-	return appendInstant(dst, time.Unix((int64(i[2])-unixEpoch)*86400+nanos/1e9, nanos%1e9).UTC(), true), nil
+	return appendSeconds(dst, (int64(i[2])-unixEpoch)*86400+nanos/1e9, int(nanos%1e9), true), nil
 }
 
 func writeInterval(dst []byte, v parquet.Value) ([]byte, error) {

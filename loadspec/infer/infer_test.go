@@ -236,7 +236,7 @@ func TestMySQL(t *testing.T) {
   "dur" interval,
   "y" smallint,
   "bits" boolean default true,
-  "mask" text,
+  "mask" bytea,
   "data" bytea,
   "geo" bytea not null,
   "j" jsonb,
@@ -256,7 +256,7 @@ func TestMySQL(t *testing.T) {
 	}
 	notes := strings.Join(table.Notes, "\n")
 	for _, n := range []string{
-		"column at may be NULL", "default '0000-00-00 00:00:00' is no date", "column ts: its times are UTC", "not taken over: ON UPDATE current_timestamp", "bit(8) becomes text",
+		"column at may be NULL", "default '0000-00-00 00:00:00' is no date", "column ts: its times are UTC", "not taken over: ON UPDATE current_timestamp", "bit(8) becomes bytea",
 		"geo: type point becomes bytea", "column total is computed and left out", "type frobnicate is not known", "default not taken over: (uuid())",
 		"not taken over: check (checked > 1)", "not taken over: UNIQUE KEY p(name(10))", "index not created, better after the load: KEY k", "FOREIGN KEY", "PARTITION BY",
 	} {

@@ -94,8 +94,8 @@ func (p *mysqlDDL) typ(c *Column, typ string, args []token, unsigned bool) {
 		c.Type = "numeric(" + orElse(number(0), "10") + "," + orElse(number(1), "0") + ")"
 	case "bit":
 		if c.Type = Boolean; orElse(number(0), "1") != "1" {
-			c.Type = Text
-			p.note("column %s: %s(%s) becomes text", c.Name, typ, number(0))
+			c.Type = "bytea" // as the dump has it
+			p.note("column %s: %s(%s) becomes bytea", c.Name, typ, number(0))
 		}
 	case "enum":
 		var values []string

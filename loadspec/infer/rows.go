@@ -45,7 +45,7 @@ func (r *Rows) Skipped() { r.whole = false }
 // Add looks at the first rows of an object, decompressed.
 func (r *Rows) Add(object io.Reader, bom bool) error {
 	const size = 256 << 10
-	c, err := split.NewCutter(object, split.Options{Dialect: r.d, Size: size, MaxRow: r.maxRow, BOM: bom}, 2)
+	c, err := split.NewCutter(object, split.Options{Dialect: r.d, Size: size, MaxRow: r.maxRow, BOM: bom}, split.NewPool(2))
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,6 +49,7 @@ func TestBenchUnload(t *testing.T) {
 	} {
 		var ours, theirs []float64
 		var size int64
+		var cpu float64
 		for i := range b.pairs + 1 {
 			peer := exec.CommandContext(t.Context(), "sh", "-c", c.peer, "sh", b.pg.BinDir, out)
 			spec := filepath.Join(b.dir, "u.yaml")
@@ -67,6 +69,10 @@ func TestBenchUnload(t *testing.T) {
 				if text, err := cmd.CombinedOutput(); err != nil {
 					t.Fatalf("%s: %v\n%s", cmd, err, text)
 				}
+				if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+					b.rss = usage.Maxrss >> 10
+				}
+				cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
 				return time.Since(begun).Seconds()
 			}
 			p := run(peer)
@@ -81,6 +87,6 @@ func TestBenchUnload(t *testing.T) {
 			}
 		}
 		o, p := median(ours), median(theirs)
-		fmt.Printf("%-14s %4.0f MB of rows  psql %6.2f s  cw %6.2f s %6.1f MB/s  cw/psql %.2f  all: psql %.2f cw %.2f\n", c.name, float64(size)/1e6, p, o, float64(size)/1e6/o, p/o, theirs, ours)
+		fmt.Printf("%-14s %4.0f MB of rows  psql %6.2f s  cw %6.2f s %6.1f MB/s  cw/psql %.2f  client CPU of cw %.2f s, %d MiB  all: psql %.2f cw %.2f\n", c.name, float64(size)/1e6, p, o, float64(size)/1e6/o, p/o, cpu, b.rss, theirs, ours)
 	}
 }

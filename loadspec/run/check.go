@@ -155,7 +155,7 @@ func (j *job) sample(ctx context.Context, conn *pgx.Conn, rep *Report) error {
 	c, err := split.NewCutter(st, split.Options{
 		Dialect: format.Dialect(j.spec.Format), Size: sampleSize, MaxRow: j.spec.MaxRow,
 		Header: j.spec.Format.Header, BOM: format.UTF8(j.encoding),
-	}, 1)
+	}, split.NewPool(1))
 	if err != nil {
 		return err
 	}

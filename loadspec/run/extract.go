@@ -35,7 +35,8 @@ type extraction struct {
 	rows   atomic.Int64
 
 	mu     sync.Mutex
-	blocks int64 // that have been read
+	blocks int64        // that have been read
+	left   []copy.Slice // for the session that has locked them from the start
 }
 
 // newExtraction looks up what is read, in the state of snap, and divides it.
@@ -124,11 +125,7 @@ func (e *extraction) newPart() *partWriter {
 
 // copyAll copies all slices. The session that holds the snapshot works, too.
 func (e *extraction) copyAll(ctx context.Context, snap *copy.Snapshot) error {
-	todo := make(chan copy.Slice, len(e.slices))
-	for _, s := range e.slices {
-		todo <- s
-	}
-	close(todo)
+	todo := queue(e.slices)
 	id := ""
 	if e.workers > 1 {
 		var err error
@@ -136,10 +133,10 @@ func (e *extraction) copyAll(ctx context.Context, snap *copy.Snapshot) error {
 			return err
 		}
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	g, inner := errgroup.WithContext(ctx)
 	for range e.workers - 1 {
 		g.Go(func() error {
-			conn, err := e.connect(ctx)
+			conn, err := e.connect(inner)
 			var pg *pgconn.PgError
 			if errors.As(err, &pg) && pg.Code == "53300" {
 				e.o.Log.Warn("the database has no connection for another worker; going on with fewer", "error", err)
@@ -148,17 +145,22 @@ func (e *extraction) copyAll(ctx context.Context, snap *copy.Snapshot) error {
 			if err != nil {
 				return err
 			}
-			defer closeConn(ctx, conn)
-			tx, err := copy.ImportSnapshot(ctx, conn, id)
+			defer closeConn(inner, conn)
+			tx, err := copy.ImportSnapshot(inner, conn, id)
 			if err != nil {
 				return err
 			}
-			return e.work(ctx, tx, todo, true)
+			return e.work(inner, tx, todo, true)
 		})
 	}
-	g.Go(func() error { return e.work(ctx, snap.Tx, todo, false) })
+	g.Go(func() error { return e.work(inner, snap.Tx, todo, false) })
 	if err := g.Wait(); err != nil {
 		return err
+	}
+	if len(e.left) > 0 {
+		if err := e.work(ctx, snap.Tx, queue(e.left), false); err != nil {
+			return err
+		}
 	}
 	if e.merged != nil {
 		return e.merged.end(ctx)
@@ -176,8 +178,13 @@ func (e *extraction) work(ctx context.Context, tx pgx.Tx, todo <-chan copy.Slice
 	locked := map[uint32]bool{}
 	for s := range todo {
 		if s.Relation != nil && lock && !locked[s.Relation.OID] {
-			if err := copy.LockRelation(ctx, tx, s.Relation); err != nil {
-				return err
+			ok, err := copy.LockRelation(ctx, tx, s.Relation)
+			if err != nil {
+				return explainRead(err)
+			}
+			if !ok {
+				e.leave(s)
+				continue
 			}
 			locked[s.Relation.OID] = true
 		}
@@ -196,6 +203,23 @@ func (e *extraction) work(ctx context.Context, tx pgx.Tx, todo <-chan copy.Slice
 		return w.flush() // the object is all workers'
 	}
 	return w.close()
+}
+
+// leave passes a slice on to the session that holds the snapshot.
+func (e *extraction) leave(s copy.Slice) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.left = append(e.left, s)
+}
+
+// queue is a channel with these slices and nothing more.
+func queue(slices []copy.Slice) <-chan copy.Slice {
+	todo := make(chan copy.Slice, len(slices))
+	for _, s := range slices {
+		todo <- s
+	}
+	close(todo)
+	return todo
 }
 
 // read notes that a slice is through, and guesses anew how much there is.
@@ -238,14 +262,16 @@ func headerOf(ctx context.Context, conn *pgx.Conn, statement, newline string) ([
 // explainRead gives errors of reading a hint that fits.
 func explainRead(err error) error {
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && fault.HintOf(err) == "" {
+	if errors.As(err, &pg) {
 		switch pg.Code {
 		case "42501":
 			return fault.New(fault.Auth, "grant the role select on it", "%w", err)
 		case "25006":
 			return fault.New(fault.Usage, "run what changes data before the unload", "INPUT.QUERY: an unload reads only: %w", err)
 		}
-		return copy.Explain(err)
+		if fault.HintOf(err) == "" {
+			return copy.Explain(err)
+		}
 	}
 	return err
 }

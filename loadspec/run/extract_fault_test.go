@@ -21,6 +21,8 @@ import (
 
 	"cw/fault"
 	"cw/loadspec"
+	"cw/loadspec/copy"
+	"cw/loadspec/sink"
 	"cw/loadspec/source"
 	"cw/playground/pgtest"
 	"cw/playground/s3test"
@@ -274,35 +276,71 @@ func TestExtractDiskFull(t *testing.T) {
 	e.sessionsGone("u")
 }
 
-// TestExtractWaitsForNobody: a session that wants to change the table stands
+// TestExtractWaitsForNobody: a session that wants to change a table stands
 // behind the snapshot, and the workers must not stand behind it.
 func TestExtractWaitsForNobody(t *testing.T) {
 	t.Parallel()
-	e := newEnv(t, pgtest.Start(t), manyRows)
+	e := newEnv(t, pgtest.Start(t), `create table parted (id int, k int) partition by list (k); create table p1 partition of parted for values in (1); create table p2 partition of parted for values in (2);
+		insert into parted select i, 1 + i % 2 from generate_series(1, 200000) i`)
 	dir := t.TempDir()
-	u := e.out(dir, "m.csv", "TABLE: many", "FORMAT: csv")
-	u.Workers, u.Limit = 2, 2_000_000
+	u := e.out(dir, "p.csv", "TABLE: parted", "FORMAT: csv")
+	u.Workers, u.Limit = 3, 1_500_000
+	want := sortedLines(e.copied("copy (select * from parted) to stdout csv"))
+	r := newUnload(u, Options{Job: "u"})
+	if err := r.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := r.connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeConn(t.Context(), conn)
+	snap, err := copy.TakeSnapshot(t.Context(), conn, u.Table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.server = &copy.Server{Encoding: "UTF8"}
+	x, err := r.newExtraction(t.Context(), snap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x.parts, err = sink.NewParts(r.store, sink.PartOptions{Name: r.name, Epoch: "u"}); err != nil {
+		t.Fatal(err)
+	}
 	changed := make(chan error, 1)
 	changer := e.pg.Connect(t, e.db)
-	var once sync.Once
-	w := &watch{on: func(p Progress) {
-		if p.Rows > 1000 {
-			once.Do(func() {
-				go func() {
-					_, err := changer.Exec(t.Context(), "truncate many")
-					changed <- err
-				}()
-			})
-		}
-	}}
-	want := sortedLines(e.copied("copy many to stdout csv"))
-	if _, err := Unload(t.Context(), u, Options{Job: "u", Reporter: w}); err != nil {
+	go func() {
+		_, err := changer.Exec(t.Context(), "truncate p1")
+		changed <- err
+	}()
+	for e.scalar("select count(*)::text from pg_locks where not granted") == "0" {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := x.copyAll(t.Context(), snap); err != nil {
+		t.Fatal(err)
+	}
+	if len(x.left) == 0 {
+		t.Error("no slice was left to the first session")
+	}
+	if err := snap.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-changed; err != nil {
 		t.Fatal(err)
 	}
-	if _, data := readManifest(t, dir); sortedLines(bytes.Join(data, nil)) != want {
+	published, err := x.parts.Commit(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []byte
+	for _, o := range published {
+		data, err := os.ReadFile(strings.TrimPrefix(o.URL, "file://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, data...)
+	}
+	if sortedLines(got) != want {
 		t.Error("rows are missing")
 	}
 }

@@ -27,7 +27,7 @@ const (
 
 	// piecesBudget is how many bytes of rows may be on their way at the same
 	// time, unless PARALLEL: SPLIT is larger.
-	piecesBudget = 96 << 20
+	piecesBudget = 64 << 20
 	// segmentsPerURL is how many segments read one location at most
 	// (gp_external_max_segs' default).
 	segmentsPerURL = 64

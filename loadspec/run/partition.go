@@ -37,8 +37,8 @@ func hiveFolder(columns []string, key string) (string, error) {
 		text := hiveNull
 		if v != "-" {
 			raw, err := hex.DecodeString(v)
-			if err != nil {
-				return "", fmt.Errorf("%q is no key of a partition: %w", key, err)
+			if err != nil || v == "" {
+				return "", fmt.Errorf("%q is no key of a partition", key)
 			}
 			text = hiveEscape(string(raw))
 		}

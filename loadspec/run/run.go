@@ -88,6 +88,7 @@ type job struct {
 	times     times
 	steering  steering
 	pieces    chan piece
+	free      split.Pool // of the pieces' buffers
 	warned    bool
 	checking  bool      // nothing is to be changed
 	created   bool      // this job has made the target
@@ -392,6 +393,7 @@ func (j *job) readAll(ctx context.Context) error {
 		return nil
 	})
 	j.set.Readers(j.readers())
+	j.free = split.NewPool(j.workers + 2)
 	for range j.readers() {
 		g.Go(func() error {
 			for o := range todo {
@@ -423,7 +425,7 @@ func (j *job) cutter(st *stream, gap ledger.Gap) (*split.Cutter, error) {
 	c, err := split.NewCutter(gapReader(st, gap), split.Options{
 		Dialect: format.Dialect(j.spec.Format), Size: j.pieceSize(), MaxRow: j.spec.MaxRow, Every: pieceAge,
 		Header: j.spec.Format.Header, BOM: format.UTF8(j.encoding), Offset: gap.Start, Line: gap.Line,
-	}, (j.workers+2)/max(j.readers(), 1)+1)
+	}, j.free)
 	if err != nil {
 		return nil, fmt.Errorf("cut %s: %w", st.codec, err)
 	}

@@ -234,14 +234,14 @@ func (s *Set) Open(ctx context.Context, o Object, offset int64, l *throttle.Limi
 // aheadBudget is how many bytes all objects that are read at the same time may
 // have fetched ahead, and leastRange is worth a request all the same.
 const (
-	aheadBudget = 96 << 20
+	aheadBudget = 80 << 20
 	leastRange  = 1 << 20
 )
 
 // Readers tells how many objects will be read at the same time, so that all of
 // them together do not fetch more ahead than memory is meant for.
 func (s *Set) Readers(n int) {
-	s.o.rangeSize.Store(min(s.o.RangeSize, max(aheadBudget/int64(max(n, 1)*s.o.Ahead), leastRange)))
+	s.o.rangeSize.Store(min(s.o.RangeSize, max(aheadBudget/int64(max(n, 1)*(s.o.Ahead+1)), leastRange)))
 }
 
 // Waited is the time that all readers together have spent in reads so far.

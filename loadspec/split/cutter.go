@@ -73,7 +73,7 @@ type Cutter struct {
 	n       int
 	offset  int64
 	line    int64
-	free    chan []byte
+	free    Pool
 	chunk   int // longest read
 	started bool
 	eof     bool
@@ -83,8 +83,14 @@ type Cutter struct {
 // piece is not much larger than asked for.
 const readChunk = 256 << 10
 
-// NewCutter cuts r. At most keep buffers wait for reuse.
-func NewCutter(r io.Reader, o Options, keep int) (*Cutter, error) {
+// Pool keeps the buffers of pieces for reuse, by one Cutter or several.
+type Pool chan []byte
+
+// NewPool keeps at most that many buffers.
+func NewPool(most int) Pool { return make(Pool, most) }
+
+// NewCutter cuts r into buffers of the pool.
+func NewCutter(r io.Reader, o Options, free Pool) (*Cutter, error) {
 	if o.Size <= 0 || o.MaxRow <= 0 {
 		return nil, errEmptyOption
 	}
@@ -94,7 +100,7 @@ func NewCutter(r io.Reader, o Options, keep int) (*Cutter, error) {
 	if o.Line == 0 {
 		o.Line = 1
 	}
-	c := &Cutter{r: r, o: o, scan: NewScanner(o.Dialect), offset: o.Offset, line: o.Line, free: make(chan []byte, keep)}
+	c := &Cutter{r: r, o: o, scan: NewScanner(o.Dialect), offset: o.Offset, line: o.Line, free: free}
 	c.chunk = min(readChunk, max(o.Size/4, 4<<10))
 	c.started = o.Offset > 0
 	return c, nil

@@ -89,7 +89,7 @@ func checkCutter(t *testing.T, data []byte, d Dialect, o Options, rng *rand.Rand
 	t.Helper()
 	want, open := oracle(data, d)
 	o.Dialect, o.MaxRow = d, 1<<20
-	c, err := NewCutter(&chunked{data: data, rng: rng, max: 1 + rng.IntN(40)}, o, 2)
+	c, err := NewCutter(&chunked{data: data, rng: rng, max: 1 + rng.IntN(40)}, o, NewPool(2))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func pieces(t *testing.T, c *Cutter) []Piece {
 func TestHeaderMarkAndLines(t *testing.T) {
 	t.Parallel()
 	data := "\xef\xbb\xbf\"id\nof row\",name\n1,a\n\"2\",\"b\nc\"\n3,d\n"
-	c, err := NewCutter(strings.NewReader(data), Options{Dialect: dialects[0], Size: 1, MaxRow: 100, Header: true, BOM: true}, 1)
+	c, err := NewCutter(strings.NewReader(data), Options{Dialect: dialects[0], Size: 1, MaxRow: 100, Header: true, BOM: true}, NewPool(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func TestHeaderMarkAndLines(t *testing.T) {
 	// A stream taken up again at a piece's end goes on with the same lines.
 	for i, p := range all[:len(all)-1] {
 		next := all[i+1]
-		c, err := NewCutter(strings.NewReader(data[p.End:]), Options{Dialect: dialects[0], Size: 1, MaxRow: 100, Header: true, BOM: true, Offset: p.End, Line: 1 + sumLines(all[:i+1])}, 1)
+		c, err := NewCutter(strings.NewReader(data[p.End:]), Options{Dialect: dialects[0], Size: 1, MaxRow: 100, Header: true, BOM: true, Offset: p.End, Line: 1 + sumLines(all[:i+1])}, NewPool(1))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -244,14 +244,14 @@ func sumLines(ps []Piece) int64 {
 func TestErrorsNameThePlace(t *testing.T) {
 	t.Parallel()
 	open := "1,a\n2,\"b\n3,c\n"
-	c, _ := NewCutter(strings.NewReader(open), Options{Dialect: dialects[0], Size: 100, MaxRow: 100}, 1)
+	c, _ := NewCutter(strings.NewReader(open), Options{Dialect: dialects[0], Size: 100, MaxRow: 100}, NewPool(1))
 	_, err := c.Next()
 	var e *Error
 	if !errors.As(err, &e) || !errors.Is(err, ErrOpenQuote) || e.Line != 2 || e.Offset != 4 {
 		t.Errorf("open quote: %v", err)
 	}
 	long := "1,a\n2," + strings.Repeat("x", 300<<10) + "\n"
-	c, _ = NewCutter(strings.NewReader(long), Options{Dialect: dialects[0], Size: 8, MaxRow: 1000}, 1)
+	c, _ = NewCutter(strings.NewReader(long), Options{Dialect: dialects[0], Size: 8, MaxRow: 1000}, NewPool(1))
 	for err = nil; err == nil; {
 		_, err = c.Next()
 	}
@@ -273,7 +273,7 @@ func TestSlowStreamIsCutByTime(t *testing.T) {
 	c, _ := NewCutter(r, Options{Dialect: Dialect{Escape: '\\'}, Size: 1 << 20, MaxRow: 100, Every: time.Second, Now: func() time.Time {
 		now = now.Add(400 * time.Millisecond)
 		return now
-	}}, 1)
+	}}, NewPool(1))
 	if n := len(pieces(t, c)); n < 3 || n > 6 {
 		t.Errorf("10 rows, 0.4 s each, cut every second: %d pieces", n)
 	}
@@ -320,7 +320,7 @@ func BenchmarkCutter(b *testing.B) {
 	data := lineitem(64 << 20)
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
-		c, _ := NewCutter(bytes.NewReader(data), Options{Dialect: dialects[0], Size: 8 << 20, MaxRow: 1 << 20}, 2)
+		c, _ := NewCutter(bytes.NewReader(data), Options{Dialect: dialects[0], Size: 8 << 20, MaxRow: 1 << 20}, NewPool(2))
 		for {
 			p, err := c.Next()
 			if err != nil {
