@@ -9,6 +9,7 @@ import (
 
 	"cw/loadspec"
 	"cw/loadspec/run"
+	"cw/loadspec/source"
 	"cw/schema"
 )
 
@@ -149,7 +150,7 @@ func newLoadPlan(spec *loadspec.Spec, r *run.Report) loadPlan {
 }
 
 func (a *App) loadCheck(ctx context.Context, spec *loadspec.Spec, again bool) error {
-	rep, err := run.Check(ctx, run.Options{Spec: spec, Again: again, Log: a.Log, Warn: func(text string) { a.warnf("%s", text) }})
+	rep, err := run.Check(ctx, run.Options{Spec: spec, Again: again, Source: source.Options{Stdin: a.IO.In}, Log: a.Log, Warn: func(text string) { a.warnf("%s", text) }})
 	if err != nil {
 		return err
 	}
@@ -167,7 +168,9 @@ func (a *App) loadCheck(ctx context.Context, spec *loadspec.Spec, again bool) er
 		for _, s := range p.Steps {
 			a.infof("step:     %s", s)
 		}
-		a.infof("limit:    %s", schema.FormatRate(p.Limit))
+		for _, s := range spec.Texts() {
+			a.infof("limit:    %s", s)
+		}
 		for _, row := range p.FirstRows {
 			a.infof("row:      %s", redact(strings.ReplaceAll(row, "\t", " | ")))
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"cw/cluster"
@@ -336,21 +335,15 @@ func (e *Engine) enterStep(p *planned, needs []string) step.Step {
 // addresses, would take them for the rows of the new version (cdbutil.c reads
 // the version after the rows in a new session).
 func (e *Engine) announceStep(needs ...string) step.Step {
-	announced := false
-	var mu sync.Mutex
 	return step.Step{
 		ID: "announce", Host: e.coordinator().Host, Title: "have sessions look at the catalogue again", Needs: needs,
 		Check: func(context.Context) (step.Observed, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			return step.Observed{Done: announced, Note: "to be told"}, nil
+			return step.Observed{Note: "to be told"}, nil
 		},
 		Apply: func(ctx context.Context) error {
 			_, err := e.sql(ctx, session{node: e.coordinator(), options: utility}, "select gp_expand_bump_version();")
-			mu.Lock()
-			defer mu.Unlock()
-			announced = err == nil
 			return err
 		},
+		Verify: verified,
 	}
 }

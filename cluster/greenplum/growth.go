@@ -54,7 +54,12 @@ func (g *growth) note(id string) {
 
 // noted says whether a step was done under the lock that is held.
 func (g *growth) noted(id string) bool {
-	return g.current() != nil && func() bool { g.mu.Lock(); defer g.mu.Unlock(); return g.done[id] }()
+	if g.current() == nil {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.done[id]
 }
 
 // dbid is the number that a new node will have in the catalogue.

@@ -27,8 +27,7 @@ type Utilities struct {
 
 // NewUtilities makes the engine of one cluster; it contacts nobody.
 func NewUtilities(c Config) *Utilities {
-	u := &Utilities{Engine: New(c)}
-	return u
+	return &Utilities{Engine: New(c)}
 }
 
 // utilityScript runs utility $4 of the engine in $1 for the coordinator's data

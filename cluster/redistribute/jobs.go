@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"cw/schema"
 )
 
 // begin begins as many moves as may be.
@@ -114,7 +116,7 @@ func (c *controller) tooLong(u *unit, now time.Time) string {
 		d = max(d, time.Duration(float64(u.Bytes)/c.speed*float64(time.Second)))
 	}
 	if now.Add(d).After(c.end) {
-		return fmt.Sprintf("%s (%s) would take about %s, the window ends at %s", u.Name, size(u.Bytes), left(d), c.end.Format("15:04"))
+		return fmt.Sprintf("%s (%s) would take about %s, the window ends at %s", u.Name, schema.FormatSize(u.Bytes), left(d), c.end.Format("15:04"))
 	}
 	return ""
 }

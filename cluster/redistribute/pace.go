@@ -3,6 +3,8 @@ package redistribute
 import (
 	"fmt"
 	"time"
+
+	"cw/schema"
 )
 
 // pace decides how many tables are moved at once: one more after every calm
@@ -50,7 +52,7 @@ func (p *pace) look(now time.Time, hosts []Host, lag int64) {
 		}
 	}
 	if p.maxLag > 0 && lag > p.maxLag {
-		why = fmt.Sprintf("a mirror is %s behind", size(lag))
+		why = fmt.Sprintf("a mirror is %s behind", schema.FormatSize(lag))
 	}
 	switch {
 	case why != "":

@@ -104,19 +104,6 @@ func begin(ctx context.Context, c Cluster, o Options) (*sqlSite, scene, error) {
 	return site, sc, nil
 }
 
-// Prepare writes all tables down without moving one, so that ranks can be set.
-func Prepare(ctx context.Context, c Cluster, o Options) error {
-	o = o.withDefaults()
-	if err := o.Check(); err != nil {
-		return err
-	}
-	s, _, err := begin(ctx, c, o)
-	if err == nil {
-		s.end()
-	}
-	return err
-}
-
 // outcome says what a run left undone.
 func outcome(p Progress) error {
 	if p.Done() {
@@ -139,24 +126,4 @@ func outcome(p Progress) error {
 		parts = append(parts, fmt.Sprintf("%d were not begun", rest))
 	}
 	return fault.New(fault.Partial, "", "%d of %d tables are on %d segments; %s", p.Moved, p.Tables, p.Target, strings.Join(parts, "\n  "))
-}
-
-// Clean drops schema cw_expand.
-func Clean(ctx context.Context, c Cluster) error {
-	s, err := c.Open(ctx, "")
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	if err := all(ctx, s, "set client_min_messages = error;", "set lock_timeout = '20s';"); err != nil {
-		return err
-	}
-	got, err := one(ctx, s, fmt.Sprintf("select pg_catalog.pg_try_advisory_lock(%d);", lockKey))
-	if err == nil && got != "t" {
-		err = fault.Wrap(fault.Locked, "", locked(ctx, s))
-	}
-	if err != nil {
-		return err
-	}
-	return all(ctx, s, "drop schema if exists cw_expand cascade;")
 }

@@ -135,7 +135,7 @@ func TestRunDownAndUpUnderTraffic(t *testing.T) {
 	if st, _, err := Status(t.Context(), cl); err != nil || st.Target != 4 || !st.Done() {
 		t.Errorf("status after the cluster has changed: %+v %v", st, err)
 	}
-	if err := Clean(t.Context(), cl); err != nil {
+	if err := clean(t.Context(), cl); err != nil {
 		t.Error(err)
 	}
 }
@@ -226,7 +226,7 @@ func TestSecondControllerBlockedTablesAndPause(t *testing.T) {
 	if _, err := Run(t.Context(), cl, o, nil); !errors.As(err, &runs) || runs.By != "first" || fault.KindOf(err) != fault.Locked {
 		t.Errorf("second controller: %v", err)
 	}
-	if err := Clean(t.Context(), cl); fault.KindOf(err) != fault.Locked {
+	if err := clean(t.Context(), cl); fault.KindOf(err) != fault.Locked {
 		t.Errorf("clean: %v", err)
 	}
 	if err := Pause(t.Context(), cl, "an operator", true); err != nil {
@@ -270,7 +270,7 @@ func TestRanksClosedDatabasesAndNumbersOfTheCluster(t *testing.T) {
 	if err != nil || len(reasons) != 2 || !strings.Contains(reasons["postgres.public.o"], "set without oids") || !strings.Contains(reasons["closed."], "datallowconn = true") {
 		t.Fatalf("%v %v", reasons, err)
 	}
-	if err := Prepare(t.Context(), cl, o); err != nil {
+	if err := writeDown(t.Context(), cl, o); err != nil {
 		t.Fatal(err)
 	}
 	c.Exec(t, "postgres", "update cw_expand.tables set rank = -1 where name = 'public.z'; update cw_expand.tables set rank = 3 where name = 'public.a'")
@@ -350,4 +350,37 @@ func TestSegmentThatCrashes(t *testing.T) {
 		same(t, fmt.Sprintf("on %d", target), sums(t, fresh, tables), before)
 		placed(t, c, fresh, target)
 	}
+}
+
+// writeDown writes all tables down without moving one, so that ranks can be set.
+func writeDown(ctx context.Context, c Cluster, o Options) error {
+	o = o.withDefaults()
+	if err := o.Check(); err != nil {
+		return err
+	}
+	s, _, err := begin(ctx, c, o)
+	if err == nil {
+		s.end()
+	}
+	return err
+}
+
+// clean drops schema cw_expand.
+func clean(ctx context.Context, c Cluster) error {
+	s, err := c.Open(ctx, "")
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := all(ctx, s, "set client_min_messages = error;", "set lock_timeout = '20s';"); err != nil {
+		return err
+	}
+	got, err := one(ctx, s, fmt.Sprintf("select pg_catalog.pg_try_advisory_lock(%d);", lockKey))
+	if err == nil && got != "t" {
+		err = fault.Wrap(fault.Locked, "", locked(ctx, s))
+	}
+	if err != nil {
+		return err
+	}
+	return all(ctx, s, "drop schema if exists cw_expand cascade;")
 }

@@ -1,6 +1,10 @@
 package redistribute
 
-import "fmt"
+import (
+	"fmt"
+
+	"cw/schema"
+)
 
 // need is how many bytes the move of a unit writes on each segment, at most.
 // Growing makes a table anew, on old and new segments; until it is done the
@@ -68,24 +72,9 @@ func room(hosts []Host, needs map[int]int64, factor float64) string {
 				n += needs[c]
 			}
 			if want := int64(float64(n) * factor); want > d.Free {
-				return fmt.Sprintf("%s on host %s has %s free, of %s needed", d.Mount, h.Name, size(d.Free), size(want))
+				return fmt.Sprintf("%s on host %s has %s free, of %s needed", d.Mount, h.Name, schema.FormatSize(d.Free), schema.FormatSize(want))
 			}
 		}
 	}
 	return ""
-}
-
-// size is a number of bytes for people.
-func size(n int64) string {
-	f, unit := float64(n), "B"
-	for _, u := range []string{"KiB", "MiB", "GiB", "TiB"} {
-		if f < 1024 {
-			break
-		}
-		f, unit = f/1024, u
-	}
-	if unit == "B" {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", f, unit)
 }

@@ -172,11 +172,17 @@ func (l *Ledger) TakeOver(ctx context.Context, c *pgx.Conn) (*Journal, error) {
 	// Without ON CONFLICT, which Greenplum 6 lacks: the session's lock keeps
 	// twins away.
 	err := pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, "update cw.load_ledger set etag = $3, committed_at = clock_timestamp() where job = $1 and kind = $2", l.Job, kindRunner, l.Epoch)
-		if err != nil || tag.RowsAffected() > 0 {
+		var known bool
+		if err := tx.QueryRow(ctx, "select exists (select 1 from cw.load_ledger where job = $1 and kind = $2)", l.Job, kindRunner).Scan(&known); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, "insert into cw.load_ledger (job, kind, etag) values ($1, $2, $3)", l.Job, kindRunner, l.Epoch)
+		// An update would, on Greenplum 6, wait for every other load that has
+		// written here and is not at its end.
+		sql := "insert into cw.load_ledger (job, kind, etag) values ($1, $2, $3)"
+		if known {
+			sql = "update cw.load_ledger set etag = $3, committed_at = clock_timestamp() where job = $1 and kind = $2"
+		}
+		_, err := tx.Exec(ctx, sql, l.Job, kindRunner, l.Epoch)
 		return err
 	})
 	if err != nil {

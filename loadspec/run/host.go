@@ -81,7 +81,16 @@ func (j *job) startHost(ctx, starting context.Context, name string, share []obje
 	if err != nil {
 		return nil, err
 	}
-	keys, err := j.set.Keys(starting)
+	for _, src := range j.spec.Sources {
+		if file := src.CAFile + src.CustomerKeyFile; file != "" {
+			return nil, fault.New(fault.Usage, "leave PARALLEL: HOSTS out", "%s is a file of this machine: other hosts do not have it", file)
+		}
+	}
+	objects := make([]source.Object, len(share))
+	for i, o := range share {
+		objects[i] = o.Object
+	}
+	keys, err := j.set.Keys(starting, objects)
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +213,7 @@ func (f *farSide) start(ctx context.Context, data json.RawMessage) (any, error) 
 	spec.Limit = args.Limit
 	o := args.Options
 	for i := range spec.Sources {
-		spec.Sources[i].Profile = "" // its keys have come along
+		spec.Sources[i].Profile, spec.Sources[i].RoleARN, spec.Sources[i].ExternalID = "", "", "" // the keys have come along
 	}
 	o.CredentialsOf = func(source int) aws.CredentialsProvider {
 		if source >= len(args.Keys) || args.Keys[source].AccessKeyID == "" {

@@ -240,7 +240,7 @@ func (j *job) foresee(ctx context.Context, conn *pgx.Conn, rep *Report) error {
 // tellChoice says what a person should know of what was decided.
 func (j *job) tellChoice(ctx context.Context, conn *pgx.Conn, t ledger.Target, c *choice) {
 	if n := len(c.changed); n > 0 {
-		j.tell(fmt.Sprintf("%s changed since an earlier load of %s: the new version is loaded, the old rows stay", someOf(c.changed), t.Name))
+		j.tell(fmt.Sprintf("%s changed since an earlier load of %s, or cannot be told from what changed: loaded as new, the old rows stay", someOf(c.changed), t.Name))
 	}
 	if len(c.skipped) == 0 {
 		return

@@ -24,7 +24,7 @@ type modes struct {
 }
 
 // stageTable is the staging table of a job, without its schema.
-func stageTable(job string) string { return "load_stage_" + strings.ToLower(job) }
+func stageTable(job string) string { return "load_stage_" + job }
 
 // prepareModes checks the columns of a mode against the target and has the
 // rows copied into the staging table.

@@ -26,6 +26,9 @@ func (j *job) planObjects(ctx context.Context, conn *pgx.Conn, journal *ledger.J
 			return err
 		}
 		if j.o.Watch > 0 {
+			if err := watchable(found); err != nil {
+				return err
+			}
 			found = j.watched.still(found, time.Now(), j.o.Watch)
 		}
 		return j.planNew(ctx, conn, t, j.offer(found))

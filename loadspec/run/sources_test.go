@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"cw/fault"
 	"cw/loadspec/source"
 	"cw/playground/gptest"
 	"cw/playground/pgtest"
@@ -167,6 +168,23 @@ func TestLoadsStdin(t *testing.T) {
 func TestGreenplumLoadsStdin(t *testing.T) {
 	t.Parallel()
 	onGreenplum(t, gptest.Start(t, 2)).fromStdin(t)
+}
+
+// What cannot be told from its next version is not watched: it would be loaded
+// again and again.
+func TestWatchWantsVersions(t *testing.T) {
+	t.Parallel()
+	e := onPostgres(t, pgtest.Start(t))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("1,a,1,x\n")) }))
+	defer srv.Close()
+	o := e.options(strings.Replace(simple("X", "csv", "items"), "{FILE: ['X']}", "{URL: ['"+srv.URL+"/x.csv']}", 1), "j")
+	o.Watch = 10 * time.Millisecond
+	if _, err := Run(t.Context(), o); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "cannot be watched") {
+		t.Errorf("%v", err)
+	}
+	o.Watch, o.Job = 0, "k"
+	e.run(t, o)
+	e.rows(t, 1)
 }
 
 // Sessions are killed while standard input is read: what they held is sent

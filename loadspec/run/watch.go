@@ -68,6 +68,16 @@ func (w *watched) fresh(found []source.Object) []source.Object {
 	return fresh
 }
 
+// watchable refuses objects of which it cannot be told whether they are new.
+func watchable(found []source.Object) error {
+	for _, o := range found {
+		if !o.Identified() {
+			return fault.New(fault.Usage, "load it without --watch", "%s: cannot be watched: nothing tells one version of it from the next", o.URL)
+		}
+	}
+	return nil
+}
+
 // takeRound makes the job this runner's, and finds the round it is in.
 func (j *job) takeRound(ctx context.Context, conn *pgx.Conn) (*ledger.Journal, error) {
 	j.ledger = j.ledger.Round(0)
@@ -144,6 +154,9 @@ func (j *job) look(ctx context.Context) ([]source.Object, error) {
 		return nil, nil
 	}
 	j.watched.blind = false
+	if err := watchable(found); err != nil {
+		return nil, err
+	}
 	if err != nil {
 		return nil, err
 	}

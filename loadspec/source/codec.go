@@ -81,6 +81,9 @@ func (s *Set) stream(ctx context.Context, o Object, compression string, l *throt
 	if err != nil {
 		return nil, err
 	}
+	if sum := s.sums[o.URL]; sum != "" {
+		body = newSummed(body, o.URL, sum)
+	}
 	st := &Stream{Codec: codecNone, o: o, body: body, raw: &counter{r: body}, close: func() {}}
 	if compression == codecNone {
 		st.r = st.raw

@@ -75,6 +75,12 @@ const (
 	tagWhole    = "unranged; " // it can only be read from its beginning; the rest is as above
 )
 
+// Identified tells that a changed object would be noticed: not so where a web
+// server says neither ETag nor Last-Modified, nor of standard input.
+func (o Object) Identified() bool {
+	return o.URL != StdinURL && !(loadspec.IsHTTP(o.URL) && strings.HasPrefix(strings.TrimPrefix(o.ETag, tagWhole), tagNothing))
+}
+
 // httpTag is what an answer says about the version of its object.
 func httpTag(h http.Header) string {
 	if e := h.Get("ETag"); e != "" {

@@ -28,11 +28,12 @@ type entry struct {
 	Mandatory bool
 	Size      *int64 // nil: not said
 	ETag      string // "" not said
+	SHA256    string // of the object as stored, in hex; "" not said
 }
 
 // manifestFile is the two forms there are: a COPY manifest as Redshift has it,
-// with ETag and size beside the URL where somebody writes them, and that of an
-// unload by cw.
+// with ETag, size and SHA-256 beside the URL where somebody writes them, and that
+// of an unload by cw.
 type manifestFile struct {
 	Kind    string `json:"kind"`
 	Entries []struct {
@@ -40,14 +41,16 @@ type manifestFile struct {
 		Mandatory bool   `json:"mandatory"`
 		ETag      string `json:"etag"`
 		Size      *int64 `json:"size"`
+		SHA256    string `json:"sha256"`
 		Meta      struct {
 			ContentLength *int64 `json:"content_length"`
 		} `json:"meta"`
 	} `json:"entries"`
 	Objects []struct {
-		URL  string `json:"url"`
-		ETag string `json:"etag"`
-		Size *int64 `json:"stored_bytes"`
+		URL    string `json:"url"`
+		ETag   string `json:"etag"`
+		Size   *int64 `json:"stored_bytes"`
+		SHA256 string `json:"sha256"`
 	} `json:"objects"`
 }
 
@@ -73,7 +76,7 @@ func parseManifest(name string, data []byte) ([]entry, error) {
 			return bad("has entries beside the objects of an unload")
 		}
 		for _, o := range m.Objects {
-			all = append(all, entry{URL: o.URL, Mandatory: true, ETag: strings.Trim(o.ETag, `"`), Size: o.Size})
+			all = append(all, entry{URL: o.URL, Mandatory: true, ETag: strings.Trim(o.ETag, `"`), Size: o.Size, SHA256: strings.ToLower(o.SHA256)})
 		}
 	case m.Entries == nil:
 		return bad("has no entries, nor is it the manifest of an unload")
@@ -86,7 +89,7 @@ func parseManifest(name string, data []byte) ([]entry, error) {
 				}
 				size = e.Size
 			}
-			all = append(all, entry{URL: e.URL, Mandatory: e.Mandatory, ETag: strings.Trim(e.ETag, `"`), Size: size})
+			all = append(all, entry{URL: e.URL, Mandatory: e.Mandatory, ETag: strings.Trim(e.ETag, `"`), Size: size, SHA256: strings.ToLower(e.SHA256)})
 		}
 	}
 	seen := map[string]int{}
@@ -97,6 +100,9 @@ func parseManifest(name string, data []byte) ([]entry, error) {
 		}
 		if bucket, key := splitURL(e.URL); strings.HasPrefix(e.URL, "s3://") && (bucket == "" || key == "") {
 			return bad("entry %d: %q names no object", i+1, e.URL)
+		}
+		if n := len(e.SHA256); n != 0 && (n != 64 || strings.Trim(e.SHA256, "0123456789abcdef") != "") {
+			return bad("entry %d: sha256 is not 64 hexadecimal digits", i+1)
 		}
 		if k, twice := seen[e.URL]; twice {
 			once[k].Mandatory = once[k].Mandatory || e.Mandatory
@@ -191,6 +197,9 @@ func (s *Set) listManifest(ctx context.Context, i int) ([]Object, error) {
 			wrong = append(wrong, fmt.Sprintf("%s: has ETag %s, not %s", shown, o.ETag, e.ETag))
 		default:
 			found = append(found, o)
+			if e.SHA256 != "" {
+				s.sums[o.URL] = e.SHA256
+			}
 		}
 	}
 	if len(missing) > 0 && !s.o.EmptyOK {

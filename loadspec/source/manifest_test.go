@@ -31,6 +31,7 @@ func TestParseManifest(t *testing.T) {
 		"more":             {`{"entries":[]} {}`, "error: something after"},
 		"a folder":         {`{"entries":[{"url":"s3://b/"}]}`, "error: entry 1: \"s3://b/\" names no object"},
 		"a path":           {`{"entries":[{"url":"a/b"}]}`, "error: entry 1: \"a/b\" is no URL"},
+		"no sum":           {`{"entries":[{"url":"s3://b/a","sha256":"xyz"}]}`, "error: sha256 is not 64"},
 		"two sizes":        {`{"entries":[{"url":"s3://b/a","size":1,"meta":{"content_length":2}}]}`, "error: entry 1 has two sizes"},
 	} {
 		entries, err := parseManifest("m", []byte(c.text))

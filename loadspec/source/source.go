@@ -81,7 +81,8 @@ type Set struct {
 	sources []loadspec.Source
 	o       Options
 	stores  []store
-	waited  atomic.Int64 // nanoseconds
+	waited  atomic.Int64      // nanoseconds
+	sums    map[string]string // URL: SHA-256, of those that a manifest knows; written by List
 }
 
 // store is one SOURCE block's access to its objects.
@@ -92,7 +93,7 @@ type store interface {
 
 // New prepares access; nothing is contacted yet.
 func New(sources []loadspec.Source, o Options) *Set {
-	s := &Set{sources: sources, o: o.withDefaults()}
+	s := &Set{sources: sources, o: o.withDefaults(), sums: map[string]string{}}
 	in := &stdin{in: o.Stdin}
 	for i, src := range sources {
 		own := s.o
@@ -107,13 +108,15 @@ func New(sources []loadspec.Source, o Options) *Set {
 }
 
 // Keys fetches the credentials of all SOURCE blocks from where they are kept,
-// for another machine to use; those of blocks without S3 objects, and of
+// for another machine to use; those of blocks with none of the S3 objects, and of
 // anonymous ones, are empty.
-func (s *Set) Keys(ctx context.Context) ([]aws.Credentials, error) {
+func (s *Set) Keys(ctx context.Context, objects []Object) ([]aws.Credentials, error) {
 	keys := make([]aws.Credentials, len(s.sources))
 	for i, src := range s.sources {
 		m, ok := s.stores[i].(*mixed)
-		if !ok || src.Anonymous || !slices.ContainsFunc(src.Locations, func(l string) bool { return strings.HasPrefix(l, "s3://") }) {
+		own := func(o Object) bool { return o.Source == i && strings.HasPrefix(o.URL, "s3://") }
+		at := slices.IndexFunc(objects, own)
+		if !ok || src.Anonymous || at < 0 {
 			continue
 		}
 		api, err := m.s3.Client(ctx)
@@ -121,7 +124,7 @@ func (s *Set) Keys(ctx context.Context) ([]aws.Credentials, error) {
 			return nil, err
 		}
 		if keys[i], err = api.Options().Credentials.Retrieve(ctx); err != nil {
-			return nil, fault.New(fault.Auth, "see what is configured: aws configure list", "credentials for %s: %w", src.Locations[0], err)
+			return nil, fault.New(fault.Auth, "see what is configured: aws configure list", "credentials for %s: %w", objects[at].URL, err)
 		}
 	}
 	return keys, nil
