@@ -168,7 +168,9 @@ func (a *App) loadCheck(ctx context.Context, spec *loadspec.Spec, again bool) er
 		for _, s := range p.Steps {
 			a.infof("step:     %s", s)
 		}
-		a.infof("limit:    %s", schema.FormatRate(p.Limit))
+		for _, s := range spec.Texts() {
+			a.infof("limit:    %s", s)
+		}
 		for _, row := range p.FirstRows {
 			a.infof("row:      %s", redact(strings.ReplaceAll(row, "\t", " | ")))
 		}

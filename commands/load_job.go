@@ -167,7 +167,7 @@ func (a *App) detachJob(ctx context.Context, j state.Job) error {
 			return err
 		}
 		if now.State != state.Pending && now.PID == cmd.Process.Pid { // it has started, or is through already
-			a.infof("load %s runs in the background (process %d); follow it with: cw load wait %s; its output: %s", j.ID, cmd.Process.Pid, j.ID, logName)
+			a.infof("load %s runs in the background (process %d); follow it with: cw load logs %s --follow; its output: %s", j.ID, cmd.Process.Pid, j.ID, logName)
 			return a.printJob(now)
 		}
 		select {

@@ -72,6 +72,9 @@ func jobEnd(j state.Job) error {
 		kind = fault.Interrupted
 	}
 	hint := "cw load resume " + j.ID + " goes on where it ended"
+	if kind == fault.Partial {
+		hint = "see them with: cw load errors " + j.ID
+	}
 	if j.Error != "" {
 		return fault.New(kind, hint, "load %s %s: %s", j.ID, j.State, j.Error)
 	}

@@ -52,6 +52,42 @@ const (
 	leastAdaptiveEvery   = 10 * time.Millisecond
 )
 
+// Texts say it for people, the operator's limit first.
+func (s *Speed) Texts() []string {
+	out := []string{schema.FormatRate(s.Limit)}
+	if s.Group != "" {
+		out[0] += ", and a share of group " + s.Group
+	}
+	for _, w := range s.Schedule {
+		out = append(out, w.Text())
+	}
+	if a := s.Adaptive; a != nil {
+		target := fmt.Sprintf("%.0f sessions wait", a.Target)
+		if a.Signal != SignalWaits {
+			target = "a " + a.Signal + " takes " + time.Duration(a.Target*float64(time.Second)).String()
+		}
+		most := ""
+		if a.Max > 0 {
+			most = ", at most " + schema.FormatRate(a.Max)
+		}
+		out = append(out, fmt.Sprintf("adaptive: as fast as it can while at most %s, at least %s%s", target, schema.FormatRate(a.Min), most))
+	}
+	return out
+}
+
+// Text says what holds when: 50MB/s from 08:00 to 20:00.
+func (w *Window) Text() string {
+	what := schema.FormatRate(w.Limit)
+	if w.Pause {
+		what = "pause"
+	}
+	text := fmt.Sprintf("%s from %02d:%02d to %02d:%02d", what, w.From/60, w.From%60, w.To/60, w.To%60)
+	for i, d := range w.Days {
+		text += map[bool]string{true: " on ", false: ", "}[i == 0] + strings.ToLower(d.String()[:3])
+	}
+	return text
+}
+
 func speedKeys() []schema.Key {
 	return []schema.Key{
 		{Name: "LIMIT", Type: schema.Rate, Default: "none", Doc: "Bytes read from the source per second, all workers together.", Example: "200MB/s"},

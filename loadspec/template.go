@@ -72,6 +72,11 @@ func TemplateFor(o TemplateOptions) string {
 	).Replace(template)
 }
 
+// plainName tells whether a name can stand in a control file without quotes.
+func plainName(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' }) && (s[0] < '0' || s[0] > '9')
+}
+
 // columnOf finds the column that a header's name means.
 func columnOf(name string, columns []Column) string {
 	name = strings.TrimSpace(name)
@@ -117,9 +122,9 @@ func templateColumns(o TemplateOptions) string {
 	var b strings.Builder
 	b.WriteString("    " + mark + "- COLUMNS:                             # " + why)
 	for _, c := range list {
-		name := QuoteIdent(c.Name)
-		if name != c.Name {
-			name = "'" + strings.ReplaceAll(name, "'", "''") + "'"
+		name := c.Name
+		if FoldName(name) != name || !plainName(name) {
+			name = "'" + strings.ReplaceAll(QuoteIdent(name), "'", "''") + "'"
 		}
 		b.WriteString("\n    " + mark + "    - " + name + ": " + c.Type)
 	}

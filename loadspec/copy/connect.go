@@ -5,18 +5,24 @@
 package copy
 
 import (
+	"bufio"
 	"context"
+	"io"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"cw/fault"
 	"cw/loadspec"
 )
 
-const connectTimeout = 10 * time.Second
+const (
+	connectTimeout = 10 * time.Second
+	readSize       = 128 << 10
+)
 
 // Connect opens a session. What the control file leaves open follows libpq:
 // PGHOST and the other variables, PGPASSFILE or ~/.pgpass, PGSSLMODE.
@@ -29,6 +35,10 @@ func Connect(ctx context.Context, c loadspec.Conn, application string) (*pgx.Con
 		cfg.ConnectTimeout = connectTimeout
 	}
 	cfg.RuntimeParams["application_name"] = application
+	// Rows come in messages of their own: read many of them at a time.
+	cfg.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		return pgproto3.NewFrontend(bufio.NewReaderSize(r, readSize), w)
+	}
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return nil, connectError(cfg, err)

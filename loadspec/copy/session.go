@@ -201,7 +201,11 @@ func (s *Session) miscounted(p *split.Piece, object string, rows int64) error {
 	rest := p.Data
 	for len(rest) > 0 {
 		text, tail, _ := bytes.Cut(rest, []byte{'\n'})
-		if string(bytes.TrimRight(text, "\r")) == `\.` {
+		text = bytes.TrimRight(text, "\r")
+		if !s.d.CSV && len(text) > 2 && bytes.HasSuffix(text, []byte(`\.`)) { // counts there as well
+			return &MarkerError{Object: object, Line: line}
+		}
+		if string(text) == `\.` {
 			if len(tail) == 0 && p.Last && rows == p.Records-1 {
 				return nil
 			}

@@ -1,8 +1,11 @@
 package format
 
 import (
+	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"math"
+	"math/big"
 	"math/bits"
 	"strconv"
 )
@@ -137,4 +140,40 @@ func plainRun(b []byte) bool {
 		}
 	}
 	return true
+}
+
+// appendDecimal writes a number in two's complement, the highest byte first.
+func appendDecimal(dst, b []byte, scale int) []byte {
+	if len(b) <= 8 {
+		return appendFixed(dst, twosComplement(b), scale)
+	}
+	if sign := byte(int8(b[0]) >> 7); len(b) <= 64 && bytes.Count(b[:len(b)-8], []byte{sign}) == len(b)-8 && b[len(b)-8]>>7 == sign>>7 {
+		return appendFixed(dst, twosComplement(b[len(b)-8:]), scale) // its upper bytes say nothing
+	}
+	n := new(big.Int).SetBytes(b)
+	if b[0]&0x80 != 0 {
+		n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b)))) //nolint:gosec // a length
+	}
+	return appendScaled(dst, n.Append(nil, 10), scale)
+}
+
+func twosComplement(b []byte) int64 {
+	var n int64
+	if len(b) > 0 && b[0]&0x80 != 0 {
+		n = -1
+	}
+	for _, c := range b {
+		n = n<<8 | int64(c)
+	}
+	return n
+}
+
+func appendUUID(dst, b []byte) []byte {
+	for i, n := range [...]int{4, 6, 8, 10, 16} {
+		if i > 0 {
+			dst = append(dst, '-')
+		}
+		dst = hex.AppendEncode(dst, b[[...]int{0, 4, 6, 8, 10}[i]:n])
+	}
+	return dst
 }

@@ -286,6 +286,34 @@ func TestParquetTolerant(t *testing.T) {
 	}
 }
 
+// FuzzParquet looks for what damaged files do to what is cw's own: the unpacking
+// of LZ4_RAW, the typed pages, the schema's table.
+func FuzzParquet(f *testing.F) {
+	for _, name := range []string{"lz4_raw_compressed", "nulls.snappy", "int32_decimal", "list_columns"} {
+		data, err := os.ReadFile(filepath.Join("testdata", name+".parquet"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		in := parquetInput("")
+		table, err := ParquetTable(in, bytes.NewReader(data), int64(len(data)))
+		if err != nil {
+			return
+		}
+		in.Columns, in.Tolerant = table.File(), true
+		r, err := Parquet(in, bytes.NewReader(data), int64(len(data)))
+		if err != nil {
+			return
+		}
+		got, err := io.ReadAll(io.LimitReader(r, 16<<20))
+		if err == nil && len(got) < 16<<20 && len(got) > 0 && got[len(got)-1] != '\n' {
+			t.Errorf("the last row does not end: %q", got[max(0, len(got)-100):])
+		}
+	})
+}
+
 func BenchmarkParquet(b *testing.B) {
 	const n = 60_000
 	rows := make([]line, n)

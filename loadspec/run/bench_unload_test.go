@@ -1,6 +1,7 @@
 package run
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -43,9 +44,9 @@ func TestBenchUnload(t *testing.T) {
 		{"csv, 1 worker", "l.csv", "csv", "  PARALLEL: {WORKERS: 1}\n", `exec "$1/psql" -X -q -c "\copy lineitem to '$2/psql.csv' csv"`},
 		{"csv", "l.csv", "csv", "", `exec "$1/psql" -X -q -c "\copy lineitem to '$2/psql.csv' csv"`},
 		{"csv.gz", "l.csv.gz", "csv", "", `"$1/psql" -X -q -c "copy lineitem to stdout csv" | gzip >"$2/psql.csv.gz"`},
-		{"csv.zst", "l.csv.zst", "csv", "", `exec "$1/psql" -X -q -c "\copy lineitem to '$2/psql.csv' csv"`},
+		{"csv.zst (psql: csv)", "l.csv.zst", "csv", "", `exec "$1/psql" -X -q -c "\copy lineitem to '$2/psql.csv' csv"`},
 		{"json", "l.jsonl", "json", "", `exec "$1/psql" -X -q -c "\copy (select row_to_json(l) from lineitem l) to '$2/psql.csv'"`},
-		{"parquet", "l.parquet", "parquet", "", `exec "$1/psql" -X -q -c "\copy lineitem to '$2/psql.csv' csv"`},
+		{"parquet (psql: csv)", "l.parquet", "parquet", "", `exec "$1/psql" -X -q -c "\copy lineitem to '$2/psql.csv' csv"`},
 	} {
 		var ours, theirs []float64
 		var size int64
@@ -77,7 +78,13 @@ func TestBenchUnload(t *testing.T) {
 			}
 			p := run(peer)
 			o := run(exec.CommandContext(t.Context(), b.cw, "unload", "run", spec, "-q", "--progress", "off"))
-			m, _ := readManifest(t, out)
+			// Not the objects: a child's largest memory is not less than its
+			// parent's was when it was started.
+			names, _ := filepath.Glob(filepath.Join(out, "*.manifest.json"))
+			var m Manifest
+			if text, err := os.ReadFile(names[0]); err != nil || json.Unmarshal(text, &m) != nil {
+				t.Fatal(err)
+			}
 			if m.Rows != int64(rows) {
 				t.Fatalf("%d rows, want %d", m.Rows, rows)
 			}
@@ -87,6 +94,6 @@ func TestBenchUnload(t *testing.T) {
 			}
 		}
 		o, p := median(ours), median(theirs)
-		fmt.Printf("%-14s %4.0f MB of rows  psql %6.2f s  cw %6.2f s %6.1f MB/s  cw/psql %.2f  client CPU of cw %.2f s, %d MiB  all: psql %.2f cw %.2f\n", c.name, float64(size)/1e6, p, o, float64(size)/1e6/o, p/o, cpu, b.rss, theirs, ours)
+		fmt.Printf("%-19s %4.0f MB of rows  psql %6.2f s  cw %6.2f s %6.1f MB/s  cw/psql %.2f  client CPU of cw %.2f s, %d MiB  all: psql %.2f cw %.2f\n", c.name, float64(size)/1e6, p, o, float64(size)/1e6/o, p/o, cpu, b.rss, theirs, ours)
 	}
 }

@@ -87,6 +87,12 @@ func Check(ctx context.Context, o Options) (*Report, error) {
 	if err := j.privileges(ctx, conn); err != nil {
 		return nil, err
 	}
+	if err := j.steering.begin(j); err != nil {
+		return nil, err
+	}
+	if err := j.tryProbe(ctx, conn); err != nil {
+		return nil, err
+	}
 	rep := &Report{Warnings: []string{}, Server: j.server, Workers: j.workers}
 	j.describe(rep)
 	j.describeCreation(rep)

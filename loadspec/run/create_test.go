@@ -134,6 +134,22 @@ func TestCreateTableOnGreenplum(t *testing.T) {
 	}
 }
 
+// TestCreateTableTooNarrowOnGreenplum: what does not fit says how to go on there
+// as well.
+func TestCreateTableTooNarrowOnGreenplum(t *testing.T) {
+	gp := gptest.Start(t, 2)
+	e := newGPEnv(t, gp)
+	spec := e.spec(simple(e.file("x.csv", []byte(strings.Repeat("1,2024-01-01\n", 150_000)+"2,soon\n")), "csv", "made") + createTable)
+	_, err := Run(t.Context(), e.options(spec))
+	if err == nil || !strings.Contains(fault.HintOf(err), `alter table public."made" alter column "c2" type text; then cw load resume j`) {
+		t.Fatalf("%v, hint %s", err, fault.HintOf(err))
+	}
+	gp.Exec(t, e.db, `alter table public."made" alter column "c2" type text`)
+	if _, err := Run(t.Context(), e.options(spec)); err != nil || e.query("select count(*) || max(c2) from made") != "150001soon" {
+		t.Errorf("after it was widened: %v", err)
+	}
+}
+
 // TestCreateTableInterrupted: the table is made once, whenever the runner is
 // stopped.
 func TestCreateTableInterrupted(t *testing.T) {
@@ -187,6 +203,12 @@ func TestCreateTableLimits(t *testing.T) {
 	_, err = Run(t.Context(), e.options(spec, "late"))
 	if err == nil || !strings.Contains(err.Error(), "line 1500001, column c2") || !strings.Contains(fault.HintOf(err), `alter table "public"."late" alter column "c2" type text; then cw load resume late`) {
 		t.Fatalf("%v, hint %s", err, fault.HintOf(err))
+	}
+	b.WriteString("1500001,later\n1500002,never\n")
+	limited := e.spec(simple(e.file("limited.csv", b.Bytes()), "csv", "limited", "    - ERROR_LIMIT: 2\n")+createTable, 0)
+	_, err = Run(t.Context(), e.options(limited, "limited"))
+	if err == nil || !strings.Contains(err.Error(), "ERROR_LIMIT 2 allows") || !strings.Contains(fault.HintOf(err), `alter table "public"."limited" alter column "c2" type text; then cw load resume limited`) {
+		t.Errorf("%v, hint %s", err, fault.HintOf(err))
 	}
 	pg.Exec(t, e.db, `alter table "public"."late" alter column "c2" type text`)
 	if _, err := Run(t.Context(), e.options(spec, "late")); err != nil {

@@ -207,3 +207,24 @@ func TestExtractPartitions(t *testing.T) {
 		e.equal("select * from p_"+c.format, "select * from many")
 	}
 }
+
+// TestExtractThenManifest loads what an unload's manifest lists, and nothing
+// when an object is not what it says.
+func TestExtractThenManifest(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, pgtest.Start(t), manyRows+"; create table back (like many)")
+	dir := t.TempDir()
+	m, _ := e.unloaded(e.out(dir, "m.jsonl.gz", "TABLE: many", "FORMAT: json", "PARTITION_BY: [day]"), Options{Job: "u"})
+	body := strings.Replace(simple("X", "json", "back"), "{FILE: ['X']}", "{MANIFEST: '"+filepath.Join(dir, "m.jsonl.gz.u.manifest.json")+"'}", 1)
+	if _, err := Run(t.Context(), e.options(e.spec(body, 0), "l")); err != nil {
+		t.Fatal(err)
+	}
+	e.equal("select * from back", "select * from many")
+	if err := os.Truncate(strings.TrimPrefix(m.Objects[3].URL, "file://"), m.Objects[3].StoredBytes-1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(t.Context(), e.options(e.spec(body, 0), "l2")); err == nil || !strings.Contains(err.Error(), filepath.Base(m.Objects[3].URL)) {
+		t.Errorf("%v", err)
+	}
+	e.equal("select * from back", "select * from many")
+}

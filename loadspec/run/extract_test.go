@@ -164,7 +164,7 @@ func sortedLines(data []byte) string {
 
 // manyRows is a table of enough blocks to be read in several ranges.
 const manyRows = `create table many (id int primary key, day date, word text, amount numeric(12,2), note text);
-	insert into many select i, case when i % 50 = 0 then null else date '2026-01-01' + i % 7 end, 'word ' || i % 1000, i / 7.0, case i % 5 when 0 then null when 1 then '' when 2 then 'a "quote"' when 3 then 'back\slash, tab	' else repeat('x', i % 200) end
+	insert into many select i, case when i % 50 = 0 then null else date '2026-01-01' + i % 7 end, 'word ' || i % 1000, i / 7.0, case i % 5 when 0 then null when 1 then '' when 2 then 'a "quote"' when 3 then 'back\slash, tab	' else repeat('x', i % 200) || 'ä' end
 	from generate_series(1, 60000) i`
 
 // TestExtractLikeCopy compares with COPY's own output, byte for byte but for
@@ -184,6 +184,7 @@ func TestExtractLikeCopy(t *testing.T) {
 		{"snappy by key", "a.csv", "format csv", []string{"FORMAT: csv", "COMPRESSION: snappy"}},
 		{"odd csv", "a.csv", `format csv, delimiter '|', quote '''', escape '\', null 'NIL', force_quote (word, id)`, []string{"FORMAT: csv", "DELIMITER: '|'", `QUOTE: "'"`, `ESCAPE: '\'`, "NULL_AS: NIL", "FORCE_QUOTE: [word, ID]"}},
 		{"odd text", "a.txt", `format text, delimiter ';', null 'NIL'`, []string{"DELIMITER: ';'", "NULL_AS: NIL"}},
+		{"latin1", "a.csv", "format csv, encoding 'latin1'", []string{"FORMAT: csv", "ENCODING: LATIN1"}},
 		{"merged", "a.csv.gz", "format csv", []string{"FORMAT: csv", "MERGE: true"}},
 		{"small objects", "a.csv", "format csv", []string{"FORMAT: csv", "MAX_SIZE: 300kB"}},
 	} {
@@ -286,6 +287,26 @@ func TestExtractShapes(t *testing.T) {
 			t.Errorf("%+v", m)
 		}
 	})
+}
+
+// TestExtractForeign reads a foreign table as one stream, also as a partition.
+func TestExtractForeign(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, pgtest.Start(t), "create table parted (a text, k int) partition by list (k); create table here partition of parted for values in (1); insert into parted select 'row ' || i, 1 from generate_series(1, 1000) i")
+	if e.scalar("select count(*)::text from pg_available_extensions where name = 'file_fdw'") == "0" {
+		t.Skip("PostgreSQL's file_fdw is not installed here")
+	}
+	file := filepath.Join(e.pg.Dir, "rows")
+	if err := os.WriteFile(file, []byte("far,2\naway,2\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	e.pg.Exec(t, e.db, "create extension file_fdw; create server files foreign data wrapper file_fdw; create foreign table there partition of parted for values in (2) server files options (filename '"+file+"', format 'csv')")
+	for _, table := range []string{"parted", "there"} {
+		_, data := e.unloaded(e.out(t.TempDir(), "x.csv", "TABLE: "+table, "FORMAT: csv"), Options{})
+		if got, want := sortedLines(bytes.Join(data, nil)), sortedLines(e.copied("copy (select * from "+table+") to stdout csv")); got != want {
+			t.Errorf("%s: %s, want %s", table, got, want)
+		}
+	}
 }
 
 // TestExtractRefuses what cannot be unloaded, with a reason, and leaves nothing.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 
 	"cw/fault"
 	"cw/loadspec"
@@ -161,13 +162,29 @@ func chosen(t *infer.Table, columns []loadspec.Column, url string) error {
 // wider says how a column of a table that a job has created takes a value that
 // its type does not.
 func (j *job) wider(err error) error {
-	var row *copy.RowError
-	if !j.created || !errors.As(err, &row) || row.Column == "" || row.Err.Code[:2] != "22" {
+	if !j.created || err == nil {
 		return err
 	}
-	return fault.Wrap(fault.KindOf(err), fmt.Sprintf("its type was inferred; widen it: alter table %s alter column %s type text; then cw load resume %s; or give its type under COLUMNS in a new load",
-		j.target(), loadspec.QuoteIdent(row.Column), j.o.Job), err)
+	var row *copy.RowError
+	var limit *copy.LimitError
+	column := ""
+	switch {
+	case errors.As(err, &row) && row.Err.Code[:2] == "22":
+		column = row.Column
+	case errors.As(err, &limit) || j.gp != nil && fault.KindOf(err) == fault.Failed:
+		if m := refusedColumn.FindStringSubmatch(err.Error()); m != nil {
+			column = m[1]
+		}
+	}
+	if column == "" {
+		return err
+	}
+	sql := fmt.Sprintf("alter table %s alter column %s type text", j.target(), loadspec.QuoteIdent(column))
+	return fault.Wrap(fault.KindOf(err), fmt.Sprintf("its type was inferred; widen it: %s; then cw load resume %s; or give its type under COLUMNS in a new load", sql, j.o.Job), err)
 }
+
+// refusedColumn is the column at the end of a reason.
+var refusedColumn = regexp.MustCompile(`, column "?([^",\n]+)"?(?:\n|$)`)
 
 func orElse(s, d string) string {
 	if s == "" {

@@ -61,13 +61,13 @@ func (p *probe) unit(v float64) string {
 	case math.IsNaN(v):
 		return "nothing measured yet"
 	case p.want.Signal == loadspec.SignalWaits:
-		return fmt.Sprintf("%.0f sessions wait", v)
+		return fmt.Sprintf("%.0f", v)
 	}
 	d := time.Duration(v * float64(time.Second))
 	if d < 10*time.Millisecond {
-		return p.want.Signal + " " + d.Round(10*time.Microsecond).String()
+		return d.Round(10 * time.Microsecond).String()
 	}
-	return p.want.Signal + " " + d.Round(100*time.Microsecond).String()
+	return d.Round(100 * time.Microsecond).String()
 }
 
 // check tries the probe once before anything is loaded: a query that cannot
@@ -93,8 +93,8 @@ func (p *probe) check(ctx context.Context, conn *pgx.Conn) error {
 	}
 	defer p.closeOnce.Do(func() { close(p.ready) })
 	if value > p.want.Target {
-		p.j.o.Warn(fmt.Sprintf("SPEED.ADAPTIVE: without the load it is %s already, and the target is %s: the load will go at %s unless that changes",
-			p.unit(value), p.unit(p.want.Target), schema.FormatRate(p.want.Min)))
+		p.j.o.Warn(fmt.Sprintf("SPEED.ADAPTIVE: without the load the %s is %s already, and the target is %s: the load will go at %s unless that changes",
+			p.want.Signal, p.unit(value), p.unit(p.want.Target), schema.FormatRate(p.want.Min)))
 	}
 	return nil
 }

@@ -167,6 +167,9 @@ func (r *recorder) finish(res *Result, err error) {
 	case err == nil && res != nil && res.Rejected > 0:
 		end, severity = state.Partial, state.Warning
 		text = fmt.Sprintf("%d rows were rejected: cw load errors %s", res.Rejected, r.id)
+		if res.Rejected == 1 {
+			text = "1 row was rejected: cw load errors " + r.id
+		}
 	case err == nil:
 	case errors.Is(err, ErrCancelled):
 		end = state.Cancelled

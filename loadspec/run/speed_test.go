@@ -126,7 +126,7 @@ func TestAdaptiveFollowsTheProbe(t *testing.T) {
 	if got := e.scalar("select count(*)::text from items"); got != fmt.Sprint(res.Rows) || res.Rows == 0 {
 		t.Errorf("%s rows in the table, %d reported", got, res.Rows)
 	}
-	if len(warned) != 1 || !strings.Contains(warned[0], "without the load it is query 15") {
+	if len(warned) != 1 || !strings.Contains(warned[0], "without the load the query is 15") {
 		t.Errorf("warnings %q", warned)
 	}
 	if res.Timing.Bottleneck != ByLimit {
@@ -183,7 +183,7 @@ func TestAdaptiveWaits(t *testing.T) {
 		return Run(ctx, o)
 	})
 	r.until(t, "somebody waits", func(p Progress) bool {
-		return strings.Contains(p.LimitReason, "adaptive: 1 sessions wait") && p.Limit == 200_000
+		return strings.Contains(p.LimitReason, "adaptive: waits 1, target 0") && p.Limit == 200_000
 	})
 	if _, err := holder.Exec(t.Context(), "commit"); err != nil {
 		t.Fatal(err)

@@ -67,7 +67,7 @@ func (j *job) tryProbe(ctx context.Context, conn *pgx.Conn) error {
 
 // text says what is measured and what comes of it.
 func (p *probe) text(v speed.Verdict) string {
-	what := fmt.Sprintf("%s, target %s", p.unit(v.Value), p.unit(p.want.Target))
+	what := fmt.Sprintf("%s %s, target %s", p.want.Signal, p.unit(v.Value), p.unit(p.want.Target))
 	if err := p.failure(); err != nil {
 		what = "the probe fails: " + err.Error()
 	}

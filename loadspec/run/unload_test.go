@@ -93,6 +93,10 @@ func TestUnload(t *testing.T) {
 		u := e.unload("  INPUT: [{TABLE: items}]\n  OUTPUT:\n    - SINK: {FILE: '" + t.TempDir() + "/items.csv.gz'}\n    - FORMAT: csv\n")
 		o := e.options(nil)
 		o.Job = "u1"
+		plan, err := PlanUnload(t.Context(), u, o)
+		if err != nil || plan.Segments != 3 || len(plan.Columns) != 4 || !strings.HasSuffix(plan.Place, "/items.*.*.csv.gz") {
+			t.Errorf("%+v %v", plan, err)
+		}
 		res, err := Unload(t.Context(), u, o)
 		if err != nil {
 			t.Fatal(err)

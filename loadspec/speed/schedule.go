@@ -1,12 +1,10 @@
 package speed
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
 	"cw/loadspec"
-	"cw/schema"
 )
 
 // Schedule is a timetable of limits in a time zone.
@@ -48,7 +46,7 @@ func (s *Schedule) At(now time.Time) Rule {
 		if rule.Pause || !w.Pause && rule.Limit > 0 && rule.Limit <= w.Limit {
 			continue
 		}
-		rule = Rule{Limit: w.Limit, Pause: w.Pause, Name: name(w)}
+		rule = Rule{Limit: w.Limit, Pause: w.Pause, Name: w.Text()}
 	}
 	return rule
 }
@@ -60,12 +58,4 @@ func holds(w loadspec.Window, day time.Weekday, minute int) bool {
 	}
 	yesterday := (day + 6) % 7
 	return on(day) && minute >= w.From || on(yesterday) && minute < w.To
-}
-
-func name(w loadspec.Window) string {
-	what := schema.FormatRate(w.Limit)
-	if w.Pause {
-		what = "pause"
-	}
-	return fmt.Sprintf("%s from %02d:%02d to %02d:%02d", what, w.From/60, w.From%60, w.To/60, w.To%60)
 }

@@ -32,19 +32,19 @@ func TestSchedule(t *testing.T) {
 		name  string
 	}{
 		{"2026-11-23T06:59:59Z", 0, false, ""},
-		{"2026-11-23T07:00:00Z", 50, false, "50B/s from 08:00 to 20:00"},
-		{"2026-11-23T11:30:00Z", 50, false, "50B/s from 08:00 to 20:00"}, // the slower of two
-		{"2026-11-22T11:30:00Z", 70, false, "70B/s from 12:00 to 13:00"}, // Sunday
-		{"2026-11-21T21:30:00Z", 5, false, "5B/s from 22:00 to 06:00"},   // Saturday 22:30
-		{"2026-11-22T04:59:00Z", 5, false, "5B/s from 22:00 to 06:00"},   // Sunday 05:59
+		{"2026-11-23T07:00:00Z", 50, false, "50B/s from 08:00 to 20:00 on mon, tue, wed, thu, fri"},
+		{"2026-11-23T11:30:00Z", 50, false, "50B/s from 08:00 to 20:00 on mon, tue, wed, thu, fri"}, // the slower of two
+		{"2026-11-22T11:30:00Z", 70, false, "70B/s from 12:00 to 13:00"},                            // Sunday
+		{"2026-11-21T21:30:00Z", 5, false, "5B/s from 22:00 to 06:00 on sat"},                       // Saturday 22:30
+		{"2026-11-22T04:59:00Z", 5, false, "5B/s from 22:00 to 06:00 on sat"},                       // Sunday 05:59
 		{"2026-11-22T05:00:00Z", 0, false, ""},
 		{"2026-11-21T04:00:00Z", 0, false, ""}, // Saturday morning belongs to Friday
-		{"2026-11-25T02:15:00Z", 0, true, "pause from 03:00 to 03:30"},
+		{"2026-11-25T02:15:00Z", 0, true, "pause from 03:00 to 03:30 on wed"},
 		{"2026-11-25T02:45:00Z", 1, false, "1B/s from 03:00 to 04:00"},
 		{"2026-11-25T22:59:59Z", 9, false, "9B/s from 23:00 to 00:00"},
 		{"2026-11-25T23:00:00Z", 0, false, ""},
-		{"2026-07-01T06:00:00Z", 50, false, "50B/s from 08:00 to 20:00"}, // summer time
-		{"2026-03-29T00:59:59Z", 5, false, "5B/s from 22:00 to 06:00"},   // the hour from 02:00 is left out
+		{"2026-07-01T06:00:00Z", 50, false, "50B/s from 08:00 to 20:00 on mon, tue, wed, thu, fri"}, // summer time
+		{"2026-03-29T00:59:59Z", 5, false, "5B/s from 22:00 to 06:00 on sat"},                       // the hour from 02:00 is left out
 		{"2026-03-29T01:00:00Z", 1, false, "1B/s from 03:00 to 04:00"},
 	} {
 		at, err := time.Parse(time.RFC3339, c.at)
