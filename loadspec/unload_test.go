@@ -137,3 +137,29 @@ func TestOnGreenplum(t *testing.T) {
 		}
 	}
 }
+
+func TestUnloadEncryption(t *testing.T) {
+	t.Parallel()
+	for keys, want := range map[string]string{
+		"SSE: kms, KMS_KEY: alias/w":                    "",
+		"SSE: s3":                                       "",
+		"ROLE_ARN: 'arn:aws:iam::1:role/x'":             "",
+		"KMS_KEY: alias/w":                              "needs SSE: kms",
+		"SSE: s3, KMS_KEY: alias/w":                     "needs SSE: kms",
+		"SSE: kms, SSE_C_KEY_FILE: k":                   "cannot stand beside SSE_C_KEY_FILE",
+		"SSE_C_KEY_FILE: k, ENDPOINT: 'http://s3.test'": "wants an ENDPOINT with https",
+		"SSE: aes":                                      "SSE",
+	} {
+		u, err := ParseUnload("x", []byte("VERSION: 1.0.0.1\nGPLOAD:\n  INPUT: [{TABLE: t}]\n  OUTPUT:\n    - SINK: {URL: 's3://b/x.csv', "+keys+"}\n    - FORMAT: csv\n"))
+		if want == "" {
+			if err != nil || u.Sink.Encryption == "" && u.Sink.RoleARN == "" {
+				t.Errorf("%s: %v", keys, err)
+			}
+		} else if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "OUTPUT.SINK") {
+			t.Errorf("%s: %v", keys, err)
+		}
+	}
+	if _, err := Parse("x", []byte(strings.Replace(minimal, "FILE: [/data/x.csv]", "{FILE: x, SSE: kms}", 1))); err == nil {
+		t.Error("SSE is for what is written")
+	}
+}

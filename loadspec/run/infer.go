@@ -23,6 +23,12 @@ func (j *job) inferTable(ctx context.Context) (*infer.Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	switch {
+	case len(objects) == 0:
+		return nil, fault.New(fault.Failed, "create the table by hand, or begin when there is an object", "there is no object yet to tell the columns of %s", targetName(j.spec.Output))
+	case objects[0].URL == source.StdinURL:
+		return nil, fault.New(fault.Usage, "create the table by hand, or load a file", "standard input, which can be read once, cannot tell the columns of %s", targetName(j.spec.Output))
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	t, err := j.inferFrom(ctx, objects)
@@ -185,4 +191,12 @@ func orElse(s, d string) string {
 		return d
 	}
 	return s
+}
+
+// targetName is the target as the control file has it.
+func targetName(o loadspec.Output) string {
+	if o.Schema == "" {
+		return o.Table
+	}
+	return o.Schema + "." + o.Table
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"cw/fault"
 	"cw/loadspec/ledger"
 	"cw/loadspec/split"
@@ -14,6 +16,42 @@ import (
 // pieceAge is how old a piece may become while it fills: with a low limit
 // rows still reach the table ten times a second.
 const pieceAge = 100 * time.Millisecond
+
+// readAll sends what is left of all objects, several at a time, and closes
+// the channel when nothing is left. After an error it stays open: what ended
+// the readers ends those who wait, too.
+func (j *job) readAll(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	todo := make(chan *object)
+	g.Go(func() error {
+		defer close(todo)
+		for i := range j.objects {
+			select {
+			case todo <- &j.objects[i]:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		return nil
+	})
+	j.set.Readers(j.readers())
+	j.free = split.NewPool(j.workers + 2)
+	for range j.readers() {
+		g.Go(func() error {
+			for o := range todo {
+				if err := j.read(ctx, o); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err := g.Wait()
+	if err == nil {
+		close(j.pieces)
+	}
+	return err
+}
 
 // read sends what is left of an object to the workers.
 func (j *job) read(ctx context.Context, o *object) error {

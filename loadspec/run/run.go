@@ -375,42 +375,6 @@ const mostReaders = 16
 // readers is how many objects are read at the same time.
 func (j *job) readers() int { return min(len(j.objects), j.workers, mostReaders) }
 
-// readAll sends what is left of all objects, several at a time, and closes
-// the channel when nothing is left. After an error it stays open: what ended
-// the readers ends those who wait, too.
-func (j *job) readAll(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	todo := make(chan *object)
-	g.Go(func() error {
-		defer close(todo)
-		for i := range j.objects {
-			select {
-			case todo <- &j.objects[i]:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		}
-		return nil
-	})
-	j.set.Readers(j.readers())
-	j.free = split.NewPool(j.workers + 2)
-	for range j.readers() {
-		g.Go(func() error {
-			for o := range todo {
-				if err := j.read(ctx, o); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	err := g.Wait()
-	if err == nil {
-		close(j.pieces)
-	}
-	return err
-}
-
 // closeConn ends a session politely even when the context is over.
 func closeConn(ctx context.Context, c *pgx.Conn) {
 	if c == nil {

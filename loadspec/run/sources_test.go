@@ -217,3 +217,17 @@ func TestStdinSessionsKilled(t *testing.T) {
 	}
 	same(t, e)
 }
+
+// Columns cannot be told from what is not there yet, nor from what can be read
+// once.
+func TestCreatingWantsAnObject(t *testing.T) {
+	t.Parallel()
+	e := onPostgres(t, pgtest.Start(t))
+	for location, want := range map[string]string{"-": "standard input", e.dir + "/*.csv": "no object yet"} {
+		o := e.options(simple(location, "csv", "newtable", "    - HEADER: true\n")+"  PRELOAD: [{CREATE_TABLE: true}]\n", "j")
+		o.Source.Stdin, o.Watch = strings.NewReader("a,b\n1,2\n"), time.Hour
+		if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", location, err)
+		}
+	}
+}

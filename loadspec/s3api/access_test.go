@@ -49,6 +49,8 @@ func (f *fakeStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Query().Has("list-type"):
 		_, _ = io.WriteString(w, `<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>`)
+	case r.Method == http.MethodPost && r.URL.Query().Has("uploadId"):
+		_, _ = io.WriteString(w, `<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>`)
 	case r.URL.Query().Has("uploads"):
 		_, _ = io.WriteString(w, `<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>`)
 	}
@@ -274,7 +276,7 @@ func TestHeaders(t *testing.T) {
 		}},
 		"customer key": {Access{CustomerKeyFile: raw}, map[string]map[string]string{
 			"list": {customer + "Key": ""}, "get": {customer + "Algorithm": "AES256", customer + "Key": base64.StdEncoding.EncodeToString(key), customer + "Key-Md5": "y4HAEFCYWuvAXWFTtA1Qpg=="},
-			"head": {customer + "Algorithm": "AES256"}, "create": {customer + "Algorithm": "AES256"}, "part": {customer + "Algorithm": "AES256"},
+			"head": {customer + "Algorithm": "AES256"}, "create": {customer + "Algorithm": "AES256"}, "part": {customer + "Algorithm": "AES256"}, "complete": {customer + "Algorithm": "AES256"},
 		}},
 		"customer key in base64": {Access{CustomerKeyFile: encoded}, map[string]map[string]string{"get": {customer + "Key": base64.StdEncoding.EncodeToString(key)}}},
 		"s3":                     {Access{Encryption: "s3"}, map[string]map[string]string{"create": {encryption: "AES256"}, "get": {encryption: ""}, "part": {encryption: ""}}},
@@ -302,6 +304,8 @@ func TestHeaders(t *testing.T) {
 				_, err = api.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &bucket, Key: &object})
 			case "create":
 				_, err = api.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: &bucket, Key: &object})
+			case "complete":
+				_, err = api.CompleteMultipartUpload(t.Context(), &s3.CompleteMultipartUploadInput{Bucket: &bucket, Key: &object, UploadId: &id})
 			case "part":
 				_, err = api.UploadPart(t.Context(), &s3.UploadPartInput{Bucket: &bucket, Key: &object, UploadId: &id, PartNumber: &part, Body: strings.NewReader("x")})
 			}

@@ -18,6 +18,7 @@ import (
 var (
 	withCustomerKey = map[string]bool{ //nolint:gochecknoglobals // constant table
 		"GetObject": true, "HeadObject": true, "PutObject": true, "CreateMultipartUpload": true, "UploadPart": true,
+		"CompleteMultipartUpload": true, // of parts with checksums
 	}
 	withEncryption = map[string]bool{"PutObject": true, "CreateMultipartUpload": true} //nolint:gochecknoglobals // constant table
 )

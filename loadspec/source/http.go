@@ -78,7 +78,8 @@ const (
 // Identified tells that a changed object would be noticed: not so where a web
 // server says neither ETag nor Last-Modified, nor of standard input.
 func (o Object) Identified() bool {
-	return o.URL != StdinURL && !(loadspec.IsHTTP(o.URL) && strings.HasPrefix(strings.TrimPrefix(o.ETag, tagWhole), tagNothing))
+	unknown := loadspec.IsHTTP(o.URL) && strings.HasPrefix(strings.TrimPrefix(o.ETag, tagWhole), tagNothing)
+	return o.URL != StdinURL && !unknown
 }
 
 // httpTag is what an answer says about the version of its object.
