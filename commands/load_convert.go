@@ -111,7 +111,7 @@ func differences(s *loadspec.Spec) []string {
 	if s.Truncate {
 		out = append(out, "TRUNCATE asks before it empties the table, --yes does not; on Greenplum it is one transaction with the load")
 	}
-	if s.ErrorLimit > 0 {
+	if s.Tolerates() {
 		out = append(out, "rejected rows are kept in cw.load_errors of the target database, also without LOG_ERRORS: cw load errors JOB shows them, and exit code 3 says that there are some")
 	} else {
 		out = append(out, "without ERROR_LIMIT the first bad row ends the load; its object, line, column and text are named")

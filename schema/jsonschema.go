@@ -84,6 +84,8 @@ func (b *jsonBuilder) value(k Key, path string) *JSONSchema {
 		return text(`^\s*[0-9]+(\.[0-9]+)?\s*([kKmMgGtT]([iI]?[bB])?|[bB])?\s*$`)
 	case Rate:
 		return text(`^\s*([nN][oO][nN][eE]|[oO][fF][fF]|[uU][nN][lL][iI][mM][iI][tT][eE][dD]|[0-9]+(\.[0-9]+)?\s*([kKmMgGtT]([iI]?[bB])?|[bB])?(/[sS]([eE][cC])?|[pP][sS])?)\s*$`)
+	case Count:
+		return text(`^\s*([0-9]+|([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*%)\s*$`)
 	case Duration:
 		return text(`^\s*([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+\s*$|^0$`)
 	case List:
