@@ -17,22 +17,36 @@ import (
 const createTableHelp = "create the target table when it does not exist, with the types that the objects have (PRELOAD: CREATE_TABLE)"
 
 func newLoadCheck(a *App) *cobra.Command {
-	create := false
+	create, validate, sample := false, "", ""
 	c := &cobra.Command{
 		Use: "check FILE", Short: "Check a control file against the database and the objects", Args: args(1, 1),
 		Long: `Check a control file against the database and the objects: the table, its
 columns and privileges are looked up, the objects listed, and the first rows
 tried on a temporary table. Nothing is changed. With --create-table a table that
-does not exist is inferred from the objects, and its CREATE TABLE printed.` + exitHelp(4, 5),
-		Example: "  cw load check orders.yaml\n  cw load check orders.yaml --create-table",
+does not exist is inferred from the objects, and its CREATE TABLE printed.
+
+With --validate all every row of every object is tried on temporary tables, and
+all rows are listed that the database would refuse, as cw load errors lists them;
+--sample does so with the first rows of every object. Keys that are there twice
+are not found by that. PostgreSQL only.` + exitHelp(4, 5, 6),
+		Example: `  cw load check orders.yaml
+  cw load check orders.yaml --create-table
+  cw load check orders.yaml --sample 64MB
+  cw load check orders.yaml --validate all -o csv > bad.csv`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			spec, _, err := a.readSpec(args[0], create)
 			if err != nil {
 				return err
 			}
+			if validate != "" || sample != "" {
+				return a.loadValidate(cmd.Context(), spec, validate, sample)
+			}
 			return a.loadCheck(cmd.Context(), spec, false)
 		},
 	}
+	c.Flags().StringVar(&validate, "validate", "", "all: try every row, without loading one")
+	c.Flags().StringVar(&sample, "sample", "", "try the first rows of every object, so many bytes: 64MB")
+	c.MarkFlagsMutuallyExclusive("validate", "sample")
 	c.Flags().BoolVar(&create, "create-table", false, createTableHelp)
 	return c
 }

@@ -203,6 +203,7 @@ type progressDoc struct {
 	Limit      int64  `json:"limit"`
 	ETASeconds *int64 `json:"eta_seconds"`
 	Paused     bool   `json:"paused,omitempty"`
+	Estimated  bool   `json:"estimated,omitempty"` // bytes_total is a guess
 
 	LimitReason string `json:"limit_reason,omitempty"`
 }

@@ -24,6 +24,8 @@ type Unload struct {
 	// Workers are the sessions that read at the same time (PostgreSQL); 0 is
 	// decided by the runner.
 	Workers int
+	// By is an integer column by whose values the work is divided; "" none.
+	By string
 	// MaxSize is how many bytes of rows an object may have, before
 	// compression; 0 any.
 	MaxSize int64
@@ -65,7 +67,8 @@ type unloadFile struct {
 		} `yaml:"OUTPUT"`
 		Speed    speedFile `yaml:"SPEED"`
 		Parallel struct {
-			Workers *int `yaml:"WORKERS"`
+			Workers *int   `yaml:"WORKERS"`
+			By      string `yaml:"BY"`
 		} `yaml:"PARALLEL"`
 		Notify []notifyFile `yaml:"NOTIFY"`
 	} `yaml:"GPLOAD"`
@@ -129,6 +132,7 @@ func UnloadRoot() schema.Key {
 			{Name: "SPEED", Type: schema.Map, Doc: "How fast rows may be taken from the database.", Keys: speedKeys()},
 			{Name: "PARALLEL", Type: schema.Map, Doc: "How the work is divided.", Keys: []schema.Key{
 				{Name: "WORKERS", Type: schema.Int, Doc: "Database sessions that read parts of a table at the same time (PostgreSQL); default the machine's cores, at least 2 and at most 4.", Example: "4"},
+				{Name: "BY", Doc: "Integer column by whose values a query, a view or a table is divided between the workers, where its blocks cannot be; it should have an index, and the query must give the same rows each time it is run (PostgreSQL).", Example: "id"},
 			}},
 			notifyKey(),
 		}

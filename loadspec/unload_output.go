@@ -37,6 +37,7 @@ func (v *validator) unloadOutput(u *Unload, f *unloadFile) {
 			v.fail("GPLOAD.PARALLEL.WORKERS", "%d is outside 1 to %d", u.Workers, MaxWorkers)
 		}
 	}
+	u.By = FoldName(f.Load.Parallel.By)
 	for _, key := range []struct {
 		name  string
 		set   bool
@@ -121,6 +122,7 @@ func (u *Unload) OnGreenplum() (schema.Problems, error) {
 	v, unsupported := u.onEngine("greenplum")
 	unsupported("GPLOAD.OUTPUT.FORMAT", u.Format.Kind == FormatParquet, "format parquet")
 	unsupported("GPLOAD.OUTPUT.PARTITION_BY", len(u.PartitionBy) > 0, "PARTITION_BY")
+	unsupported("GPLOAD.PARALLEL.BY", u.By != "", "PARALLEL: BY")
 	if u.Workers > 0 {
 		v.warn("GPLOAD.PARALLEL.WORKERS", "has no effect on engine greenplum: its segments write in parallel")
 	}

@@ -75,6 +75,7 @@ func TestUnloadOnEngines(t *testing.T) {
 		{"a", "    - FORMAT: json\n", "", "", ""},
 		{"a", "    - PARTITION_BY: [day]\n", "", "", "OUTPUT.PARTITION_BY"},
 		{"a", "", "  PARALLEL: {WORKERS: 3}\n", "", "warning: PARALLEL.WORKERS"},
+		{"a", "", "  PARALLEL: {BY: id}\n", "", "PARALLEL.BY"},
 	} {
 		u, err := ParseUnload("u.yaml", []byte(fmt.Sprintf(text, c.rest, c.sink, c.output)))
 		if err != nil {

@@ -119,6 +119,12 @@ func (u *user) read(v any, args ...string) {
 // It reports whether it was killed.
 func (u *user) killAfter(d time.Duration, args ...string) bool {
 	u.t.Helper()
+	return u.killAfterUnless(d, 0, args...)
+}
+
+// killAfterUnless is killAfter for a cw that may also end with an exit code.
+func (u *user) killAfterUnless(d time.Duration, code int, args ...string) bool {
+	u.t.Helper()
 	cmd := u.command(args...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -130,7 +136,7 @@ func (u *user) killAfter(d time.Duration, args ...string) bool {
 	err := cmd.Wait()
 	ws, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	killed := ws.Signaled() && ws.Signal() == syscall.SIGKILL
-	if err != nil && !killed {
+	if err != nil && !killed && cmd.ProcessState.ExitCode() != code {
 		u.t.Fatalf("cw %s failed before it was killed: %v\n%s", strings.Join(args, " "), err, out.String())
 	}
 	return killed

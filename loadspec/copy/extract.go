@@ -22,6 +22,8 @@ type Extract struct {
 	// Reason says why it is read as one stream; "" when it is not.
 	Reason string
 	Bytes  int64 // estimate of what is read
+
+	ranges []string // conditions that divide the rows, instead of blocks
 }
 
 // ResultColumn is a column of what is read. Of a domain it has the base type.
@@ -206,6 +208,7 @@ func (x *Extract) relations(ctx context.Context, tx pgx.Tx, oid uint32, version 
 type Slice struct {
 	Relation    *Relation // nil: the whole extract
 	First, Last int64     // blocks [First, Last); Last 0 is to the end
+	where       string    // of a range of values
 }
 
 // Blocks is how much the slice is.
@@ -228,6 +231,13 @@ const (
 // Slices cuts an extract for so many workers. With whole there is one slice
 // for each worker where a relation is large enough.
 func (x *Extract) Slices(workers int, whole bool) []Slice {
+	if len(x.ranges) > 0 {
+		var slices []Slice
+		for _, r := range x.ranges {
+			slices = append(slices, Slice{where: r})
+		}
+		return slices
+	}
 	if len(x.Relations) == 0 {
 		return []Slice{{}}
 	}
@@ -255,8 +265,10 @@ func (x *Extract) Slices(workers int, whole bool) []Slice {
 // From is the slice's FROM and WHERE.
 func (x *Extract) From(s Slice) string {
 	switch {
+	case s.where != "":
+		return x.whole("cw_by") + " WHERE " + s.where
 	case x.Query != "":
-		return "(" + x.Query + "\n) q"
+		return x.whole("q")
 	case s.Relation == nil:
 		return x.target()
 	}

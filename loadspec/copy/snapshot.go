@@ -3,6 +3,8 @@ package copy
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -93,10 +95,19 @@ func ImportSnapshot(ctx context.Context, conn *pgx.Conn, id string) (pgx.Tx, err
 	if err != nil {
 		return nil, Explain(err)
 	}
-	for _, sql := range []string{"set transaction snapshot " + loadspec.QuoteLiteral(id), "set local lock_timeout = '30s'"} {
-		if _, err := tx.Exec(ctx, sql); err != nil {
-			return nil, Explain(err)
+	if _, err := tx.Exec(ctx, "set transaction snapshot "+loadspec.QuoteLiteral(id)); err != nil {
+		var pg *pgconn.PgError
+		if errors.As(err, &pg) {
+			switch pg.Code {
+			case "22023", "42704", "55000": // no such snapshot, or its transaction is over
+				// As if this session had been lost: all begins again.
+				return nil, fmt.Errorf("the session that holds the snapshot is gone (%s): %w", pg.Message, io.ErrUnexpectedEOF)
+			}
 		}
+		return nil, Explain(err)
+	}
+	if _, err := tx.Exec(ctx, "set local lock_timeout = '30s'"); err != nil {
+		return nil, Explain(err)
 	}
 	return tx, nil
 }

@@ -257,10 +257,7 @@ func shortened(b []byte) string {
 // try copies the sample into a temporary table made like the target, in a
 // transaction that is rolled back.
 func (j *job) try(ctx context.Context, conn *pgx.Conn, o source.Object, p *split.Piece, rep *Report) (int64, error) {
-	const table = "cw_load_check"
-	trial := *j.table
-	trial.Schema, trial.Table = "pg_temp", table
-	plan, err := copy.NewPlan(j.spec, &trial, j.encoding)
+	plan, err := copy.NewPlan(j.spec, copy.Trial(j.table), j.encoding)
 	if err != nil {
 		return 0, err
 	}
@@ -269,7 +266,7 @@ func (j *job) try(ctx context.Context, conn *pgx.Conn, o source.Object, p *split
 		return 0, copy.Explain(err)
 	}
 	defer func() { _ = tx.Rollback(ctx) }()
-	_, err = tx.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s (LIKE %s INCLUDING ALL EXCLUDING INDEXES) ON COMMIT DROP", table, j.table.Name()))
+	_, err = tx.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s (LIKE %s INCLUDING ALL EXCLUDING INDEXES) ON COMMIT DROP", copy.TrialTable, j.table.Name()))
 	if err != nil {
 		rep.Warnings = append(rep.Warnings, fmt.Sprintf("the first rows were not tried: no temporary table: %v", err))
 		return 0, nil

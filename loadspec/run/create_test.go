@@ -195,16 +195,16 @@ func TestCreateTableLimits(t *testing.T) {
 	}
 
 	var b bytes.Buffer
-	for i := range 1_500_000 { // more than is looked at
+	for i := range 150_000 { // more than is looked at
 		fmt.Fprintf(&b, "%d,2024-01-01\n", i)
 	}
-	b.WriteString("1500000,soon\n")
-	spec = e.spec(simple(e.file("late.csv", b.Bytes()), "csv", "late", "    - HEADER: false\n")+createTable+"  PARALLEL: {SPLIT: 1MB}\n", 0)
+	b.WriteString("150000,soon\n")
+	spec = e.spec(simple(e.file("late.csv", b.Bytes()), "csv", "late", "    - HEADER: false\n")+createTable+"  PARALLEL: {SPLIT: 128kB}\n", 0)
 	_, err = Run(t.Context(), e.options(spec, "late"))
-	if err == nil || !strings.Contains(err.Error(), "line 1500001, column c2") || !strings.Contains(fault.HintOf(err), `alter table "public"."late" alter column "c2" type text; then cw load resume late`) {
+	if err == nil || !strings.Contains(err.Error(), "line 150001, column c2") || !strings.Contains(fault.HintOf(err), `alter table "public"."late" alter column "c2" type text; then cw load resume late`) {
 		t.Fatalf("%v, hint %s", err, fault.HintOf(err))
 	}
-	b.WriteString("1500001,later\n1500002,never\n")
+	b.WriteString("150001,later\n150002,never\n")
 	limited := e.spec(simple(e.file("limited.csv", b.Bytes()), "csv", "limited", "    - ERROR_LIMIT: 2\n")+createTable, 0)
 	_, err = Run(t.Context(), e.options(limited, "limited"))
 	if err == nil || !strings.Contains(err.Error(), "ERROR_LIMIT 2 allows") || !strings.Contains(fault.HintOf(err), `alter table "public"."limited" alter column "c2" type text; then cw load resume limited`) {
@@ -214,7 +214,7 @@ func TestCreateTableLimits(t *testing.T) {
 	if _, err := Run(t.Context(), e.options(spec, "late")); err != nil {
 		t.Fatal(err)
 	}
-	if got := e.scalar("select count(*)::text || max(c2) from late"); got != "1500001soon" {
+	if got := e.scalar("select count(*)::text || max(c2) from late"); got != "150001soon" {
 		t.Errorf("after it was widened: %s", got)
 	}
 	pg.Exec(t, e.db, "drop table late")

@@ -19,6 +19,10 @@ import (
 	"cw/loadspec/sink"
 )
 
+// rangesEach is how many ranges of values each worker gets, so that all end at
+// about the same time.
+const rangesEach = 4
+
 // extraction is an unload from PostgreSQL: one session holds a snapshot, and
 // it and others copy slices of the table as they were in it.
 type extraction struct {
@@ -35,7 +39,8 @@ type extraction struct {
 	rows   atomic.Int64
 
 	mu     sync.Mutex
-	blocks int64        // that have been read
+	done   int          // slices that have been read
+	blocks int64        // in them
 	left   []copy.Slice // for the session that has locked them from the start
 }
 
@@ -49,6 +54,15 @@ func (r *unload) newExtraction(ctx context.Context, snap *copy.Snapshot) (*extra
 	e := &extraction{unload: r}
 	if e.x, err = copy.FindExtract(ctx, snap.Tx, r.u.Table, query(r.u)); err != nil {
 		return nil, explainRead(err)
+	}
+	if r.u.By != "" {
+		n := r.workers * rangesEach
+		if len(r.u.PartitionBy) > 0 {
+			n = r.workers
+		}
+		if err := e.x.SplitBy(ctx, snap.Tx, r.u.By, n); err != nil {
+			return nil, explainRead(err)
+		}
 	}
 	encoding := r.u.Format.Encoding
 	if encoding == "" {
@@ -226,12 +240,14 @@ func queue(slices []copy.Slice) <-chan copy.Slice {
 func (e *extraction) read(s copy.Slice) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.done++
 	e.blocks += s.Blocks()
 	var all int64
 	for _, r := range e.x.Relations {
 		all += r.Blocks
 	}
-	if e.blocks == 0 || all == 0 {
+	if all == 0 || e.blocks == 0 { // ranges of values, or all is small
+		e.state.guess(float64(len(e.slices)) / float64(e.done))
 		return
 	}
 	e.state.guess(float64(all) / float64(e.blocks))

@@ -100,3 +100,55 @@ func TestSlices(t *testing.T) {
 		t.Error(from)
 	}
 }
+
+// TestExtractBy divides what has no blocks by the values of a column.
+func TestExtractBy(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, pgtest.Start(t), manyRows+`; create view seen as select *, case when id % 10 = 0 then null else (id - 30000) * 300000000000000 end as far from many;
+		create table edges (k bigint, "Odd k" smallint); insert into edges values (9223372036854775807, 1), (-9223372036854775808, 1), (0, 2), (null, null)`)
+	for _, c := range []struct {
+		input, by, want string
+		ranges          int
+	}{
+		{"TABLE: seen", "id", "select * from seen", 12},
+		{"TABLE: seen", "far", "select * from seen", 12},
+		{"TABLE: many", "id", "select * from many", 12},
+		{"QUERY: select id, word from many where id < 1000 -- some", "id", "select id, word from many where id < 1000", 12},
+		{"TABLE: edges", "k", "select * from edges", 12},
+		{"TABLE: edges", `'"Odd k"'`, "select * from edges", 1},
+		{"QUERY: select null::int as k", "k", "select null::int", 1},
+		{"QUERY: select 5 as k", "k", "select 5", 1},
+	} {
+		for _, more := range []string{"HEADER: false", "PARTITION_BY: [cw_by_test]"} {
+			input := c.input
+			if strings.HasPrefix(more, "PARTITION") {
+				if c.by != "far" {
+					continue
+				}
+				input = "QUERY: select *, id % 3 as cw_by_test from seen"
+				c.want = "select *, id % 3 from seen"
+			}
+			dir := t.TempDir()
+			u := e.out(dir, "x.csv", input, "FORMAT: csv", more)
+			u.Workers, u.By = 3, strings.Trim(c.by, `'"`)
+			p, err := PlanUnload(t.Context(), u, Options{})
+			if err != nil {
+				t.Fatalf("%s by %s: %v", input, c.by, err)
+			}
+			if len(u.PartitionBy) == 0 && p.Ranges != c.ranges {
+				t.Errorf("%s by %s: %d ranges, want %d", input, c.by, p.Ranges, c.ranges)
+			}
+			_, data := e.unloaded(u, Options{})
+			if got, want := sortedLines(bytes.Join(data, nil)), sortedLines(e.copied("copy ("+c.want+") to stdout csv")); got != want {
+				t.Errorf("%s by %s: %d bytes, want %d: rows differ", input, c.by, len(got), len(want))
+			}
+		}
+	}
+	for by, want := range map[string]string{"word": "is text", "nothing": "column nothing"} {
+		u := e.out(t.TempDir(), "x.csv", "TABLE: many", "FORMAT: csv")
+		u.By = by
+		if _, err := PlanUnload(t.Context(), u, Options{}); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v", err)
+		}
+	}
+}

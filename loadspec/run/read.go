@@ -39,7 +39,12 @@ func (j *job) readAll(ctx context.Context) error {
 	for range j.readers() {
 		g.Go(func() error {
 			for o := range todo {
-				if err := j.read(ctx, o); err != nil {
+				err := j.read(ctx, o)
+				if err != nil && j.unreadable != nil && ctx.Err() == nil {
+					j.unreadable(o, err)
+					continue
+				}
+				if err != nil {
 					return err
 				}
 			}
@@ -133,6 +138,9 @@ func (j *job) readGap(ctx context.Context, o *object, st *stream, gap ledger.Gap
 			return 0, context.Cause(ctx)
 		}
 		j.times.sending.Add(int64(time.Since(full)))
+		if j.most > 0 && end >= j.most {
+			return end, nil
+		}
 	}
 }
 

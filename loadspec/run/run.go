@@ -90,11 +90,15 @@ type job struct {
 	pieces    chan piece
 	free      split.Pool // of the pieces' buffers
 	warned    bool
-	checking  bool      // nothing is to be changed
-	created   bool      // this job has made the target
-	creation  *creation // a check: the table that a run would make
-	told      []string
-	emptied   bool // by this job's own TRUNCATE
+	checking  bool  // nothing is to be changed
+	most      int64 // bytes of rows that are read of each object; 0 all
+	// unreadable, if set, is told of an object that cannot be read to its end;
+	// the others go on.
+	unreadable func(o *object, err error)
+	created    bool      // this job has made the target
+	creation   *creation // a check: the table that a run would make
+	told       []string
+	emptied    bool // by this job's own TRUNCATE
 
 	// Of a job that watches.
 	round   int64    // 0 is the job itself

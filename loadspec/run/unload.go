@@ -45,6 +45,7 @@ type unload struct {
 	name  string // of the objects, without segment or part, and job
 	rows  int64
 	told  map[string]bool
+	held  bool // the job was this run's
 }
 
 // Manifest is the list of an unload's objects, an object itself.
@@ -91,10 +92,19 @@ func (r *unload) open(ctx context.Context) error {
 	return r.store.Check(ctx)
 }
 
-func (r *unload) run(ctx context.Context) error {
+func (r *unload) run(ctx context.Context) (err error) {
 	if err := r.open(ctx); err != nil {
 		return err
 	}
+	defer func() {
+		// An upload whose beginning was not answered has no name here. What is
+		// not published by now is not wanted, if the job is still ours.
+		if r.held && fault.KindOf(err) != fault.Locked {
+			late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+			defer cancel()
+			_ = r.store.Sweep(late, r.o.Job)
+		}
+	}()
 	retry := r.newRetry()
 	for {
 		begun := time.Now()
@@ -148,6 +158,7 @@ func (r *unload) attempt(ctx context.Context) error {
 	if err := r.tryProbe(ctx, conn); err != nil {
 		return err
 	}
+	r.held = true
 	// The job's id is in the names of its objects, and the job is ours alone.
 	if err := r.store.Sweep(ctx, r.o.Job); err != nil {
 		r.o.Log.Warn("not swept", "error", err) // rubbish is no reason not to unload

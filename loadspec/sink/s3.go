@@ -45,7 +45,20 @@ func (s *s3Store) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.abort(ctx, key, id)
+	inner, done := lingering(ctx)
+	defer done()
+	return s.abort(inner, key, id)
+}
+
+// linger is how long a request is waited for that nobody wants any more, but
+// that leaves something behind which only its answer names.
+const linger = 5 * time.Second
+
+// lingering is ctx, ended later than ctx.
+func lingering(ctx context.Context) (context.Context, func()) {
+	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(linger, cancel) })
+	return inner, func() { stop(); cancel() }
 }
 
 func (s *s3Store) Create(ctx context.Context, name string) (Object, error) {
@@ -62,6 +75,8 @@ func (s *s3Store) Create(ctx context.Context, name string) (Object, error) {
 
 func (s *s3Store) begin(ctx context.Context, key string) (id string, err error) {
 	out, err := retry(ctx, s, key, func(ctx context.Context, c *s3.Client) (*s3.CreateMultipartUploadOutput, error) {
+		ctx, done := lingering(ctx)
+		defer done()
 		return c.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &s.bucket, Key: &key, ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c})
 	})
 	if err != nil {
