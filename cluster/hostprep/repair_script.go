@@ -192,6 +192,24 @@ accepted() {
   esac
 }
 
+# listening PID prints the sockets on which a process takes connections.
+listening() {
+  ls -l "/proc/$1/fd" 2>/dev/null | sed -n 's/.*socket:\[\([0-9]*\)\]$/\1/p' |
+    while read -r i; do awk -v i="$i" '$4 == "0A" && $10 == i { print i }' /proc/net/tcp /proc/net/tcp6 2>/dev/null; done
+}
+
+# reread PID has sshd read its file. It takes no connections until it has, and
+# the next command comes at once: that is waited for.
+reread() {
+  was=$(listening "$1"); n=0
+  kill -HUP "$1" 2>/dev/null || return 0
+  while [ -n "$was" ] && [ $n -lt 100 ]; do
+    now=$(listening "$1")
+    [ -n "$now" ] && [ "$now" != "$was" ] && break
+    sleep 0.05; n=$((n + 1))
+  done
+}
+
 # tell GROUP has a service read its files again. Where that fails it will when
 # it starts next.
 tell() {
@@ -200,9 +218,9 @@ tell() {
     if [ -d /run/systemd/system ]; then
       systemctl reload ssh.service 2>/dev/null || systemctl reload sshd.service 2>/dev/null || say "sshd could not be reloaded: it reads its file when it starts next"
     elif [ -s /run/sshd.pid ]; then
-      kill -HUP "$(cat /run/sshd.pid)" 2>/dev/null || :
+      reread "$(cat /run/sshd.pid)"
     elif [ "$(cat /proc/1/comm 2>/dev/null)" = sshd ]; then
-      kill -HUP 1
+      reread 1
     fi;;
   logind)
     [ ! -d /run/systemd/system ] || systemctl kill -s HUP systemd-logind 2>/dev/null || say "logind could not be told: it reads its file at the next boot";;

