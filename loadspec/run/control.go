@@ -21,7 +21,7 @@ func (j *job) control(ctx context.Context, cancel context.CancelCauseFunc) error
 	tick := time.NewTicker(controlBeat)
 	defer tick.Stop()
 	var reported, complained time.Time
-	want := Control{Limit: j.spec.Limit}
+	want := j.steering.first
 	for {
 		if j.o.Control != nil {
 			now, err := j.o.Control(ctx)

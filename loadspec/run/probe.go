@@ -20,6 +20,8 @@ import (
 type probe struct {
 	j    *job
 	want *loadspec.Adaptive
+	conn loadspec.Conn
+	old  bool // the server tells who waits as it did before 9.6
 
 	ready     chan struct{} // closed once the probe has been tried
 	closeOnce sync.Once
@@ -32,7 +34,7 @@ type probe struct {
 
 func newProbe(j *job) *probe {
 	a := j.spec.Adaptive
-	return &probe{j: j, want: a, ready: make(chan struct{}), control: speed.NewAdaptive(a.Target, a.Min, a.Max)}
+	return &probe{j: j, want: a, conn: j.spec.Conn, ready: make(chan struct{}), control: speed.NewAdaptive(a.Target, a.Min, a.Max)}
 }
 
 // decide says how fast the job may go that has moved total bytes.
@@ -86,12 +88,16 @@ func (p *probe) check(ctx context.Context, conn *pgx.Conn) error {
 	}
 	// The first one pays for what the next ones find in the cache.
 	var value float64
+	old := p.j.server.Waiting
 	for range 2 {
-		if value, err = p.measure(ctx, conn); err != nil {
+		if value, err = p.measure(ctx, conn, old); err != nil {
 			return fault.New(fault.Usage, "try it with psql; it has to be a query that reads", "SPEED.ADAPTIVE: the probe fails: %w", copy.Explain(err))
 		}
 	}
-	defer p.closeOnce.Do(func() { close(p.ready) })
+	defer p.closeOnce.Do(func() {
+		p.old = old
+		close(p.ready)
+	})
 	if value > p.want.Target {
 		p.j.o.Warn(fmt.Sprintf("SPEED.ADAPTIVE: without the load the %s is %s already, and the target is %s: the load will go at %s unless that changes",
 			p.want.Signal, p.unit(value), p.unit(p.want.Target), schema.FormatRate(p.want.Min)))
@@ -134,7 +140,7 @@ func (p *probe) run(ctx context.Context) {
 }
 
 func (p *probe) connect(ctx context.Context) (*pgx.Conn, error) {
-	conn, err := copy.Connect(ctx, p.j.spec.Conn, "cw probe "+p.j.o.Job)
+	conn, err := copy.Connect(ctx, p.conn, "cw probe "+p.j.o.Job)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +157,7 @@ func (p *probe) once(ctx context.Context, conn *pgx.Conn) error {
 	p.mu.Lock()
 	p.asked = time.Now()
 	p.mu.Unlock()
-	value, err := p.measure(ctx, conn)
+	value, err := p.measure(ctx, conn, p.old)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asked = time.Time{}
@@ -175,12 +181,12 @@ const (
 )
 
 // measure is seconds, or sessions that wait.
-func (p *probe) measure(ctx context.Context, conn *pgx.Conn) (value float64, err error) {
+func (p *probe) measure(ctx context.Context, conn *pgx.Conn, old bool) (value float64, err error) {
 	began := time.Now()
 	switch p.want.Signal {
 	case loadspec.SignalWaits:
 		query := waitsProbe
-		if p.j.server.Waiting {
+		if old {
 			query = waitsProbeGreenplum
 		}
 		return value, conn.QueryRow(ctx, query, "cw load "+p.j.o.Job, "cw probe "+p.j.o.Job).Scan(&value)

@@ -14,7 +14,8 @@ import (
 // steering is what beside an operator decides how fast a job goes.
 type steering struct {
 	schedule *speed.Schedule
-	probe    *probe // nil: nothing is measured
+	probe    *probe  // nil: nothing is measured
+	first    Control // as the control file has it
 }
 
 // begin prepares it and sets the speed to begin with.
@@ -26,7 +27,8 @@ func (s *steering) begin(j *job) error {
 	if j.spec.Adaptive != nil {
 		s.probe = newProbe(j)
 	}
-	j.steer(time.Now(), Control{Limit: j.spec.Limit})
+	s.first = Control{Limit: j.spec.Limit}
+	j.steer(time.Now(), s.first)
 	return nil
 }
 
