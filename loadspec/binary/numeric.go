@@ -16,42 +16,36 @@ func numericValue(dst, s []byte) ([]byte, bool) {
 		}
 		s = s[1:]
 	}
+	if len(s) == 0 || len(s) > numericMost {
+		return dst, false
+	}
+	var n uint64 // its digits, as far as they fit
 	point := len(s)
 	for i, c := range s {
-		if c == '.' {
-			if point != len(s) {
-				return dst, false
-			}
+		if d := c - '0'; d <= 9 {
+			n = n*10 + uint64(d)
+		} else if c == '.' && point == len(s) {
 			point = i
-		} else if c-'0' > 9 {
+		} else {
 			return dst, false
 		}
 	}
 	whole, fraction := s[:point], s[min(point+1, len(s)):]
-	if len(whole)+len(fraction) == 0 || len(s) > numericMost {
+	if len(whole)+len(fraction) == 0 {
 		return dst, false
 	}
-	scale := len(fraction)
+	if scale := len(fraction); len(whole)+(scale+3)/4*4 <= 18 { // below 10^18 with the filling
+		return shortNumeric(dst, n, scale, sign), true
+	}
 	for len(whole) > 0 && whole[0] == '0' {
 		whole = whole[1:]
-	}
-	if len(whole)+(scale+3)/4*4 <= 18 { // below 10^18 with the filling
-		return shortNumeric(dst, whole, fraction, sign), true
 	}
 	return longNumeric(dst, whole, fraction, sign), true
 }
 
-// shortNumeric does it in one integer: the digits, with those after the point
-// filled up to whole groups of four.
-func shortNumeric(dst, whole, fraction []byte, sign uint16) []byte {
-	var n uint64
-	for _, c := range whole {
-		n = n*10 + uint64(c-'0')
-	}
-	scale := len(fraction)
-	for _, c := range fraction {
-		n = n*10 + uint64(c-'0')
-	}
+// shortNumeric does it in one integer: the digits, of which scale are behind
+// the point, and these are filled up to whole groups of four.
+func shortNumeric(dst []byte, n uint64, scale int, sign uint16) []byte {
 	groups := (scale + 3) / 4
 	switch groups*4 - scale {
 	case 1:
