@@ -20,8 +20,8 @@ const (
 	// The limit is raised while the value is under the part calm of the target,
 	// stays up to the part guard, and is cut above: who waits for the target to
 	// be missed has missed it.
-	calm  = 0.75
-	guard = 0.9
+	calm  = 0.6
+	guard = 0.8
 	// cut is what a speed that hurts is multiplied with.
 	cut = 0.6
 	// Far below the speed that hurt the last time the limit doubles in two

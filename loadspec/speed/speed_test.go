@@ -190,11 +190,11 @@ func TestAdaptiveAtItsFloor(t *testing.T) {
 	}
 	// One bad sample among many is chance.
 	for range 30 {
-		beat(0.017)
+		beat(0.015)
 	}
 	before := v.Limit
 	for i := range 20 {
-		if beat(map[bool]float64{true: 1, false: 0.017}[i == 7]); v.Limit < before {
+		if beat(map[bool]float64{true: 1, false: 0.015}[i == 7]); v.Limit < before {
 			t.Errorf("one bad sample of %d: %d after %d", len(a.samples), v.Limit, before)
 		}
 	}
