@@ -148,7 +148,7 @@ func TestUnloadEncryption(t *testing.T) {
 		"SSE: s3, KMS_KEY: alias/w":                     "needs SSE: kms",
 		"SSE: kms, SSE_C_KEY_FILE: k":                   "cannot stand beside SSE_C_KEY_FILE",
 		"SSE_C_KEY_FILE: k, ENDPOINT: 'http://s3.test'": "wants an ENDPOINT with https",
-		"SSE: aes":                                      "SSE",
+		"SSE: aes": "SSE",
 	} {
 		u, err := ParseUnload("x", []byte("VERSION: 1.0.0.1\nGPLOAD:\n  INPUT: [{TABLE: t}]\n  OUTPUT:\n    - SINK: {URL: 's3://b/x.csv', "+keys+"}\n    - FORMAT: csv\n"))
 		if want == "" {
