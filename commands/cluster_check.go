@@ -73,12 +73,7 @@ func (a *App) clusterCheck(ctx context.Context, o checkOptions, args []string) e
 	if err != nil {
 		return err
 	}
-	var top *cluster.Topology
-	if name != "" {
-		top, _, err = m.Topology(ctx, name)
-	} else {
-		top, err = a.loadTopology(o.file)
-	}
+	top, err := a.topologyOf(ctx, m, name, o.file)
 	if err != nil {
 		return err
 	}

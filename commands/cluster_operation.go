@@ -47,6 +47,15 @@ func (a *App) loadTopology(file string) (*cluster.Topology, error) {
 	return cluster.Load(file)
 }
 
+// topologyOf is that of a cluster's name, or of -f FILE where there is none.
+func (a *App) topologyOf(ctx context.Context, m *manage.Manager, name, file string) (*cluster.Topology, error) {
+	if name == "" {
+		return a.loadTopology(file)
+	}
+	top, _, err := m.Topology(ctx, name)
+	return top, err
+}
+
 // change shows an operation's plan, asks, and runs it. ran is false when there
 // was nothing to do or --dry-run was given.
 func (a *App) change(ctx context.Context, op *manage.Operation, o changeOptions, ask func(step.View) error) (ran bool, err error) {

@@ -82,12 +82,7 @@ func (a *App) clusterSize(ctx context.Context, o sizeOptions, args []string) err
 	if err != nil {
 		return err
 	}
-	var top *cluster.Topology
-	if name != "" {
-		top, _, err = m.Topology(ctx, name)
-	} else {
-		top, err = a.loadTopology(o.file)
-	}
+	top, err := a.topologyOf(ctx, m, name, o.file)
 	if err != nil {
 		return err
 	}

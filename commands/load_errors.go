@@ -27,7 +27,8 @@ of their statement was committed.` + exitHelp(4, 5),
 type rejectedDoc struct {
 	Object string `json:"object"`
 	Line   int64  `json:"line"`
-	Offset int64  `json:"offset"` // bytes
+	Offset int64  `json:"offset"`           // bytes
+	Column string `json:"column,omitempty"` // where it is about one
 	Reason string `json:"reason"`
 	Row    string `json:"row"`
 	Loaded bool   `json:"loaded_around"` // the rows around it are in the table
@@ -49,10 +50,10 @@ func (a *App) loadErrors(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	t, docs := table{cols: cols("OBJECT", "LINE", "REASON", "ROW", "+OFFSET", "+LOADED AROUND")}, []rejectedDoc{}
+	t, docs := table{cols: cols("OBJECT", "LINE", "REASON", "ROW", "+COLUMN", "+OFFSET", "+LOADED AROUND")}, []rejectedDoc{}
 	for _, r := range rows {
-		t.add(r.Object, fmt.Sprint(r.Line), r.Reason, r.Row, fmt.Sprint(r.Offset), fmt.Sprint(r.Loaded))
-		docs = append(docs, rejectedDoc{r.Object, r.Line, r.Offset, r.Reason, r.Row, r.Loaded})
+		t.add(r.Object, fmt.Sprint(r.Line), r.Reason, r.Row, r.Column(), fmt.Sprint(r.Offset), fmt.Sprint(r.Loaded))
+		docs = append(docs, rejectedDoc{r.Object, r.Line, r.Offset, r.Column(), r.Reason, r.Row, r.Loaded})
 	}
 	if len(rows) == 0 {
 		a.infof("load %s has rejected no rows", id)

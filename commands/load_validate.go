@@ -43,10 +43,10 @@ func (a *App) loadValidate(ctx context.Context, spec *loadspec.Spec, validate, s
 	slices.SortFunc(refused, func(x, y ledger.Rejected) int {
 		return cmp.Or(cmp.Compare(x.Object, y.Object), cmp.Compare(x.Line, y.Line))
 	})
-	t, docs := table{cols: cols("OBJECT", "LINE", "REASON", "ROW", "+OFFSET")}, []rejectedDoc{}
+	t, docs := table{cols: cols("OBJECT", "LINE", "REASON", "ROW", "+COLUMN", "+OFFSET")}, []rejectedDoc{}
 	for _, r := range refused {
-		t.add(redact(r.Object), fmt.Sprint(r.Line), r.Reason, r.Row, fmt.Sprint(r.Offset))
-		docs = append(docs, rejectedDoc{redact(r.Object), r.Line, r.Offset, r.Reason, r.Row, false})
+		t.add(redact(r.Object), fmt.Sprint(r.Line), r.Reason, r.Row, r.Column(), fmt.Sprint(r.Offset))
+		docs = append(docs, rejectedDoc{redact(r.Object), r.Line, r.Offset, r.Column(), r.Reason, r.Row, false})
 	}
 	a.infof("tried %d rows of %s (%s): %d would be refused; nothing was loaded", res.Rows, objectCount(res.Objects), schema.FormatSize(res.Bytes), res.Refused)
 	if more := res.Refused - int64(len(refused)); more > 0 {

@@ -140,16 +140,17 @@ func TestOnGreenplum(t *testing.T) {
 
 func TestUnloadEncryption(t *testing.T) {
 	t.Parallel()
-	for keys, want := range map[string]string{
-		"SSE: kms, KMS_KEY: alias/w":                    "",
-		"SSE: s3":                                       "",
-		"ROLE_ARN: 'arn:aws:iam::1:role/x'":             "",
-		"KMS_KEY: alias/w":                              "needs SSE: kms",
-		"SSE: s3, KMS_KEY: alias/w":                     "needs SSE: kms",
-		"SSE: kms, SSE_C_KEY_FILE: k":                   "cannot stand beside SSE_C_KEY_FILE",
-		"SSE_C_KEY_FILE: k, ENDPOINT: 'http://s3.test'": "wants an ENDPOINT with https",
-		"SSE: aes": "SSE",
+	for _, c := range []struct{ keys, want string }{
+		{"SSE: kms, KMS_KEY: alias/w", ""},
+		{"SSE: s3", ""},
+		{"ROLE_ARN: 'arn:aws:iam::1:role/x'", ""},
+		{"KMS_KEY: alias/w", "needs SSE: kms"},
+		{"SSE: s3, KMS_KEY: alias/w", "needs SSE: kms"},
+		{"SSE: kms, SSE_C_KEY_FILE: k", "cannot stand beside SSE_C_KEY_FILE"},
+		{"SSE_C_KEY_FILE: k, ENDPOINT: 'http://s3.test'", "wants an ENDPOINT with https"},
+		{"SSE: aes", "SSE"},
 	} {
+		keys, want := c.keys, c.want
 		u, err := ParseUnload("x", []byte("VERSION: 1.0.0.1\nGPLOAD:\n  INPUT: [{TABLE: t}]\n  OUTPUT:\n    - SINK: {URL: 's3://b/x.csv', "+keys+"}\n    - FORMAT: csv\n"))
 		if want == "" {
 			if err != nil || u.Sink.Encryption == "" && u.Sink.RoleARN == "" {

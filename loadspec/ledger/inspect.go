@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,10 +23,12 @@ type ObjectProgress struct {
 // Objects tells how far a job is with each of its objects, in the order of
 // the plan. A job that has not planned yet has none.
 func Objects(ctx context.Context, c *pgx.Conn, job string) ([]ObjectProgress, error) {
+	// A job that watches has a job of the ledger for each of its rounds.
+	ofJob := strings.ReplaceAll(ofRounds, "job", "o.job")
 	rows, err := c.Query(ctx, `select o.object, o.range_end, least(coalesce(sum(s.source_bytes), 0), o.range_end)::bigint, coalesce(sum(s.rows), 0)::bigint,
 			coalesce(bool_or(s.eof), false) and coalesce(sum(s.range_end - s.range_start), 0) = coalesce(max(s.range_end), 0)
 		from cw.load_ledger o left join cw.load_ledger s on s.job = o.job and s.object = o.object and s.kind = 'split'
-		where o.job = $1 and o.kind = 'object' group by o.object, o.range_end, o.range_start order by o.range_start`, job)
+		where `+ofJob+` and o.kind = 'object' group by o.job, o.object, o.range_end, o.range_start order by length(o.job), o.job, o.range_start`, job)
 	list, err := collect(rows, err, func(o *ObjectProgress) []any { return []any{&o.URL, &o.Size, &o.Bytes, &o.Rows, &o.Done} })
 	if err != nil || len(list) == 0 {
 		return nil, missing(err)
@@ -34,7 +37,7 @@ func Objects(ctx context.Context, c *pgx.Conn, job string) ([]ObjectProgress, er
 		object string
 		n      int64
 	}
-	rows, err = c.Query(ctx, "select object, count(*) from cw.load_errors where job = $1 and loaded group by object", job)
+	rows, err = c.Query(ctx, "select object, count(*) from cw.load_errors where "+ofRounds+" and loaded group by object", job)
 	rejected, err := collect(rows, err, func(r *count) []any { return []any{&r.object, &r.n} })
 	if err != nil {
 		return list, missing(err)

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,6 +17,17 @@ type Rejected struct {
 	Reason string
 	Row    string
 	Loaded bool // the rows around it were committed
+}
+
+// Column is the column that the row was refused for, "" when that is not about
+// one: both engines end the reason with it.
+func (r *Rejected) Column() string {
+	const mark = ", column "
+	i := strings.LastIndex(r.Reason, mark)
+	if i < 0 || strings.ContainsAny(r.Reason[i+len(mark):], ":;\n") {
+		return ""
+	}
+	return r.Reason[i+len(mark):]
 }
 
 // Execer is a session or a transaction.

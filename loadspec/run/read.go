@@ -3,12 +3,14 @@ package run
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"cw/fault"
+	"cw/loadspec/format"
 	"cw/loadspec/ledger"
 	"cw/loadspec/split"
 )
@@ -95,6 +97,17 @@ func gapReader(st *stream, gap ledger.Gap) io.Reader {
 		return st
 	}
 	return io.LimitReader(st, gap.End-gap.Start)
+}
+
+func (j *job) cutter(st *stream, gap ledger.Gap) (*split.Cutter, error) {
+	c, err := split.NewCutter(gapReader(st, gap), split.Options{
+		Dialect: format.Dialect(j.spec.Format), Size: j.pieceSize(), MaxRow: j.spec.MaxRow, Every: pieceAge,
+		Header: j.spec.Format.Header, BOM: format.UTF8(j.encoding), Offset: gap.Start, Line: gap.Line,
+	}, j.free)
+	if err != nil {
+		return nil, fmt.Errorf("cut %s: %w", st.codec, err)
+	}
+	return c, nil
 }
 
 func (j *job) readGap(ctx context.Context, o *object, st *stream, gap ledger.Gap) (end int64, err error) {

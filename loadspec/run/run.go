@@ -11,7 +11,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime"
 	"time"
@@ -22,7 +21,6 @@ import (
 	"cw/fault"
 	"cw/loadspec"
 	"cw/loadspec/copy"
-	"cw/loadspec/format"
 	"cw/loadspec/ledger"
 	"cw/loadspec/source"
 	"cw/loadspec/split"
@@ -387,15 +385,4 @@ func closeConn(ctx context.Context, c *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	_ = c.Close(ctx)
-}
-
-func (j *job) cutter(st *stream, gap ledger.Gap) (*split.Cutter, error) {
-	c, err := split.NewCutter(gapReader(st, gap), split.Options{
-		Dialect: format.Dialect(j.spec.Format), Size: j.pieceSize(), MaxRow: j.spec.MaxRow, Every: pieceAge,
-		Header: j.spec.Format.Header, BOM: format.UTF8(j.encoding), Offset: gap.Start, Line: gap.Line,
-	}, j.free)
-	if err != nil {
-		return nil, fmt.Errorf("cut %s: %w", st.codec, err)
-	}
-	return c, nil
 }
