@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"cw/fault"
+	"cw/loadspec/copy"
+	"cw/loadspec/ledger"
 	"cw/loadspec/source"
 	"cw/playground/gptest"
 	"cw/playground/pgtest"
@@ -155,6 +157,22 @@ func testWatch(t *testing.T, e *onceEnv) {
 	}
 	if got := e.query("select count(*)::text from items where id < 0"); got != "0" {
 		t.Error("TRUNCATE was left out")
+	}
+	// All rounds' objects are the job's.
+	conn, err := copy.Connect(t.Context(), e.options(body, "j1").Spec.Conn, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeConn(t.Context(), conn)
+	objects, err := ledger.Objects(t.Context(), conn, "j1")
+	var rows int64
+	for _, o := range objects {
+		if rows += o.Rows; !o.Done {
+			t.Errorf("%+v", o)
+		}
+	}
+	if err != nil || len(objects) != 7 || rows != 3920 {
+		t.Errorf("%d objects of %d rows, %v", len(objects), rows, err)
 	}
 	// BEFORE and AFTER are run in every round, and the first is one.
 	rounds := e.query("select 1 + count(*) || ' ' || 1 + count(*) from cw.load_ledger where kind = 'round'")
