@@ -110,6 +110,9 @@ func (a *App) clusterExpand(ctx context.Context, c *cobra.Command, args []string
 	if !o.later {
 		op.ThenMove(moves)
 	}
+	if op.Moves() == nil {
+		a.warnNoMoves(o.moves.given(c))
+	}
 	if before, after := op.Segments(); before < after && op.Nothing == "" && !o.later {
 		a.infof("then the tables are moved from %d to %d segments", before, after)
 	}

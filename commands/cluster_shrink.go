@@ -76,7 +76,12 @@ func (a *App) clusterShrink(ctx context.Context, c *cobra.Command, name string, 
 	if err != nil {
 		return err
 	}
-	if before, after := op.Segments(); after < before && op.Nothing == "" {
+	before, after := op.Segments()
+	moving := after < before && op.Nothing == ""
+	if !moving {
+		a.warnNoMoves(o.moves.given(c))
+	}
+	if moving {
 		moves, err := o.moves.options(c, redistribute.Options{}, a.Now())
 		if err != nil {
 			return err

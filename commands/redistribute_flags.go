@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"cw/cluster/redistribute"
 	"cw/schema"
@@ -48,6 +49,25 @@ func (o *redistributeOptions) addFlags(c *cobra.Command) {
 	f.Float64Var(&o.maxBusy, "max-busy", 0, "fewer tables at a time when a disk is busy for more than this percentage of the time; 0 is off")
 	f.StringVar(&o.maxLag, "max-lag", "", "fewer tables at a time when a mirror is farther behind than this, as in 256MiB")
 	f.BoolVar(&o.analyze, "analyze", false, "ANALYZE each table that was moved")
+}
+
+// given are the flags that were given, as they were written.
+func (o *redistributeOptions) given(c *cobra.Command) (names []string) {
+	own := &cobra.Command{}
+	(&redistributeOptions{}).addFlags(own)
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if own.Flags().Lookup(f.Name) != nil {
+			names = append(names, "--"+f.Name)
+		}
+	})
+	return names
+}
+
+// warnNoMoves says that flags about moving tables were given for nothing.
+func (a *App) warnNoMoves(given []string) {
+	if len(given) > 0 {
+		a.warnf("%s: no table is moved now, so that has no effect", strings.Join(given, ", "))
+	}
 }
 
 // options are base with the flags that were given.

@@ -22,6 +22,20 @@ func redistributeFlags(t *testing.T, base redistribute.Options, args ...string) 
 	return o.options(c, base, time.Date(2026, 12, 1, 23, 0, 0, 0, time.UTC))
 }
 
+func TestRedistributeFlagsGiven(t *testing.T) {
+	t.Parallel()
+	var o redistributeOptions
+	c := &cobra.Command{}
+	o.addFlags(c)
+	c.Flags().Bool("yes", false, "")
+	if err := c.ParseFlags([]string{"--yes", "--parallel", "1", "--analyze"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(o.given(c), " "); got != "--analyze --parallel" {
+		t.Errorf("given: %s", got)
+	}
+}
+
 func TestRedistributeFlags(t *testing.T) {
 	t.Parallel()
 	base := redistribute.Options{Target: 4, Parallel: 3, Order: redistribute.Largest, Attempts: 9}
