@@ -208,7 +208,11 @@ func (r *unload) publish(ctx context.Context, conn *pgx.Conn, commit func(contex
 			p.Objects = 1 // the manifest, which says that there was nothing
 		}
 	})
-	conn, err = r.note(ctx, conn, ledger.Unloaded)
+	// The manifest is there and may be read: to be interrupted now would have
+	// the next run take it away again.
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	conn, err = r.note(late, conn, ledger.Unloaded)
 	return err
 }
 
