@@ -19,6 +19,12 @@ const (
 	Net    Area = "net"
 	Memory Area = "memory"
 	CPU    Area = "cpu"
+
+	Snapshot Area = "snapshot"
+	VIP      Area = "vip"
+	Replace  Area = "replace"
+	Object   Area = "object"
+	DB       Area = "db"
 )
 
 // Scope says who takes part in one measurement of a test.
