@@ -60,6 +60,7 @@ type Encoder struct {
 	room             int    // for all fields of a record whose bytes are not copied
 	special          byte   // the quote, or in text the escape
 	delims, specials uint64 // eight of each
+	dates            *dates // nil without a column of them
 }
 
 // column is how one column's values are written.
@@ -100,7 +101,9 @@ func New(f Format, types []string) (e *Encoder, ok bool) {
 		if !known {
 			return nil, false
 		}
-		e.cols[i] = c
+		if e.cols[i] = c; c.kind == kindDate && e.dates == nil {
+			e.dates = new(dates)
+		}
 	}
 	return e, len(types) > 0 && len(types) < 1<<15
 }

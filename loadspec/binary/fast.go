@@ -108,7 +108,9 @@ func (e *Encoder) plain(dst, s []byte) (out []byte, n int) {
 			binary.BigEndian.PutUint32(b[at:], uint32(p-at-4)) //nolint:gosec // a record is shorter than 1 GiB
 		case c.kind == kindRaw:
 			begin := i
-			i = e.plainEnd(s, i+1)
+			if i++; i < len(s) && s[i] != delim { // flags and marks are of one byte
+				i = e.plainEnd(s, i)
+			}
 			n := i - begin
 			if len(b)-p < n+e.room {
 				b = slices.Grow(b[:p], n+e.room)
@@ -163,11 +165,11 @@ func (e *Encoder) plain(dst, s []byte) (out []byte, n int) {
 			if i+10 > len(s) {
 				return dst, 0
 			}
-			d, ok := date(s[i : i+10])
-			if !ok {
+			d := e.dates.days(s[i : i+10])
+			if d == noDate {
 				return dst, 0
 			}
-			binary.BigEndian.PutUint64(b[p:], 4<<32|uint64(uint32(d))) //nolint:gosec // two's complement, in range
+			binary.BigEndian.PutUint64(b[p:], 4<<32|uint64(uint32(d))) //nolint:gosec // two's complement
 			p += 8
 			i += 10
 		default:
@@ -286,3 +288,32 @@ func plainNumeric(b, s []byte, i int) (next, size int) {
 
 // filling makes whole groups of four digits.
 var filling = [...]uint64{1, 10, 100, 1000} //nolint:gochecknoglobals // constant table
+
+// dates remembers what dates are: a file has few of them, many times.
+type dates [1 << dateBits]struct {
+	text uint64 // the first eight bytes
+	day  uint16 // the last two
+	days int32
+}
+
+const dateBits = 12
+
+// noDate is a day on which no date is.
+const noDate = math.MinInt32
+
+// days are those from 2000-01-01 to the date that s, of ten bytes, is; noDate
+// for one that is none, or not in the plain way.
+func (d *dates) days(s []byte) int32 {
+	text, day := binary.LittleEndian.Uint64(s), binary.LittleEndian.Uint16(s[8:])
+	const mix = 0x9e3779b97f4a7c15 // 2^64 by the golden ratio (Knuth, vol. 3, 6.4)
+	known := &d[(text^uint64(day)<<17)*mix>>(64-dateBits)]
+	if known.text == text && known.day == day && text != 0 {
+		return known.days
+	}
+	n, ok := date(s)
+	if !ok {
+		return noDate
+	}
+	known.text, known.day, known.days = text, day, int32(n) //nolint:gosec // four digits of a year
+	return known.days
+}
