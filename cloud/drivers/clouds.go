@@ -3,6 +3,7 @@ package drivers
 import (
 	"context"
 
+	"cw/cloud/ebs"
 	"cw/cloud/exec"
 	"cw/cloud/qingcloud"
 )
@@ -39,6 +40,41 @@ func qingcloudEntry() entry {
 			Zone: s.Options["zone"], Endpoint: s.Options["endpoint"], Keys: keys, Timeout: timeout,
 			Image: s.Options["image"], InstanceType: s.Options["instance_type"], VxNets: items(s.Options["vxnets"]),
 			KeyPair: s.Options["keypair"], SecurityGroup: s.Options["security_group"], PublicAddress: address == "public",
+		})
+		if err != nil {
+			return nil, err
+		}
+		return &Driver{Snapshots: d, Machines: d, Addresses: d, CanLaunch: d.CanLaunch}, nil
+	}}
+}
+
+func ebsEntry() entry {
+	return entry{Info: Info{
+		Name: "ebs", Summary: "Amazon EC2 and EBS; credentials by the SDK's own chain",
+		Options: []Option{
+			{"region", "the region (default: the configuration's)"},
+			{"zone", "availability zone of new volumes"},
+			{"profile", "profile of ~/.aws/config"},
+			{"credentials_file", "shared credentials file in place of ~/.aws/credentials"},
+			{"volume_type", "type of new volumes, as gp3"},
+			{"launch_template", "launch template of new instances, lt-…; else:"},
+			{"image", "image of new instances"},
+			{"instance_type", "type of new instances"},
+			{"subnet", "subnet of new instances"},
+			{"keypair", "SSH key pair of new instances"},
+			{"security_groups", "security groups of new instances"},
+			{"address", "reach new instances by their private (default) or public address"},
+		},
+	}, open: func(ctx context.Context, s Spec) (*Driver, error) {
+		address, err := oneOf(s, "address", "private", "public")
+		if err != nil {
+			return nil, err
+		}
+		o := s.Options
+		d, err := ebs.New(ctx, ebs.Options{
+			Region: o["region"], Zone: o["zone"], Profile: o["profile"], CredentialsFile: o["credentials_file"], VolumeType: o["volume_type"],
+			LaunchTemplate: o["launch_template"], Image: o["image"], InstanceType: o["instance_type"], Subnet: o["subnet"],
+			KeyPair: o["keypair"], SecurityGroups: items(o["security_groups"]), PublicAddress: address == "public",
 		})
 		if err != nil {
 			return nil, err

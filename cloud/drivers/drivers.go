@@ -57,6 +57,7 @@ type entry struct {
 func table() []entry {
 	return []entry{
 		qingcloudEntry(),
+		ebsEntry(),
 		execEntry(),
 	}
 }
