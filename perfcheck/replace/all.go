@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -45,14 +46,19 @@ func readAll(ctx context.Context, parts []part, m *perfcheck.Measurement, on fun
 						_ = f.Close()
 					}
 					var direct bool
-					if f, direct, err = open(w.part); err != nil {
+					f, direct, err = open(w.part)
+					if at = w.path; errors.Is(err, fs.ErrNotExist) {
+						f = nil // the database that runs by now has removed it
+					} else if err != nil {
 						cancel(err)
 						return
 					}
-					at = w.path
-					if !direct {
+					if f != nil && !direct {
 						buffered.Store(true)
 					}
+				}
+				if f == nil {
+					continue
 				}
 				n, err := f.ReadAt(b, w.off)
 				bytes.Add(int64(n))

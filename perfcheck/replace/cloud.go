@@ -47,14 +47,15 @@ func reason(problem string) string {
 	return problem
 }
 
-// command runs the first command. A machine that lets nobody in will not do so
-// later either; one that refuses connections may.
-func (r *replacement) command(ctx context.Context) (bool, error) {
-	err := r.o.Site.Command(ctx, r.machine)
-	if fault.KindOf(err) == fault.Auth {
-		return false, err
+// command runs the first command.
+func (r *replacement) command(began time.Time) func(context.Context) (bool, error) {
+	return func(ctx context.Context) (bool, error) {
+		err := r.o.Site.Command(ctx, r.machine)
+		if fault.KindOf(err) == fault.Auth && time.Since(began) > r.o.Patience {
+			return false, err
+		}
+		return err == nil, nil
 	}
-	return err == nil, nil
 }
 
 // restore makes the volume and waits for it.

@@ -85,6 +85,9 @@ func Read(ctx context.Context, j Job, on func(perfcheck.Second)) (perfcheck.Meas
 // wanted. What cannot be read is an error: a part that is left out would make
 // the figure a lie.
 func partsOf(path string, first bool) (parts []part, total int64, err error) {
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return nil, 0, err
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, 0, err

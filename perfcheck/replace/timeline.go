@@ -46,7 +46,10 @@ type Options struct {
 	Without map[string]string
 	Read    Job           // what is read: Path, Rate, Timing of the random reads
 	Poll    time.Duration // between two questions, a second at most
-	Timeout time.Duration // of one phase, but for reading everything
+	// Patience is how long a new machine may refuse to let us in: its SSH
+	// server is often there before it knows whose key to take.
+	Patience time.Duration
+	Timeout  time.Duration // of one phase, but for reading everything
 	// On hears of each phase that is over.
 	On func(Result)
 }
@@ -172,7 +175,7 @@ func (r *replacement) do(ctx context.Context, id string) (*perfcheck.Measurement
 	case SSHOpen:
 		return nil, r.poll(ctx, func(ctx context.Context) (bool, error) { return s.Open(ctx, r.machine) == nil, nil })
 	case FirstCommand:
-		return nil, r.poll(ctx, r.command)
+		return nil, r.poll(ctx, r.command(time.Now()))
 	case agentReady:
 		return nil, s.Ready(ctx, r.machine)
 	case VolumeAvailable:

@@ -14,6 +14,7 @@ import (
 	"cw/perfcheck/disk"
 	"cw/perfcheck/memory"
 	"cw/perfcheck/net"
+	"cw/perfcheck/replace"
 	"cw/remote/agent"
 )
 
@@ -61,6 +62,8 @@ func ServeAgent(ctx context.Context, in io.Reader, out io.Writer) error {
 		opMeasure + string(perfcheck.Net):    measured(net.Run),
 		opMeasure + string(perfcheck.Memory): measured(memory.Run),
 		opMeasure + string(perfcheck.CPU):    measured(cpu.Run),
+
+		opMeasure + string(perfcheck.Replace): measured(replace.Read),
 	})
 	return errors.Join(err, f.close())
 }
