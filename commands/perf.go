@@ -24,6 +24,7 @@ func newPerf(a *App) *cobra.Command {
 		newPerfDisk(a), newPerfNet(a), newPerfMemory(a), newPerfCPU(a), newPerfAll(a), newPerfResume(a), newPerfList(a),
 		newPerfBaseline(a), newPerfCompare(a), newPerfReport(a), newPerfVerifyEngine(a),
 	)
+	c.AddCommand(newPerfReplace(a))
 	return c
 }
 

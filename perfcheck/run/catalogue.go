@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"cw/perfcheck"
@@ -9,6 +10,7 @@ import (
 	"cw/perfcheck/disk"
 	"cw/perfcheck/memory"
 	"cw/perfcheck/net"
+	"cw/perfcheck/replace"
 )
 
 // test is a test of any area.
@@ -29,6 +31,10 @@ func Catalogue(areas []perfcheck.Area) []perfcheck.Definition {
 	var defs []perfcheck.Definition
 	for _, t := range catalogue(areas) {
 		defs = append(defs, t.Definition)
+	}
+	// What is no workload of a host has no job: its verb runs it.
+	if slices.Contains(areas, perfcheck.Replace) {
+		defs = append(defs, replace.Tests()...)
 	}
 	return defs
 }
