@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"sync"
 
@@ -14,6 +15,7 @@ import (
 	"cw/perfcheck/disk"
 	"cw/perfcheck/memory"
 	"cw/perfcheck/net"
+	"cw/perfcheck/snapshot"
 	"cw/remote/agent"
 )
 
@@ -46,8 +48,8 @@ type prepareNote struct{ Done, Total int64 }
 // ServeAgent is the far side: it measures what it is told to until its input
 // ends, and removes what it made.
 func ServeAgent(ctx context.Context, in io.Reader, out io.Writer) error {
-	f := &farSide{life: ctx}
-	err := agent.Serve(ctx, in, out, map[string]agent.Handler{
+	f := &farSide{life: ctx, snap: newSnapshotSet()}
+	handlers := map[string]agent.Handler{
 		opHello:                              f.hello,
 		opClean:                              f.clean,
 		opPrepare:                            f.prepare,
@@ -61,7 +63,9 @@ func ServeAgent(ctx context.Context, in io.Reader, out io.Writer) error {
 		opMeasure + string(perfcheck.Net):    measured(net.Run),
 		opMeasure + string(perfcheck.Memory): measured(memory.Run),
 		opMeasure + string(perfcheck.CPU):    measured(cpu.Run),
-	})
+	}
+	maps.Copy(handlers, snapshotHandlers(f.snap))
+	err := agent.Serve(ctx, in, out, handlers)
 	return errors.Join(err, f.close())
 }
 
@@ -73,6 +77,7 @@ type farSide struct {
 	set    *disk.Set
 	server *net.Server
 	copies *disk.CopySet
+	snap   *snapshot.Set
 }
 
 // handler makes a call of a function that takes one argument.
@@ -220,7 +225,7 @@ func (f *farSide) copyClose(context.Context, json.RawMessage) (any, error) {
 func (f *farSide) close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var errs []error
+	errs := []error{f.snap.Close(context.WithoutCancel(f.life))}
 	if f.server != nil {
 		errs = append(errs, f.server.Close())
 	}

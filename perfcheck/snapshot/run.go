@@ -25,6 +25,7 @@ type Options struct {
 	Around, Least time.Duration
 	Poll          time.Duration // between questions to the driver
 	Timeout       time.Duration // of one step of the driver
+	NoReads       bool          // leave the reading probe out
 
 	Driver cloud.Snapshotter
 	Host   Host
@@ -71,6 +72,7 @@ type Outcome struct {
 	Failed    map[string]error
 	Problems  map[string]string // of content: by test id of the restore
 	Untold    map[string]string // metrics that the driver does not tell: "test metric"
+	Omitted   map[string]string // tests that were left out, and why
 	Impacts   map[string]Impact
 	Leftovers []string
 	Health    perfcheck.Health
@@ -82,6 +84,7 @@ type Outcome struct {
 func Run(ctx context.Context, o Options) (out *Outcome, err error) {
 	r := &runner{o: o, out: &Outcome{
 		Measured: map[string]perfcheck.Measurement{}, Failed: map[string]error{}, Problems: map[string]string{}, Untold: map[string]string{}, Impacts: map[string]Impact{},
+		Omitted: map[string]string{},
 	}}
 	defer func() {
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
@@ -144,6 +147,7 @@ func (r *runner) prepare(ctx context.Context) error {
 
 // protocol measures everything in order.
 func (r *runner) protocol(ctx context.Context) error {
+	o := r.o
 	full := r.full(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -159,10 +163,13 @@ func (r *runner) protocol(ctx context.Context) error {
 		}
 	}
 	r.control(ctx, Write, TestControlWrite, r.longest(TestFullWrite, TestIncrementalWrite))
-	if ctx.Err() == nil && full != nil {
-		r.reads(ctx)
-	} else if full == nil {
+	switch {
+	case o.NoReads:
+		r.out.Omitted[TestFullRead], r.out.Omitted[TestControlRead] = "--no-read", "--no-read"
+	case full == nil:
 		r.fail(errors.New("there is no snapshot to compare it with"), TestControlRead)
+	case ctx.Err() == nil:
+		r.reads(ctx)
 	}
 	if ctx.Err() == nil && full != nil {
 		r.restore(ctx, TestRestore, full, momentFull)

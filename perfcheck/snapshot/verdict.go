@@ -72,7 +72,9 @@ func Results(outs []*Outcome, host string, params map[string]any) []perfcheck.Te
 		}
 		d.Metrics = metrics
 		t := perfcheck.Combine(d, reps)
-		if failed != nil {
+		if why := omitted(outs, d.ID); why != "" {
+			t = perfcheck.Omitted(d, why)
+		} else if failed != nil {
 			t = perfcheck.Failed(d, failed)
 		} else {
 			judge(&t, outs)
@@ -81,6 +83,15 @@ func Results(outs []*Outcome, host string, params map[string]any) []perfcheck.Te
 		tests = append(tests, t)
 	}
 	return tests
+}
+
+func omitted(outs []*Outcome, test string) string {
+	for _, out := range outs {
+		if why := out.Omitted[test]; why != "" {
+			return why
+		}
+	}
+	return ""
 }
 
 // told leaves out the metrics that the driver does not tell.
