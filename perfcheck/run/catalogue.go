@@ -16,6 +16,7 @@ type test struct {
 	perfcheck.Definition
 	MinDuration time.Duration
 	everyPair   bool // see net.Test
+	once        bool // a single long repetition, see sustained
 	// unsupported says why an external engine cannot run the test; nil when
 	// all can.
 	unsupported func(engine string) error
@@ -75,7 +76,7 @@ func catalogue(areas []perfcheck.Area) []test {
 			}
 		}
 	}
-	return tests
+	return qualified(tests)
 }
 
 // rounds are who takes part in a test, and what at the same time.
