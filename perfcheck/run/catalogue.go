@@ -9,6 +9,7 @@ import (
 	"cw/perfcheck/disk"
 	"cw/perfcheck/memory"
 	"cw/perfcheck/net"
+	"cw/perfcheck/snapshot"
 )
 
 // test is a test of any area.
@@ -73,6 +74,10 @@ func catalogue(areas []perfcheck.Area) []test {
 		case perfcheck.Net:
 			for _, t := range net.Tests() {
 				tests = append(tests, test{Definition: t.Definition, MinDuration: t.MinDuration, everyPair: t.EveryPair, unsupported: netSupported(t), job: netJob(t)})
+			}
+		case perfcheck.Snapshot: // by RunSnapshot, in its own order
+			for _, d := range snapshot.Tests() {
+				tests = append(tests, test{Definition: d})
 			}
 		}
 	}

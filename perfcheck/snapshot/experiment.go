@@ -194,7 +194,7 @@ func measurement(p ProbeResult) (perfcheck.Measurement, Impact) {
 	if i.Achieved < 0.95 {
 		m.Flags = append(m.Flags, perfcheck.FlagRateMissed)
 	}
-	m.Events = append(m.Events, perfcheck.Event{Kind: "trigger", At: p.Trigger, Length: p.Done - p.Trigger, Text: fmt.Sprintf("what is measured began after %.1f s and took %.1f s", p.Trigger, p.Done-p.Trigger)})
+	m.Events = append(m.Events, perfcheck.Event{Kind: "trigger", At: p.Trigger, Length: p.Done - p.Trigger, Text: fmt.Sprintf("during is from %.1f s to %.1f s", p.Trigger, p.Done)})
 	if i.Stall > 0 {
 		m.Events = append(m.Events, perfcheck.Event{Kind: perfcheck.EventStall, At: p.Trigger, Length: i.Stall, Text: fmt.Sprintf("less than half of the requests were done for %.1f s meanwhile", i.Stall)})
 	}
