@@ -81,7 +81,7 @@ func (a *App) perfSnapshot(ctx context.Context, o *snapshotOptions) error {
 		return a.snapshotPlan(p, so)
 	}
 	return p.run(ctx, func() (*perfcheck.Report, error) {
-		return run.RunSnapshot(ctx, run.SnapshotOptions{
+		return run.Snapshots(ctx, run.SnapshotOptions{
 			ID: p.id, Version: readVersion().Version, Argv: a.argv, Profile: o.perf.Profile, Machines: p.machines,
 			Agent:  run.FleetOptions{Binary: o.perf.AgentBinary, Log: a.Log},
 			Driver: o.Driver, New: snapshotDriver(ctx, o), Protocol: so, Reps: o.Reps, Clean: o.perf.Clean,

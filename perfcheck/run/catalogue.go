@@ -10,6 +10,7 @@ import (
 	"cw/perfcheck/memory"
 	"cw/perfcheck/net"
 	"cw/perfcheck/snapshot"
+	"cw/perfcheck/vip"
 )
 
 // test is a test of any area.
@@ -75,7 +76,11 @@ func catalogue(areas []perfcheck.Area) []test {
 			for _, t := range net.Tests() {
 				tests = append(tests, test{Definition: t.Definition, MinDuration: t.MinDuration, everyPair: t.EveryPair, unsupported: netSupported(t), job: netJob(t)})
 			}
-		case perfcheck.Snapshot: // by RunSnapshot, in its own order
+		case perfcheck.VIP: // by VIP
+			for _, d := range vip.Tests() {
+				tests = append(tests, test{Definition: d})
+			}
+		case perfcheck.Snapshot: // by Snapshots, in its own order
 			for _, d := range snapshot.Tests() {
 				tests = append(tests, test{Definition: d})
 			}

@@ -16,6 +16,7 @@ import (
 	"cw/perfcheck/memory"
 	"cw/perfcheck/net"
 	"cw/perfcheck/snapshot"
+	"cw/perfcheck/vip"
 	"cw/remote/agent"
 )
 
@@ -65,6 +66,7 @@ func ServeAgent(ctx context.Context, in io.Reader, out io.Writer) error {
 		opMeasure + string(perfcheck.CPU):    measured(cpu.Run),
 	}
 	maps.Copy(handlers, snapshotHandlers(f.snap))
+	maps.Copy(handlers, vipHandlers(&f.eye, &f.seat))
 	err := agent.Serve(ctx, in, out, handlers)
 	return errors.Join(err, f.close())
 }
@@ -78,6 +80,8 @@ type farSide struct {
 	server *net.Server
 	copies *disk.CopySet
 	snap   *snapshot.Set
+	eye    vip.Eye
+	seat   vip.Seat
 }
 
 // handler makes a call of a function that takes one argument.
@@ -225,7 +229,9 @@ func (f *farSide) copyClose(context.Context, json.RawMessage) (any, error) {
 func (f *farSide) close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	errs := []error{f.snap.Close(context.WithoutCancel(f.life))}
+	f.eye.Stop()
+	tidy := context.WithoutCancel(f.life)
+	errs := []error{f.snap.Close(tidy), f.seat.Close(tidy)}
 	if f.server != nil {
 		errs = append(errs, f.server.Close())
 	}

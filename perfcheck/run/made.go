@@ -79,7 +79,7 @@ type madeBy struct {
 }
 
 // For is the ledger for what is made by a driver on a host.
-func (l *Ledger) For(host, driver string) madeBy { return madeBy{l, host, driver} } //nolint:revive // what it is for is all there is to it
+func (l *Ledger) For(host, driver string) madeBy { return madeBy{l, host, driver} }
 
 // Made remembers.
 func (e madeBy) Made(kind, id string) error {

@@ -39,9 +39,9 @@ type SnapshotOptions struct {
 	Log        *slog.Logger
 }
 
-// RunSnapshot measures snapshots on machines, one after another. The report
+// Snapshots measures snapshots on machines, one after another. The report
 // holds what was measured even when an error is returned.
-func RunSnapshot(ctx context.Context, o SnapshotOptions) (*perfcheck.Report, error) {
+func Snapshots(ctx context.Context, o SnapshotOptions) (*perfcheck.Report, error) {
 	report := newReport(o.ID, o.Version, o.Profile, o.Argv, o.Protocol.Seed)
 	o.Reporter.Phase("starting cw on " + countOf(len(o.Machines), "machine"))
 	fleet, err := StartFleet(ctx, o.Machines, o.Agent)
