@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -36,9 +37,9 @@ func (r *runner) forget(kind, id string) {
 	}
 }
 
-// remove takes one thing away.
-func (r *runner) remove(ctx context.Context, kind, id string) {
-	var err error
+// remove takes one thing away. What cannot be removed now is tried again at
+// the end.
+func (r *runner) remove(ctx context.Context, kind, id string) (err error) {
 	switch kind {
 	case MadeSnapshot:
 		err = r.o.Driver.DeleteSnapshot(ctx, id)
@@ -47,25 +48,30 @@ func (r *runner) remove(ctx context.Context, kind, id string) {
 	case MadeFolder:
 		err = r.o.Host.Close(ctx)
 	case MadeNamed:
-		err = fmt.Errorf("a snapshot called %s may have been made", id)
+		return errors.New("whether it was made is not known")
 	}
-	if err != nil {
-		text := fmt.Sprintf("the %s %s is left: %v", kind, id, err)
-		if kind != MadeNamed {
-			text += "; to remove it: " + DeleteCommand(r.o.Driver, kind, id)
-		}
-		r.out.Leftovers = append(r.out.Leftovers, text)
-		r.o.Warn(text)
-		return
+	if err == nil {
+		r.forget(kind, id)
 	}
-	r.forget(kind, id)
+	return err
 }
 
 // clean takes everything away, the youngest first; the volume itself goes
-// before the folder it is in.
+// before the folder it is in. What is left is named.
 func (r *runner) clean(ctx context.Context) {
 	for _, t := range slices.Backward(slices.Clone(r.made)) {
-		r.remove(ctx, t.kind, t.id)
+		err := r.remove(ctx, t.kind, t.id)
+		if err == nil {
+			continue
+		}
+		text := fmt.Sprintf("the %s %s is left: %v", t.kind, t.id, err)
+		if t.kind == MadeNamed {
+			text = fmt.Sprintf("a snapshot called %s may have been made: look for it as the cloud does", t.id)
+		} else {
+			text += "; to remove it: " + DeleteCommand(r.o.Driver, t.kind, t.id)
+		}
+		r.out.Leftovers = append(r.out.Leftovers, text)
+		r.o.Warn(text)
 	}
 }
 

@@ -87,13 +87,12 @@ func (r *runner) take(ctx context.Context, w *wish) (cloud.Snapshot, error) {
 	name := fmt.Sprintf("cw-perf-%s-%d", r.o.Name, r.serial)
 	limit, cancel := context.WithTimeoutCause(ctx, r.o.Timeout, fault.New(fault.Unreachable, "--timeout gives it longer", "the driver has not finished a snapshot within %s", r.o.Timeout))
 	defer cancel()
-	if err := r.keep(MadeNamed, name); err != nil {
-		return cloud.Snapshot{}, err
-	}
+	kind, id := MadeNamed, name
 	if p, ok := r.o.Driver.(namer); ok {
-		if err := r.keep(MadeSnapshot, p.SnapshotID(r.volume, name)); err != nil {
-			return cloud.Snapshot{}, err
-		}
+		kind, id = MadeSnapshot, p.SnapshotID(r.volume, name)
+	}
+	if err := r.keep(kind, id); err != nil {
+		return cloud.Snapshot{}, err
 	}
 	began := time.Now()
 	made, err := r.o.Driver.CreateSnapshots(limit, cloud.CreateOptions{Volumes: []string{r.volume}, Name: name, Kind: w.kind, Parent: w.parent})
@@ -101,8 +100,8 @@ func (r *runner) take(ctx context.Context, w *wish) (cloud.Snapshot, error) {
 	for _, s := range made {
 		err = errors.Join(err, r.keep(MadeSnapshot, s.ID))
 	}
-	if err == nil || len(made) > 0 {
-		r.forget(MadeNamed, name)
+	if kind == MadeNamed && (err == nil || len(made) > 0) {
+		r.forget(kind, id)
 	}
 	if err == nil && len(made) != 1 {
 		err = fmt.Errorf("one snapshot was asked for, and %d were made", len(made))

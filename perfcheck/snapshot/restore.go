@@ -50,7 +50,7 @@ func (r *runner) restored(ctx context.Context, s *cloud.Snapshot, moment string)
 	}
 	defer func() {
 		if err == nil || ctx.Err() == nil {
-			r.remove(ctx, MadeVolume, v.ID)
+			_ = r.remove(ctx, MadeVolume, v.ID) // at the latest, the end does it
 		}
 	}()
 	dir, unmount, err := r.attach(limit, v)

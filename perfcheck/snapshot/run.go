@@ -286,7 +286,7 @@ func (r *runner) reads(ctx context.Context) {
 	args := ProbeArgs{Mode: Read, Rate: max(capacity/2/ReadBlock, 1), Warmup: r.o.Warmup}
 	s, ok := r.experiment(ctx, args, TestFullRead, &wish{moment: momentRead, kind: cloud.Full})
 	if ok {
-		r.remove(ctx, MadeSnapshot, s.ID) // its twin is kept
+		_ = r.remove(ctx, MadeSnapshot, s.ID) // at the latest, the end does it
 	}
 	if ctx.Err() == nil {
 		r.controlRate(ctx, args, TestControlRead, r.longest(TestFullRead))
