@@ -28,7 +28,6 @@ func Results(out *Outcome, tests []string, client string, holders [2]string, eve
 			t = perfcheck.Failed(d, fmt.Errorf("no move was measured"))
 		default:
 			t = perfcheck.Combine(d, measurements(moves, every))
-			addQuantile(&t)
 			addARP(&t, moves)
 			twice(&t, moves)
 		}
@@ -41,9 +40,10 @@ func Results(out *Outcome, tests []string, client string, holders [2]string, eve
 // measurements makes a repetition of each move.
 func measurements(moves []Move, every float64) []perfcheck.Measurement {
 	var reps []perfcheck.Measurement
+	p95 := quantile(moves) // of all, so that each repetition has the same
 	for _, m := range moves {
 		rep := perfcheck.Measurement{Began: m.Began, Values: map[string]float64{
-			"outage": m.Outage, "outage_max": m.Outage, "tcp_outage": m.TCPOutage, "tcp_outage_max": m.TCPOutage,
+			"outage": m.Outage, P95: p95, "outage_max": m.Outage, "tcp_outage": m.TCPOutage, "tcp_outage_max": m.TCPOutage,
 			"lost": float64(m.Lost), "tcp_lost": float64(m.TCPLost), "moved": m.Moved,
 		}}
 		if m.Late > lateLimit*every {
@@ -54,16 +54,14 @@ func measurements(moves []Move, every float64) []perfcheck.Measurement {
 	return reps
 }
 
-// addQuantile adds the outage that one move in twenty is above.
-func addQuantile(t *perfcheck.Test) {
-	m := t.Metrics["outage"]
-	if len(m.Reps) == 0 {
-		return
+// quantile is the outage that one move in twenty is above.
+func quantile(moves []Move) float64 {
+	var sorted []float64
+	for _, m := range moves {
+		sorted = append(sorted, m.Outage)
 	}
-	sorted := slices.Sorted(slices.Values(m.Reps))
-	m.Value = sorted[int(math.Ceil(0.95*float64(len(sorted))))-1]
-	m.Median, m.MAD, m.CV = m.Value, 0, 0
-	t.Metrics[P95] = m
+	slices.Sort(sorted)
+	return sorted[int(math.Ceil(0.95*float64(len(sorted))))-1]
 }
 
 // addARP adds when the client's table had the new hardware address, where it

@@ -163,7 +163,9 @@ func (r *runner) move(ctx context.Context, test string) (Move, error) {
 		_, _ = o.Client.Finish(stop, to+1) // it stops, whatever it has seen
 		cancel()
 	}
-	r.at = to
+	if r.at = from; err == nil {
+		r.at = to
+	}
 	return m, errors.Join(err, r.up(ctx, from))
 }
 
