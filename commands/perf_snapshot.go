@@ -3,12 +3,14 @@ package commands
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"cw/cloud"
+	"cw/cloud/drivers"
 	"cw/perfcheck"
 	"cw/perfcheck/run"
 	"cw/perfcheck/snapshot"
@@ -19,17 +21,18 @@ import (
 type snapshotOptions struct {
 	perf perfOptions
 
-	Driver  string
-	Volume  string
-	Machine string
-	Dir     string
-	Size    string
-	Change  string
-	Rate    float64
-	Around  time.Duration
-	Timeout time.Duration
-	NoRead  bool
-	Reps    int
+	Driver       string
+	CloudOptions []string
+	Volume       string
+	Machine      string
+	Dir          string
+	Size         string
+	Change       string
+	Rate         float64
+	Around       time.Duration
+	Timeout      time.Duration
+	NoRead       bool
+	Reps         int
 }
 
 func newPerfSnapshot(a *App) *cobra.Command {
@@ -45,14 +48,18 @@ moved. What is restored is compared with what was there at the moment of the
 snapshot, byte for byte. Everything that is made is removed afterwards.
 
 Drivers: btrfs (a subvolume; size of the send stream), xfs-reflink (clones of the
-files), lvm (thick and thin), which need root or sudo on the host.` + exitHelp(3, 4, 5, 6),
+files), lvm (thick and thin), which need root or sudo on the host; and those of
+clouds, which work from here and want --volume and --machine: ebs, qingcloud, exec
+(a program of yours).` + exitHelp(3, 4, 5, 6),
 		Example: `  cw perf snapshot --driver btrfs --dir /data1
+  cw perf snapshot --driver ebs --dir /data1 --volume vol-0a1b --machine i-0c2d --host dw1
   cw perf snapshot --driver lvm --dir /data1 -f hosts --profile standard --baseline c4.xlarge
   cw perf snapshot --driver btrfs --dir /data1 --require 'snapshot.full.write.stall<=1s' --junit out.xml`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.perfSnapshot(cmd.Context(), &o) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.Driver, "driver", "", "what makes the snapshots: "+strings.Join(run.LocalDrivers(), ", "))
+	f.StringVar(&o.Driver, "driver", "", "what makes the snapshots: "+snapshotDrivers())
+	f.StringArrayVar(&o.CloudOptions, "cloud-option", nil, "a setting of the driver, as zone=pek3a (repeat)")
 	f.StringVarP(&o.Dir, "dir", "d", "", "directory on the volume")
 	f.StringVar(&o.Volume, "volume", "", "the volume that the directory is on, as the driver calls it (local drivers find it)")
 	f.StringVar(&o.Machine, "machine", "", "the machine that restored volumes are attached to, as the driver calls it")
@@ -92,13 +99,29 @@ func (a *App) perfSnapshot(ctx context.Context, o *snapshotOptions) error {
 
 // snapshotDriver makes the driver for a machine. Drivers that speak with a
 // cloud work from here, whatever the machine.
-func snapshotDriver(_ context.Context, o *snapshotOptions) func(run.Machine, cloud.Runner) (cloud.Snapshotter, error) {
+func snapshotDriver(ctx context.Context, o *snapshotOptions) func(run.Machine, cloud.Runner) (cloud.Snapshotter, error) {
 	return func(_ run.Machine, runner cloud.Runner) (cloud.Snapshotter, error) {
 		if d := run.LocalDriver(o.Driver, runner); d != nil {
 			return d, nil
 		}
-		return nil, usagef("one of: "+strings.Join(run.LocalDrivers(), ", "), "--driver %q is not known", o.Driver)
+		options, err := drivers.ParseOptions(o.CloudOptions)
+		if err != nil {
+			return nil, err
+		}
+		d, err := drivers.Open(ctx, drivers.Spec{Driver: o.Driver, Options: options, Run: runner})
+		if err != nil {
+			return nil, err
+		}
+		if d.Snapshots == nil {
+			return nil, usagef("one of: "+snapshotDrivers(), "driver %s makes no snapshots", o.Driver)
+		}
+		return d.Snapshots, nil
 	}
+}
+
+// snapshotDrivers names the drivers.
+func snapshotDrivers() string {
+	return strings.Join(append(run.LocalDrivers(), drivers.Names()...), ", ")
 }
 
 // protocol turns the flags into what is done on each machine.
@@ -119,9 +142,13 @@ func (o *snapshotOptions) protocol() (snapshot.Options, error) {
 	}
 	switch {
 	case o.Driver == "":
-		return so, usagef("add --driver, one of: "+strings.Join(run.LocalDrivers(), ", "), "what makes the snapshots was not said")
+		return so, usagef("add --driver, one of: "+snapshotDrivers(), "what makes the snapshots was not said")
 	case o.Dir == "":
 		return so, usagef("add --dir DIR, a directory on the volume", "which volume to test was not said")
+	case !slices.Contains(append(run.LocalDrivers(), drivers.Names()...), o.Driver):
+		return so, usagef("one of: "+snapshotDrivers(), "--driver %q is not known", o.Driver)
+	case !slices.Contains(run.LocalDrivers(), o.Driver) && (o.Volume == "" || o.Machine == ""):
+		return so, usagef("add --volume ID and --machine ID, as "+o.Driver+" calls them", "driver %s needs to know the volume that --dir is on, and the machine", o.Driver)
 	case !filepath.IsAbs(o.Dir):
 		return so, usagef("write the whole path, as /data1", "--dir %s is relative", o.Dir)
 	case o.Rate <= 0, o.Around < 0, o.Timeout < 0, o.Reps < 1:

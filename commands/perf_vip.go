@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cw/cloud/drivers"
 	"cw/fault"
 	"cw/perfcheck"
 	"cw/perfcheck/run"
@@ -33,6 +34,10 @@ type vipOptions struct {
 	Timeout time.Duration
 	Fault   string
 	Move    string
+
+	Cloud        string
+	CloudOptions []string
+	MachineIDs   []string
 }
 
 func newPerfVIP(a *App) *cobra.Command {
@@ -44,7 +49,7 @@ client on a third sees it: UDP questions and new TCP connections every 10 ms. Th
 outage is the time from the last good answer of the one to the first good answer of
 the other. Planned: taken away, then given. Unplanned: the holder fails, and the
 address appears on the other after --detect. cw moves the address itself (root or
-sudo on the hosts), or your program does: --move. Afterwards the address is where it
+sudo on the hosts), or your program (--move) or the cloud (--cloud). Afterwards the address is where it
 was before, or gone, and every interface is up.` + exitHelp(3, 4, 5, 6),
 		Example: `  cw perf vip --address 10.0.0.99 --host app1,dw1,dw2
   cw perf vip --address 10.0.0.99 -f hosts --no-garp --repeats 20 -o json
@@ -64,6 +69,9 @@ was before, or gone, and every interface is up.` + exitHelp(3, 4, 5, 6),
 	f.DurationVar(&o.Timeout, "timeout", 2*time.Minute, "how long an address may be away")
 	f.StringVar(&o.Fault, "fault", vip.FaultAddress, "what fails: address (taken away at once, as if the holder were dead) or link (its interface goes down)")
 	f.StringVar(&o.Move, "move", "", "program that moves the address: it is called with ADDRESS FROM TO, the names of the hosts")
+	f.StringVar(&o.Cloud, "cloud", "", "let this cloud move the address: "+strings.Join(drivers.Names(), ", "))
+	f.StringArrayVar(&o.CloudOptions, "cloud-option", nil, "a setting of the cloud's driver, as zone=pek3a (repeat)")
+	f.StringSliceVar(&o.MachineIDs, "machine", nil, "the two holders, as the cloud calls them")
 	o.perf.addProtocolFlags(c)
 	_ = f.MarkHidden("seed")
 	return c
@@ -78,12 +86,15 @@ func (a *App) perfVIP(ctx context.Context, o *vipOptions) error {
 		ID: p.id, Version: readVersion().Version, Argv: a.argv, Profile: o.perf.Profile, Machines: p.machines, References: p.references,
 		Agent: run.FleetOptions{Binary: o.perf.AgentBinary, Log: a.Log},
 	}
-	if vo.Protocol, err = o.protocol(p); err != nil {
+	if vo.Protocol, err = o.protocol(ctx, p); err != nil {
 		return err
 	}
 	mover := "cw"
-	if o.Move != "" {
+	switch {
+	case o.Move != "":
 		mover = o.Move
+	case o.Cloud != "":
+		mover = o.Cloud
 	}
 	vo.Params = map[string]any{"mover": mover, "every": o.Every.Seconds(), "detect": o.Detect.Seconds(), "fault": o.Fault, "repeats": o.Repeats}
 	if o.perf.dryRun {
@@ -102,7 +113,7 @@ func (a *App) perfVIP(ctx context.Context, o *vipOptions) error {
 }
 
 // protocol turns the flags into what is done.
-func (o *vipOptions) protocol(p *protocol) (vip.Options, error) {
+func (o *vipOptions) protocol(ctx context.Context, p *protocol) (vip.Options, error) {
 	vo := vip.Options{
 		Address: o.Address, Port: o.Port, Dev: o.Dev, Repeats: o.Repeats, Every: o.Every, Calm: 500 * time.Millisecond,
 		Timeout: o.Timeout, Detect: o.Detect, Fault: o.Fault,
@@ -116,8 +127,12 @@ func (o *vipOptions) protocol(p *protocol) (vip.Options, error) {
 		return vo, usagef("address or link", "--fault %q is not known", o.Fault)
 	case o.NoGARP && o.Both:
 		return vo, usagef("give one of them", "--no-garp and --compare-garp exclude each other")
-	case o.Move != "" && (o.NoGARP || o.Both || o.Fault != vip.FaultAddress):
-		return vo, usagef("leave them out", "--no-garp, --compare-garp and --fault are of no use when --move moves the address")
+	case o.Move != "" && o.Cloud != "":
+		return vo, usagef("give one of them", "--move and --cloud exclude each other")
+	case o.Cloud != "" && len(o.MachineIDs) != 2:
+		return vo, usagef("--machine ID,ID in the order of the hosts", "the cloud has to be told which machines the two holders are")
+	case (o.Move != "" || o.Cloud != "") && (o.NoGARP || o.Both || o.Fault != vip.FaultAddress):
+		return vo, usagef("leave them out", "--no-garp, --compare-garp and --fault are of no use when something else moves the address")
 	case len(p.machines) != 3:
 		return vo, usagef("name three: --host CLIENT,HOLDER,HOLDER or -f FILE", "the client and the two hosts that hold the address are three, and %d were named", len(p.machines))
 	}
@@ -138,16 +153,37 @@ func (o *vipOptions) protocol(p *protocol) (vip.Options, error) {
 			vo.Tests = append(vo.Tests, quiet)
 		}
 	}
+	return vo, o.mover(ctx, p, &vo)
+}
+
+// mover makes what moves the address in place of cw.
+func (o *vipOptions) mover(ctx context.Context, p *protocol, vo *vip.Options) error {
+	if o.Move == "" && o.Cloud == "" {
+		return nil
+	}
+	vo.Tests = vo.Tests[:1] // what the others do is one kind of move
 	if o.Move != "" {
-		if len(vo.Tests) > 1 { // what the program does is one kind of move
-			vo.Tests = vo.Tests[:1]
-		}
 		names := []string{p.machines[1].Name, p.machines[2].Name}
 		vo.Move = func(ctx context.Context, from, to int) error {
 			return moveBy(ctx, o.Move, o.Address, names[from], names[to])
 		}
+		return nil
 	}
-	return vo, nil
+	options, err := drivers.ParseOptions(o.CloudOptions)
+	if err != nil {
+		return err
+	}
+	d, err := drivers.Open(ctx, drivers.Spec{Driver: o.Cloud, Options: options})
+	if err != nil {
+		return err
+	}
+	if d.Addresses == nil {
+		return usagef("--move PROGRAM moves it in any other way", "cloud %s moves no addresses", o.Cloud)
+	}
+	vo.Move = func(ctx context.Context, _, to int) error {
+		return d.Addresses.MoveAddress(ctx, o.Address, o.MachineIDs[to])
+	}
+	return nil
 }
 
 // moveBy runs the user's program.

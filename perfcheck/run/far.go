@@ -15,6 +15,7 @@ import (
 	"cw/perfcheck/disk"
 	"cw/perfcheck/memory"
 	"cw/perfcheck/net"
+	"cw/perfcheck/replace"
 	"cw/perfcheck/snapshot"
 	"cw/perfcheck/vip"
 	"cw/remote/agent"
@@ -64,6 +65,8 @@ func ServeAgent(ctx context.Context, in io.Reader, out io.Writer) error {
 		opMeasure + string(perfcheck.Net):    measured(net.Run),
 		opMeasure + string(perfcheck.Memory): measured(memory.Run),
 		opMeasure + string(perfcheck.CPU):    measured(cpu.Run),
+
+		opMeasure + string(perfcheck.Replace): measured(replace.Read),
 	}
 	maps.Copy(handlers, snapshotHandlers(f.snap))
 	maps.Copy(handlers, vipHandlers(&f.eye, &f.seat))

@@ -111,7 +111,15 @@ func (r *runner) attach(ctx context.Context, v cloud.Volume) (dir string, undo f
 	detach := func() {
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
-		if err := r.o.Driver.DetachVolume(clean, v.ID); err != nil {
+		err := r.o.Driver.DetachVolume(clean, v.ID)
+		for err == nil { // a volume that is still being detached cannot be deleted
+			var now cloud.Volume
+			if now, err = r.o.Driver.Volume(clean, v.ID); err != nil || now.State == cloud.Available || now.State == cloud.Gone || now.State == cloud.Failed {
+				break
+			}
+			err = perfcheck.WaitUntil(clean, time.Now().Add(r.o.Poll))
+		}
+		if err != nil {
 			r.o.Warn(err.Error())
 		}
 	}
