@@ -154,6 +154,9 @@ func (o *snapshotOptions) protocol() (snapshot.Options, error) {
 	case o.Rate <= 0, o.Around < 0, o.Timeout < 0, o.Reps < 1:
 		return so, usagef("leave them out for the defaults", "--rate, --around, --timeout and --reps must be positive")
 	}
+	if !slices.Contains(run.LocalDrivers(), o.Driver) {
+		so.Poll = time.Second // of a request that others have to answer as well
+	}
 	if o.Around > 0 {
 		so.Around = o.Around
 	}

@@ -133,6 +133,8 @@ func (o *vipOptions) protocol(ctx context.Context, p *protocol) (vip.Options, er
 		return vo, usagef("--machine ID,ID in the order of the hosts", "the cloud has to be told which machines the two holders are")
 	case (o.Move != "" || o.Cloud != "") && (o.NoGARP || o.Both || o.Fault != vip.FaultAddress):
 		return vo, usagef("leave them out", "--no-garp, --compare-garp and --fault are of no use when something else moves the address")
+	case len(o.Modes) == 0:
+		return vo, usagef("planned, unplanned or both", "--mode is empty")
 	case len(p.machines) != 3:
 		return vo, usagef("name three: --host CLIENT,HOLDER,HOLDER or -f FILE", "the client and the two hosts that hold the address are three, and %d were named", len(p.machines))
 	}

@@ -1,6 +1,8 @@
 package run
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -128,5 +130,43 @@ func TestVIPRefuses(t *testing.T) {
 	}
 	if a, b := s.sh(2, "ip -o addr"), s.sh(3, "ip -o addr"); strings.Contains(a, testAddress) || !strings.Contains(b, testAddress) {
 		t.Errorf("the address is not where it was: %s %s", a, b)
+	}
+}
+
+// TestVIPInterrupted: an end in the middle of a move leaves no address and no
+// interface down, whether it was wished for or a host died.
+func TestVIPInterrupted(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 3)
+	for i := 1; i <= 3; i++ {
+		s.sh(i, "ip link add mv0 link eth0 type macvlan mode bridge && ip addr add 10.89.0."+string(rune('0'+i))+"/24 dev mv0 && ip link set mv0 up")
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := fault.New(fault.Interrupted, "", "enough")
+	q := &quietReporter{t: t}
+	o := quickVIP(s, q, "10.89.0.99", 5, vip.TestUnplanned)
+	o.Protocol.Fault, o.Protocol.Detect = vip.FaultLink, 30*time.Second
+	ended := make(chan error, 1)
+	go func() {
+		_, err := VIP(ctx, o)
+		ended <- err
+	}()
+	down := func() bool {
+		out, _ := s.Try(2, "ip", "-o", "link", "show", "mv0")
+		return out != "" && !strings.Contains(out, ",UP")
+	}
+	for deadline := time.Now().Add(time.Minute); !down(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no interface goes down")
+		}
+	}
+	cancel(why)
+	if err := <-ended; !errors.Is(err, why) {
+		t.Error(err)
+	}
+	for i := 1; i <= 3; i++ {
+		if out := s.sh(i, "ip -o link show mv0; ip -o addr"); !strings.Contains(out, ",UP") || strings.Contains(out, "10.89.0.99") {
+			t.Errorf("host %d was left as %s", i, out)
+		}
 	}
 }
