@@ -22,6 +22,7 @@ func newPerf(a *App) *cobra.Command {
 	c := group("perf", "Measure machines: disks, network, memory and CPU, with a verdict")
 	c.AddCommand(
 		newPerfDisk(a), newPerfNet(a), newPerfMemory(a), newPerfCPU(a), newPerfAll(a), newPerfResume(a), newPerfList(a),
+		newPerfSnapshot(a), newPerfVIP(a),
 		newPerfBaseline(a), newPerfCompare(a), newPerfReport(a), newPerfVerifyEngine(a),
 	)
 	c.AddCommand(newPerfReplace(a))

@@ -11,6 +11,8 @@ import (
 	"cw/perfcheck/memory"
 	"cw/perfcheck/net"
 	"cw/perfcheck/replace"
+	"cw/perfcheck/snapshot"
+	"cw/perfcheck/vip"
 )
 
 // test is a test of any area.
@@ -24,6 +26,13 @@ type test struct {
 	unsupported func(engine string) error
 	// job makes the workload's job for one measurement at a seat.
 	job func(ctx context.Context, r *runner, s seat, timing perfcheck.Timing) (any, error)
+}
+
+// Areas lists all areas.
+func Areas() []perfcheck.Area {
+	return []perfcheck.Area{
+		perfcheck.CPU, perfcheck.Memory, perfcheck.Disk, perfcheck.Net, perfcheck.Object, perfcheck.DB, perfcheck.Snapshot, perfcheck.VIP, perfcheck.Replace,
+	}
 }
 
 // Catalogue lists the tests of the areas, in the order in which they run.
@@ -79,6 +88,14 @@ func catalogue(areas []perfcheck.Area) []test {
 		case perfcheck.Net:
 			for _, t := range net.Tests() {
 				tests = append(tests, test{Definition: t.Definition, MinDuration: t.MinDuration, everyPair: t.EveryPair, unsupported: netSupported(t), job: netJob(t)})
+			}
+		case perfcheck.VIP: // by VIP
+			for _, d := range vip.Tests() {
+				tests = append(tests, test{Definition: d})
+			}
+		case perfcheck.Snapshot: // by Snapshots, in its own order
+			for _, d := range snapshot.Tests() {
+				tests = append(tests, test{Definition: d})
 			}
 		}
 	}
