@@ -24,12 +24,13 @@ func newPerf(a *App) *cobra.Command {
 		newPerfDisk(a), newPerfNet(a), newPerfMemory(a), newPerfCPU(a), newPerfAll(a), newPerfResume(a), newPerfList(a),
 		newPerfBaseline(a), newPerfCompare(a), newPerfVerifyEngine(a),
 	)
+	c.AddCommand(newPerfObject(a))
 	return c
 }
 
 // perf runs a performance check and prints its report.
 func (a *App) perf(ctx context.Context, o *perfOptions) error {
-	for _, path := range []*string{&o.HostFile, &o.IdentityFile, &o.AgentBinary, &o.JUnit, &o.Markdown, &o.Report} {
+	for _, path := range []*string{&o.HostFile, &o.IdentityFile, &o.AgentBinary, &o.JUnit, &o.Markdown, &o.Report, &o.Object.CAFile} {
 		if *path == "" {
 			continue
 		}
@@ -177,6 +178,9 @@ func (a *App) perfRunOptions(ctx context.Context, o *perfOptions) (run.Options, 
 		return ro, usagef("one of: warn, inconclusive, fail", "--fail-on %q is not known", o.FailOn)
 	}
 	if ro.References, err = a.references(o); err != nil {
+		return ro, err
+	}
+	if ro.Object, err = o.Object.settings(ctx, o.Profile, o.dryRun); err != nil {
 		return ro, err
 	}
 	ro.Machines, err = a.machines(ctx, o)

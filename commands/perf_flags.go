@@ -35,6 +35,7 @@ type perfOptions struct {
 	Size          string
 	AllowRootDisk bool
 	Topology      string
+	Object        objectFlags
 
 	Baselines []string
 	Vendor    string

@@ -14,6 +14,7 @@ import (
 	"cw/perfcheck/disk"
 	"cw/perfcheck/memory"
 	"cw/perfcheck/net"
+	"cw/perfcheck/object"
 	"cw/remote/agent"
 )
 
@@ -43,6 +44,8 @@ type Prepared struct {
 
 type prepareNote struct{ Done, Total int64 }
 
+func noteTo(ctx context.Context, n prepareNote) { agent.Note(ctx, n) }
+
 // ServeAgent is the far side: it measures what it is told to until its input
 // ends, and removes what it made.
 func ServeAgent(ctx context.Context, in io.Reader, out io.Writer) error {
@@ -61,6 +64,11 @@ func ServeAgent(ctx context.Context, in io.Reader, out io.Writer) error {
 		opMeasure + string(perfcheck.Net):    measured(net.Run),
 		opMeasure + string(perfcheck.Memory): measured(memory.Run),
 		opMeasure + string(perfcheck.CPU):    measured(cpu.Run),
+		opObjectPrepare:                      f.objectPrepare,
+		opObjectLeftovers:                    f.objectLeftovers,
+		opObjectSweep:                        f.objectSweep,
+		opObjectClose:                        f.objectClose,
+		opMeasure + string(perfcheck.Object): f.object,
 	})
 	return errors.Join(err, f.close())
 }
@@ -73,6 +81,8 @@ type farSide struct {
 	set    *disk.Set
 	server *net.Server
 	copies *disk.CopySet
+
+	objects *object.Set
 }
 
 // handler makes a call of a function that takes one argument.
@@ -230,5 +240,6 @@ func (f *farSide) close() error {
 	if f.copies != nil {
 		errs = append(errs, f.copies.Close())
 	}
+	errs = append(errs, f.closeObjects(f.life))
 	return errors.Join(errs...)
 }
