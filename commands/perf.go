@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -24,13 +25,13 @@ func newPerf(a *App) *cobra.Command {
 		newPerfDisk(a), newPerfNet(a), newPerfMemory(a), newPerfCPU(a), newPerfAll(a), newPerfResume(a), newPerfList(a),
 		newPerfBaseline(a), newPerfCompare(a), newPerfVerifyEngine(a),
 	)
-	c.AddCommand(newPerfObject(a))
+	c.AddCommand(newPerfObject(a), newPerfDB(a))
 	return c
 }
 
 // perf runs a performance check and prints its report.
 func (a *App) perf(ctx context.Context, o *perfOptions) error {
-	for _, path := range []*string{&o.HostFile, &o.IdentityFile, &o.AgentBinary, &o.JUnit, &o.Markdown, &o.Report, &o.Object.CAFile} {
+	for _, path := range []*string{&o.HostFile, &o.IdentityFile, &o.AgentBinary, &o.JUnit, &o.Markdown, &o.Report, &o.Object.CAFile, &o.DB.DSNFile, &o.DB.PasswordFile} {
 		if *path == "" {
 			continue
 		}
@@ -179,6 +180,11 @@ func (a *App) perfRunOptions(ctx context.Context, o *perfOptions) (run.Options, 
 	}
 	if ro.References, err = a.references(o); err != nil {
 		return ro, err
+	}
+	if slices.Contains(o.Areas, perfcheck.DB) {
+		if ro.Database, err = a.database(ctx, o); err != nil {
+			return ro, err
+		}
 	}
 	if ro.Object, err = o.Object.settings(ctx, o.Profile, o.dryRun); err != nil {
 		return ro, err

@@ -36,6 +36,7 @@ type perfOptions struct {
 	AllowRootDisk bool
 	Topology      string
 	Object        objectFlags
+	DB            dbFlags
 
 	Baselines []string
 	Vendor    string

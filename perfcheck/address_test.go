@@ -2,6 +2,7 @@ package perfcheck
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -17,5 +18,17 @@ func TestAddresses(t *testing.T) {
 	}
 	if _, private := Addresses("s3", nil); private {
 		t.Error("no address is private")
+	}
+}
+
+func TestWordsOfClientLimit(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		cpu, throughput, line float64
+		want                  string
+	}{{0.5, 1e9, 0, ""}, {0.9, 1, 0, "CPU"}, {0.2, 115e6, 125e6, "eth7"}, {0.2, 60e6, 125e6, ""}} {
+		if got := clientLimit(c.cpu, c.throughput, "eth7", c.line); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%+v: %q", c, got)
+		}
 	}
 }

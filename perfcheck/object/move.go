@@ -13,6 +13,16 @@ import (
 // phase may take to end.
 const drainTime = 20 * time.Second
 
+// interruptTime is the same after an interruption.
+const interruptTime = 2 * time.Second
+
+// either is over when one of two contexts is, with its cause.
+func either(a, b context.Context) (context.Context, context.CancelFunc) {
+	both, end := context.WithCancelCause(a)
+	stop := context.AfterFunc(b, func() { end(context.Cause(b)) })
+	return both, func() { stop(); end(nil) }
+}
+
 var errDrained = errors.New("the time for what was under way is over")
 
 // move runs workers over a warm-up and a measured phase. Each calls its work
@@ -24,8 +34,15 @@ func (s *Set) move(ctx context.Context, j Job, on func(perfcheck.Second), work f
 	if err := j.Await(ctx); err != nil {
 		return m, err
 	}
-	life, end := context.WithCancelCause(ctx)
+	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
+	// A part that is cut off may be taken by the store all the same, after its
+	// upload was given up: what is under way has a moment to end.
+	stopped := context.AfterFunc(ctx, func() {
+		t.over.Store(true)
+		time.AfterFunc(interruptTime, func() { end(context.Cause(ctx)) })
+	})
+	defer stopped()
 	histograms := make([]*perfcheck.Histogram, j.Streams)
 	var all sync.WaitGroup
 	for i := range j.Streams {
@@ -39,19 +56,21 @@ func (s *Set) move(ctx context.Context, j Job, on func(perfcheck.Second), work f
 			}
 		})
 	}
-	err := perfcheck.WaitUntil(life, time.Now().Add(j.Warmup))
+	both, release := either(ctx, life)
+	defer release()
+	err := perfcheck.WaitUntil(both, time.Now().Add(j.Warmup))
 	m.Began = time.Now()
 	t.measuring.Store(true)
 	t.begun.Store(true)
-	cpu := readCPU()
+	cpu := perfcheck.ReadCPU()
 	series := perfcheck.CountSeconds(&t.live, 1, on)
 	if err == nil {
-		err = perfcheck.WaitUntil(life, m.Began.Add(j.Duration))
+		err = perfcheck.WaitUntil(both, m.Began.Add(j.Duration))
 	}
 	t.measuring.Store(false)
 	t.over.Store(true)
 	elapsed := time.Since(m.Began).Seconds()
-	own := cpu.share()
+	own := cpu.Share()
 	m.Series = []perfcheck.Series{{Name: "throughput", Unit: perfcheck.BytesPerSecond, Interval: 1, Values: series()}}
 	stop := time.AfterFunc(drainTime, func() { end(errDrained) })
 	defer stop.Stop()

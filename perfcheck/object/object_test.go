@@ -275,18 +275,6 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
-func TestWordsOfClientLimit(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		cpu, throughput, line float64
-		want                  string
-	}{{0.5, 1e9, 0, ""}, {0.9, 1, 0, "CPU"}, {0.2, 115e6, 125e6, "eth7"}, {0.2, 60e6, 125e6, ""}} {
-		if got := clientLimit(c.cpu, c.throughput, "eth7", c.line); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
-			t.Errorf("%+v: %q", c, got)
-		}
-	}
-}
-
 func TestParseURL(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[string][2]string{"s3://b": {"b", ""}, "s3://b/": {"b", ""}, "s3://b/p/q/": {"b", "p/q/"}, "http://b/": {}, "s3:///p": {}, "s3://b/*": {}, "": {}} {

@@ -47,7 +47,7 @@ func (s *Set) openLoop(ctx context.Context, j Job, on func(perfcheck.Second), on
 	slots := make(chan struct{}, mostOpen)
 	var all sync.WaitGroup
 	series := sync.OnceValue(func() []float64 { return nil })
-	cpu := readCPU()
+	cpu := perfcheck.ReadCPU()
 	for i := 0; due(i).Before(last) && life.Err() == nil; i++ {
 		if err := perfcheck.WaitUntil(life, due(i)); err != nil {
 			break
@@ -55,7 +55,7 @@ func (s *Set) openLoop(ctx context.Context, j Job, on func(perfcheck.Second), on
 		measured := !due(i).Before(m.Began)
 		if measured && ended == 0 {
 			ended = 1
-			cpu = readCPU()
+			cpu = perfcheck.ReadCPU()
 			series = sync.OnceValue(perfcheck.CountSeconds(&done, 1, on))
 		}
 		select {
@@ -84,7 +84,7 @@ func (s *Set) openLoop(ctx context.Context, j Job, on func(perfcheck.Second), on
 		})
 	}
 	_ = perfcheck.WaitUntil(life, last)
-	own := cpu.share()
+	own := cpu.Share()
 	seconds := series()
 	all.Wait()
 	if err := context.Cause(life); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -24,6 +25,8 @@ type Set struct {
 	data  []stored
 	small []stored
 	seq   int // of objects that are put
+
+	busy sync.Mutex // held by a measurement, and by what removes: never at once
 }
 
 // stored is an object whose content is known.
@@ -116,6 +119,8 @@ func (s *Set) Run(ctx context.Context, j Job, on func(perfcheck.Second)) (perfch
 	if err := j.check(); err != nil {
 		return perfcheck.Measurement{}, err
 	}
+	s.busy.Lock()
+	defer s.busy.Unlock()
 	var m perfcheck.Measurement
 	var err error
 	switch j.Kind {
@@ -135,7 +140,12 @@ func (s *Set) Run(ctx context.Context, j Job, on func(perfcheck.Second)) (perfch
 }
 
 // Clear removes all that this host has put, and gives up its uploads.
-func (s *Set) Clear(ctx context.Context) error { return s.s.sweep(ctx, s.folder()) }
+// A measurement that was interrupted has ended first.
+func (s *Set) Clear(ctx context.Context) error {
+	s.busy.Lock()
+	defer s.busy.Unlock()
+	return s.s.sweep(ctx, s.folder())
+}
 
 // Close is Clear, after which the set is of no use any more.
 func (s *Set) Close(ctx context.Context) error {

@@ -72,6 +72,8 @@ func catalogue(areas []perfcheck.Area) []test {
 					tests = append(tests, alone(entry))
 				}
 			}
+		case perfcheck.DB:
+			tests = append(tests, databaseTests()...)
 		case perfcheck.Object:
 			tests = append(tests, objectTests()...)
 		case perfcheck.Net:

@@ -11,6 +11,7 @@ import (
 	"cw/fault"
 	"cw/perfcheck"
 	"cw/perfcheck/cpu"
+	"cw/perfcheck/db"
 	"cw/perfcheck/disk"
 	"cw/perfcheck/memory"
 	"cw/perfcheck/net"
@@ -64,6 +65,7 @@ func ServeAgent(ctx context.Context, in io.Reader, out io.Writer) error {
 		opMeasure + string(perfcheck.Net):    measured(net.Run),
 		opMeasure + string(perfcheck.Memory): measured(memory.Run),
 		opMeasure + string(perfcheck.CPU):    measured(cpu.Run),
+		opMeasure + string(perfcheck.DB):     measured(db.Run),
 		opObjectPrepare:                      f.objectPrepare,
 		opObjectLeftovers:                    f.objectLeftovers,
 		opObjectSweep:                        f.objectSweep,

@@ -139,7 +139,7 @@ func judgeFlags(t *perfcheck.Test) {
 // mayBurst tells whether a test's result may rest on credits that run out.
 func mayBurst(d perfcheck.Definition) bool {
 	unit := d.Metrics[0].Unit
-	return (d.Area == perfcheck.Disk || d.Area == perfcheck.Net || d.Area == perfcheck.Object) && (unit == perfcheck.BytesPerSecond || unit == perfcheck.PerSecond)
+	return (d.Area == perfcheck.Disk || d.Area == perfcheck.Net || d.Area == perfcheck.Object || d.Area == perfcheck.DB) && (unit == perfcheck.BytesPerSecond || unit == perfcheck.PerSecond)
 }
 
 // only keeps the seats that are to be measured again.

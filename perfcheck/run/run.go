@@ -13,6 +13,7 @@ import (
 
 	"cw/fault"
 	"cw/perfcheck"
+	"cw/perfcheck/db"
 	"cw/perfcheck/disk"
 	"cw/perfcheck/net"
 	"cw/perfcheck/object"
@@ -37,6 +38,8 @@ type Options struct {
 	// Object is the store of object storage tests and the way to it; the run,
 	// the host and what is put are filled in.
 	Object *object.Settings
+	// Database is what database tests read, and how to get in.
+	Database *db.Target
 	// Topology chooses the pairs of network tests; "" is every pair for
 	// throughput, latency and path MTU, and neighbours for the rest.
 	Topology net.Topology
@@ -232,11 +235,16 @@ func (o Options) tests() ([]test, error) {
 		err = fault.New(fault.Usage, "add --dir DIR, a directory on the disk to test; repeat it for each disk", "which disk to test was not said")
 	case anyOf(perfcheck.Object, tests) && o.Object == nil:
 		err = fault.New(fault.Usage, "add --url s3://bucket/prefix", "which store to measure was not said")
+	case anyOf(perfcheck.DB, tests) && o.Database == nil:
+		err = fault.New(fault.Usage, "add --dsn-file FILE or --db-cluster NAME", "which database to read from was not said")
 	case len(o.Machines) < 2 && !slices.ContainsFunc(tests, func(t test) bool { return t.Scope != perfcheck.Pair }):
 		// Among others they are skipped; alone there would be nothing to judge.
 		err = fault.New(fault.Usage, "name two or more: --host HOST,HOST, -f FILE or --cluster NAME", "a network test takes two hosts, there is %d", len(o.Machines))
 	}
 	for i, t := range tests {
+		if t.Area == perfcheck.DB && o.Database != nil && t.derive == nil {
+			tests[i] = withParam(t, "read", read(o.Database))
+		}
 		if t.Area == perfcheck.Object && o.Object != nil {
 			tests[i] = withParam(t, "store", o.Object.Access.Endpoint) // numbers of another are not compared
 		}
