@@ -25,7 +25,7 @@ func newPerf(a *App) *cobra.Command {
 		newPerfDisk(a), newPerfNet(a), newPerfMemory(a), newPerfCPU(a), newPerfAll(a), newPerfResume(a), newPerfList(a),
 		newPerfBaseline(a), newPerfCompare(a), newPerfVerifyEngine(a),
 	)
-	c.AddCommand(newPerfObject(a), newPerfDB(a))
+	c.AddCommand(newPerfObject(a), newPerfDB(a), newPerfSize(a))
 	return c
 }
 

@@ -132,6 +132,8 @@ func SweepPointOf(t *Test, streams float64, value, tail string) (p SweepPoint, o
 	p = SweepPoint{Streams: streams, Value: m.Value}
 	if n := float64(len(m.Reps)); n >= 2 {
 		p.Noise = medianError * max(madToSigma*mad(m.Reps), deviation(m.Reps)/2) / math.Sqrt(n)
+	} else if n == 0 && m.N >= 2 { // a baseline's, which has no repetitions
+		p.Noise = medianError * madToSigma * m.MAD / math.Sqrt(float64(m.N))
 	}
 	for _, s := range t.Series {
 		if s.Name != value || len(s.Values) < 2 {
