@@ -24,6 +24,9 @@ type test struct {
 	// unsupported says why an external engine cannot run the test; nil when
 	// all can.
 	unsupported func(engine string) error
+	// derive makes the result of a host out of those that were measured
+	// before, for a test that measures nothing itself.
+	derive func(def perfcheck.Definition, before []perfcheck.Test, host string) perfcheck.Test
 	// job makes the workload's job for one measurement at a seat.
 	job func(ctx context.Context, r *runner, s seat, timing perfcheck.Timing) (any, error)
 }
@@ -85,6 +88,10 @@ func catalogue(areas []perfcheck.Area) []test {
 					tests = append(tests, alone(entry))
 				}
 			}
+		case perfcheck.DB:
+			tests = append(tests, databaseTests()...)
+		case perfcheck.Object:
+			tests = append(tests, objectTests()...)
 		case perfcheck.Net:
 			for _, t := range net.Tests() {
 				tests = append(tests, test{Definition: t.Definition, MinDuration: t.MinDuration, everyPair: t.EveryPair, unsupported: netSupported(t), job: netJob(t)})
