@@ -14,7 +14,7 @@ type operation[In, Out any] func(context.Context, *In, ...func(*ec2.Options)) (*
 // the linker leaves out the seven hundred calls that are not here, 30 MB of
 // every cw that is brought to a host.
 type operations struct {
-	AssignPrivateIpAddresses operation[ec2.AssignPrivateIpAddressesInput, ec2.AssignPrivateIpAddressesOutput] //nolint:revive // EC2's name
+	AssignPrivateIpAddresses operation[ec2.AssignPrivateIpAddressesInput, ec2.AssignPrivateIpAddressesOutput]
 	AssociateAddress         operation[ec2.AssociateAddressInput, ec2.AssociateAddressOutput]
 	AttachVolume             operation[ec2.AttachVolumeInput, ec2.AttachVolumeOutput]
 	CreateSnapshot           operation[ec2.CreateSnapshotInput, ec2.CreateSnapshotOutput]
