@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cw/cloud/drivers"
+	"cw/cloud/exec"
 	"cw/perfcheck"
 	"cw/perfcheck/replace"
 	"cw/perfcheck/run"
@@ -106,6 +107,7 @@ func driversHelp() string {
 			fmt.Fprintf(&b, "\n    %-16s %s", o.Key, o.Help)
 		}
 	}
+	b.WriteString("\n\n" + exec.Contract)
 	return b.String()
 }
 
