@@ -130,7 +130,7 @@ func TestAReplacement(t *testing.T) {
 	before("read first /dev/vdc", "read random /dev/vdc")
 	before("read random /dev/vdc", "start")
 	before("up", "read all /dev/vdc")
-	before("command", "ready")
+	before("mount /dev/vdc", "ready")
 	if err := TidyUp(t.Context(), o, made); err != nil {
 		t.Fatal(err)
 	}
