@@ -121,7 +121,7 @@ func (r *runner) prepare(ctx context.Context) error {
 		return err
 	}
 	for _, left := range opened.Leftovers {
-		o.Warn(left + " is left of a run that was killed")
+		o.Warn(left + " is left of a run that was killed: remove the snapshots in it, then rm -r " + left)
 	}
 	r.volume = o.Volume
 	if maker, ok := o.Driver.(Maker); ok && r.volume == "" {
