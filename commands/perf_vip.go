@@ -49,7 +49,8 @@ client on a third sees it: UDP questions and new TCP connections every 10 ms. Th
 outage is the time from the last good answer of the one to the first good answer of
 the other. Planned: taken away, then given. Unplanned: the holder fails, and the
 address appears on the other after --detect. cw moves the address itself (root or
-sudo on the hosts), or your program (--move) or the cloud (--cloud). Afterwards the address is where it
+sudo on the hosts), or your program (--move) or the cloud (--cloud; both holders have
+the address on their loopback meanwhile, for the cloud alone decides who gets it). Afterwards the address is where it
 was before, or gone, and every interface is up.` + exitHelp(3, 4, 5, 6),
 		Example: `  cw perf vip --address 10.0.0.99 --host app1,dw1,dw2
   cw perf vip --address 10.0.0.99 -f hosts --no-garp --repeats 20 -o json
@@ -182,6 +183,7 @@ func (o *vipOptions) mover(ctx context.Context, p *protocol, vo *vip.Options) er
 	if d.Addresses == nil {
 		return usagef("--move PROGRAM moves it in any other way", "cloud %s moves no addresses", o.Cloud)
 	}
+	vo.Loopback = true
 	vo.Move = func(ctx context.Context, _, to int) error {
 		return d.Addresses.MoveAddress(ctx, o.Address, o.MachineIDs[to])
 	}

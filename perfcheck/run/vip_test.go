@@ -170,3 +170,42 @@ func TestVIPInterrupted(t *testing.T) {
 		}
 	}
 }
+
+// TestVIPRouted: somebody else moves the address, as a cloud does: by sending
+// its packets elsewhere. Afterwards they go where they went before.
+func TestVIPRouted(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 3)
+	q := &quietReporter{t: t}
+	const address = "10.66.0.9"
+	route := func(to int) { s.sh(1, "ip route replace "+address+"/32 via "+s.Hosts[to+1].Addr) }
+	route(1)
+	o := quickVIP(s, q, address, 3, vip.TestPlanned)
+	o.Protocol.Loopback = true
+	o.Protocol.Move = func(_ context.Context, from, to int) error {
+		if from == to {
+			return errors.New("it is there")
+		}
+		route(to)
+		return nil
+	}
+	report, err := VIP(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	test := report.Tests[0]
+	if m := test.Metrics["outage"]; m.N != 3 || m.Value <= 0 || m.Value > 1 || test.Verdict != perfcheck.Pass {
+		t.Error(test.Line(), m.Reps)
+	}
+	if _, has := test.Metrics["arp_changed"]; has {
+		t.Error("no hardware address of it was to be seen")
+	}
+	if out := s.sh(1, "ip route get "+address); !strings.Contains(out, s.Hosts[2].Addr) {
+		t.Error("it is not where it was:", out)
+	}
+	for i := 2; i <= 3; i++ {
+		if out := s.sh(i, "ip -o addr"); strings.Contains(out, address) {
+			t.Error("left behind:", out)
+		}
+	}
+}

@@ -171,6 +171,12 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
+// Shares of the CPUs from which on a number is not the volume's.
+const (
+	ownLimit   = 0.85 // used by the probe itself
+	stealLimit = 0.05 // taken away by the hypervisor
+)
+
 // measurement makes the values of an experiment.
 func measurement(p ProbeResult) (perfcheck.Measurement, Impact) {
 	i := ImpactOf(p)
@@ -192,6 +198,12 @@ func measurement(p ProbeResult) (perfcheck.Measurement, Impact) {
 	}
 	if i.Achieved < 0.95 {
 		m.Flags = append(m.Flags, perfcheck.FlagRateMissed)
+	}
+	if p.Health.Own > ownLimit {
+		m.Flags = append(m.Flags, perfcheck.FlagClientLimited)
+	}
+	if p.Health.Steal > stealLimit {
+		m.Flags = append(m.Flags, perfcheck.FlagSteal)
 	}
 	m.Events = append(m.Events, perfcheck.Event{Kind: "trigger", At: p.Trigger, Length: p.Done - p.Trigger, Text: fmt.Sprintf("during is from %.1f s to %.1f s", p.Trigger, p.Done)})
 	if i.Stall > 0 {

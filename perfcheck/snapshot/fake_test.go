@@ -150,7 +150,7 @@ func tiny(t *testing.T, d *copying) (Options, string) {
 	dir := onDiskDir(t)
 	d.dir = t.TempDir()
 	o := quick(t, dir)
-	o.Driver, o.Size, o.Change, o.Around, o.Least, o.Warmup, o.NoReads = d, 16<<20, 1<<20, 200*time.Millisecond, 50*time.Millisecond, 50*time.Millisecond, true
+	o.Driver, o.Size, o.Change, o.Around, o.Least, o.Warmup, o.NoReads = d, 16<<20, 1<<20, 300*time.Millisecond, 300*time.Millisecond, 50*time.Millisecond, true
 	return o, dir
 }
 
@@ -182,10 +182,9 @@ func TestTrouble(t *testing.T) {
 			if d.hang {
 				o.Timeout = 300 * time.Millisecond
 			} else {
-				// The probe's writes would be torn by a driver that copies:
-				// a snapshot of such a one is of one moment only when nothing
-				// is written.
-				o.Rate = 5
+				// Copying is not of one moment: the few blocks at the file's
+				// beginning, which are written meanwhile, are copied at once.
+				o.Rate = 20
 			}
 			out, err := Run(t.Context(), o)
 			if err != nil {
@@ -210,11 +209,146 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
+// clouded is a copying driver that is to others what a cloud is: the volume is
+// there already, things take their time, what is restored is a disk that has
+// to be mounted, and the kind of a snapshot is what the cloud likes.
+type clouded struct {
+	*disks
+	kind   cloud.Kind
+	parent string
+}
+
+// disks hides that the driver could make a volume.
+type disks struct {
+	c       *copying
+	folder  string // of the volume's files
+	asked   map[string]int
+	mounted map[string]bool
+}
+
+func (d *disks) later(id string) bool { // twice not yet
+	d.asked[id]++
+	return d.asked[id] > 2
+}
+
+func (c clouded) CreateSnapshots(ctx context.Context, o cloud.CreateOptions) ([]cloud.Snapshot, error) {
+	o.Volumes = []string{c.folder}
+	made, err := c.c.CreateSnapshots(ctx, o)
+	for i := range made {
+		made[i].Captured = false
+	}
+	return made, err
+}
+
+func (c clouded) Snapshot(ctx context.Context, id string) (cloud.Snapshot, error) {
+	s, err := c.c.Snapshot(ctx, id)
+	if s.Kind, s.Parent = c.kind, c.parent; !c.later(id) {
+		s.State, s.Captured = cloud.Pending, c.asked[id] > 1
+	}
+	return s, err
+}
+
+func (c clouded) ChangedBytes(context.Context, string, string) (int64, error) { return 2 << 20, nil }
+
+func (c clouded) RestoreSnapshot(ctx context.Context, id, name string) (cloud.Volume, error) {
+	v, err := c.c.RestoreSnapshot(ctx, id, name)
+	v.State = cloud.Pending
+	return v, err
+}
+
+func (c clouded) Volume(_ context.Context, id string) (cloud.Volume, error) {
+	v := cloud.Volume{ID: id, State: cloud.Pending, Device: id}
+	switch {
+	case c.later(id+" attached") && c.mounted[id+" wished"]:
+		v.State = cloud.InUse
+	case c.later(id):
+		v.State = cloud.Available
+	}
+	return v, nil
+}
+
+func (c clouded) AttachVolume(_ context.Context, id, machine string) (cloud.Volume, error) {
+	if machine != "i-1" {
+		return cloud.Volume{}, errors.New("which machine?")
+	}
+	c.mounted[id+" wished"] = true
+	c.asked[id+" attached"] = 0
+	return cloud.Volume{ID: id, State: cloud.Pending, Device: id}, nil
+}
+
+func (c clouded) DetachVolume(_ context.Context, id string) error {
+	if c.mounted[id] {
+		return errors.New("it is mounted")
+	}
+	delete(c.mounted, id+" wished")
+	return nil
+}
+
+func (c clouded) DeleteVolume(ctx context.Context, id string) error {
+	if c.mounted[id+" wished"] {
+		return errors.New("it is attached")
+	}
+	return c.c.DeleteVolume(ctx, id)
+}
+
+func (c clouded) DeleteSnapshot(ctx context.Context, id string) error {
+	return c.c.DeleteSnapshot(ctx, id)
+}
+
+// TestClouded: the road of drivers whose volumes are disks.
+func TestClouded(t *testing.T) {
+	t.Parallel()
+	c := &copying{sizes: cloud.Unknown}
+	o, dir := tiny(t, c)
+	d := clouded{&disks{c: c, folder: filepath.Join(dir, FolderPrefix+"test", VolumeName), asked: map[string]int{}, mounted: map[string]bool{}}, cloud.Incremental, "snap-other"}
+	// A disk is seen from its mount point: a root in which the copy lies
+	// where the volume's files lie below theirs.
+	root := t.TempDir()
+	o.Rate, o.Driver, o.Volume, o.Machine = 20, d, "vol-1", "i-1"
+	relative := ""
+	o.Mount = func(_ context.Context, v cloud.Volume) (string, error) {
+		d.mounted[v.ID] = true
+		rel, err := filepath.Rel(mountPoint(dir), d.folder)
+		relative = filepath.Join(root, rel)
+		return root, errors.Join(err, os.MkdirAll(filepath.Dir(relative), 0o700), os.Symlink(v.Device, relative))
+	}
+	o.Unmount = func(context.Context, string) error {
+		clear(d.mounted)
+		return os.Remove(relative)
+	}
+	out, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]perfcheck.Test{}
+	for _, r := range Results([]*Outcome{out}, "here", nil) {
+		if got[r.ID] = r; r.Verdict == perfcheck.Error || r.Verdict == perfcheck.Fail {
+			t.Errorf("%s: %s: %s", r.ID, r.Verdict, r.Reason)
+		}
+	}
+	if r := got[TestFull].Reason; !strings.Contains(r, "an incremental one was made") {
+		t.Errorf("full: %s", r)
+	}
+	if r := got[TestIncremental]; !strings.Contains(r.Reason, "is incremental to snap-other") || r.Metrics["size"].Value != 2<<20 {
+		t.Errorf("incremental: %s %v", r.Reason, r.Metrics["size"])
+	}
+	if m := got[TestFull].Metrics; m["captured"].Value > m["complete"].Value || m["accepted"].Value > m["captured"].Value {
+		t.Errorf("%+v", m)
+	}
+	if m := got[TestRestore].Metrics; m["created"].Value > m["attached"].Value || m["attached"].Value > m["first_byte"].Value || m["verified"].Value != float64(o.Size+ProbeFile) {
+		t.Errorf("%+v", m)
+	}
+	empty(t, dir)
+	if left, _ := os.ReadDir(c.dir); len(left) > 0 {
+		t.Error("left behind:", left)
+	}
+}
+
 // TestUntold: what the driver does not tell is no metric, and no error.
 func TestUntold(t *testing.T) {
 	t.Parallel()
 	o, _ := tiny(t, &copying{sizes: cloud.Unknown})
-	o.Rate = 5
+	o.Rate = 20
 	out, err := Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -236,7 +370,7 @@ func TestLeft(t *testing.T) {
 	t.Parallel()
 	d := &copying{sizes: cloud.Unknown, noDelete: true}
 	o, dir := tiny(t, d)
-	o.Rate = 5
+	o.Rate = 20
 	out, err := Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -73,6 +73,7 @@ type Outcome struct {
 	Problems  map[string]string // of content: by test id of the restore
 	Untold    map[string]string // metrics that the driver does not tell: "test metric"
 	Omitted   map[string]string // tests that were left out, and why
+	Doubts    map[string]string // what is not as it was asked for, by test id
 	Impacts   map[string]Impact
 	Leftovers []string
 	Health    perfcheck.Health
@@ -84,7 +85,7 @@ type Outcome struct {
 func Run(ctx context.Context, o Options) (out *Outcome, err error) {
 	r := &runner{o: o, out: &Outcome{
 		Measured: map[string]perfcheck.Measurement{}, Failed: map[string]error{}, Problems: map[string]string{}, Untold: map[string]string{}, Impacts: map[string]Impact{},
-		Omitted: map[string]string{},
+		Omitted: map[string]string{}, Doubts: map[string]string{},
 	}}
 	defer func() {
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
@@ -121,7 +122,7 @@ func (r *runner) prepare(ctx context.Context) error {
 		return err
 	}
 	for _, left := range opened.Leftovers {
-		o.Warn(left + " is left of a run that was killed")
+		o.Warn(left + " is left of a run that was killed: remove the snapshots in it, then rm -r " + left)
 	}
 	r.volume = o.Volume
 	if maker, ok := o.Driver.(Maker); ok && r.volume == "" {
@@ -207,6 +208,9 @@ func (r *runner) full(ctx context.Context) *cloud.Snapshot {
 	if !ok {
 		return nil
 	}
+	if s.Kind == cloud.Incremental {
+		r.out.Doubts[TestFull] = "a full snapshot was asked for, and an incremental one was made: earlier snapshots of the volume are its base"
+	}
 	m := r.out.Measured[TestFull]
 	if r.size(TestFull, s, float64(r.o.Size)) {
 		m.Values["rate"] = m.Values["size"] / m.Values["complete"]
@@ -229,6 +233,12 @@ func (r *runner) incremental(ctx context.Context, full *cloud.Snapshot) *cloud.S
 		&wish{test: TestIncremental, moment: momentIncremental, kind: cloud.Incremental, parent: full.ID})
 	if !ok {
 		return nil
+	}
+	switch {
+	case s.Kind == cloud.Full:
+		r.out.Doubts[TestIncremental] = "an incremental snapshot was asked for, and a full one was made"
+	case s.Parent != "" && s.Parent != full.ID:
+		r.out.Doubts[TestIncremental] = fmt.Sprintf("the snapshot is incremental to %s, and not to the full one before it, %s", s.Parent, full.ID)
 	}
 	if s.Size == cloud.Unknown {
 		if n, err := r.o.Driver.ChangedBytes(ctx, s.ID, full.ID); err == nil {

@@ -74,7 +74,9 @@ func (s *Set) Open(_ context.Context, dir, name string) (Opened, error) {
 	left := Leftovers(real)
 	o := Opened{Folder: filepath.Join(real, FolderPrefix+name), Owner: fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()), Leftovers: left}
 	o.Volume = filepath.Join(o.Folder, VolumeName)
-	if err := os.Mkdir(o.Folder, 0o755); err != nil {
+	if err := os.Mkdir(o.Folder, 0o755); errors.Is(err, os.ErrPermission) {
+		return none, fault.New(fault.Check, fmt.Sprintf("chown %d %s, or log in as its owner: --ssh-user", os.Getuid(), real), "make a folder for the volume: %w", err)
+	} else if err != nil {
 		return none, fmt.Errorf("make a folder for the volume: %w", err)
 	}
 	if s.marker, err = mark(filepath.Join(o.Folder, markerName)); err != nil {

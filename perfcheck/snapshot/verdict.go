@@ -108,6 +108,9 @@ func told(metrics []perfcheck.MetricDef, test string, out *Outcome) []perfcheck.
 // judge gives the verdicts that need no reference.
 func judge(t *perfcheck.Test, outs []*Outcome) {
 	for _, out := range outs {
+		if d := out.Doubts[t.ID]; d != "" {
+			t.Worsen(perfcheck.Warn, d)
+		}
 		if p := out.Problems[t.ID]; p != "" {
 			t.Worsen(perfcheck.Fail, "what was restored is not what was there at the moment of the snapshot: "+p)
 		}

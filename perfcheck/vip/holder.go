@@ -11,10 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"cw/fault"
 )
@@ -27,8 +24,9 @@ type Seat struct {
 	dev     string
 	before  bool // it had the address when it came
 	down    bool
+	lo      bool     // it was put on the loopback
 	routes  []string // of the interface, to be set again
-	udp     net.PacketConn
+	udp     *net.UDPConn
 	tcp     net.Listener
 	servers sync.WaitGroup
 	quit    chan struct{} // ends the announcements
@@ -48,7 +46,9 @@ func (s *Seat) Listen(ctx context.Context, a HolderArgs) (Listening, error) {
 		return l, err
 	}
 	if s.dev = a.Dev; s.dev == "" {
-		if s.dev, err = devFor(address); err != nil {
+		if s.dev, err = devFor(address); err != nil && a.Foreign {
+			s.dev = loopback // it is not touched, and not announced
+		} else if err != nil {
 			return l, fault.Wrap(fault.Check, "--dev names the interface that gets the address", err)
 		}
 	}
@@ -59,10 +59,19 @@ func (s *Seat) Listen(ctx context.Context, a HolderArgs) (Listening, error) {
 	if err := s.serve(ctx); err != nil {
 		return l, err
 	}
+	if a.Loopback && !s.before {
+		s.lo = true
+		if _, err := ip(ctx, "addr", "add", address.String()+"/32", "dev", loopback); err != nil {
+			return l, s.needsRoot(err)
+		}
+	}
 	l.Port, l.Dev, l.Has = s.udp.LocalAddr().(*net.UDPAddr).Port, s.dev, s.before
 	l.Bound = s.bound(ctx)
 	return l, nil
 }
+
+// loopback is the interface that every machine has.
+const loopback = "lo"
 
 // parseAddress takes an IPv4 address.
 func parseAddress(text string) (netip.Addr, error) {
@@ -71,66 +80,6 @@ func parseAddress(text string) (netip.Addr, error) {
 		return address, fault.New(fault.Usage, "give an unused IPv4 address of the hosts' network", "%q is no IPv4 address; IPv6 has no ARP, and its moves are not measured", text)
 	}
 	return address, nil
-}
-
-// serve opens both servers on one port. They may bind an address that the
-// machine does not have (yet).
-func (s *Seat) serve(ctx context.Context) error {
-	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		var err error
-		cerr := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_FREEBIND, 1) })
-		return errors.Join(cerr, err)
-	}}
-	var err error
-	for range 20 {
-		at := net.JoinHostPort(s.args.Address, strconv.Itoa(s.args.Port))
-		if s.udp, err = lc.ListenPacket(ctx, "udp4", at); err != nil {
-			continue
-		}
-		if s.tcp, err = lc.Listen(ctx, "tcp4", s.udp.LocalAddr().String()); err == nil {
-			break
-		}
-		_ = s.udp.Close()
-		s.udp = nil
-		if s.args.Port != 0 {
-			break
-		}
-	}
-	if err != nil {
-		s.udp = nil
-		return fmt.Errorf("serve %s: %w", s.args.Address, err)
-	}
-	udp, tcp, id, token := s.udp, s.tcp, byte(s.args.ID), s.args.Token
-	s.servers.Go(func() {
-		b := make([]byte, 64)
-		for {
-			n, from, err := udp.ReadFrom(b[:32])
-			switch {
-			case errors.Is(err, net.ErrClosed):
-				return
-			case err != nil || !readQuestion(b[:n], token):
-				continue
-			}
-			b[n] = id
-			_, _ = udp.WriteTo(b[:n+1], from) // who does not get it counts it
-		}
-	})
-	s.servers.Go(func() {
-		for {
-			c, err := tcp.Accept()
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			if err != nil {
-				time.Sleep(time.Millisecond) // too many open files pass
-				continue
-			}
-			_ = c.SetDeadline(time.Now().Add(time.Second))
-			_, _ = c.Write(append(question(token, 0), id))
-			_ = c.Close()
-		}
-	})
-	return nil
 }
 
 // ip runs the tool of that name.
@@ -325,7 +274,9 @@ func (s *Seat) Close(ctx context.Context) error {
 		return nil
 	}
 	errs := []error{s.up(ctx)}
-	if s.args.Foreign {
+	if s.lo {
+		errs, s.lo = append(errs, s.drop(ctx)), false
+	} else if s.args.Foreign {
 		s.silence()
 	} else if s.before {
 		if has, err := s.has(ctx); err != nil || !has {

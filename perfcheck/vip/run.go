@@ -39,6 +39,8 @@ type Options struct {
 	// Move, when set, moves the address in some other way: the user's
 	// program, or the cloud's. Holders are not touched then.
 	Move func(ctx context.Context, from, to int) error
+	// Loopback: see HolderArgs.
+	Loopback bool
 
 	Phase func(text string)
 	Warn  func(text string)
@@ -93,7 +95,7 @@ func (r *runner) listen(ctx context.Context) error {
 	o := r.o
 	r.port, r.origin = o.Port, -1
 	for i, h := range o.Holders {
-		l, err := h.Listen(ctx, HolderArgs{Address: o.Address, Port: r.port, Token: o.Token, ID: i + 1, Dev: o.Dev, Foreign: o.Move != nil})
+		l, err := h.Listen(ctx, HolderArgs{Address: o.Address, Port: r.port, Token: o.Token, ID: i + 1, Dev: o.Dev, Foreign: o.Move != nil, Loopback: o.Loopback})
 		if err != nil {
 			return err
 		}

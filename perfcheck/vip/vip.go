@@ -61,6 +61,10 @@ type HolderArgs struct {
 	Dev     string `json:"dev"` // "" is the interface in the address's network
 	// Foreign: somebody else moves the address, and it is never touched here.
 	Foreign bool `json:"foreign,omitempty"`
+	// Loopback gives the machine the address on its loopback as long as it
+	// listens: a cloud that sends packets to another machine does not make
+	// that one accept them.
+	Loopback bool `json:"loopback,omitempty"`
 }
 
 // Listening is what a holder says.

@@ -148,12 +148,11 @@ func TestSteadyBy(t *testing.T) {
 
 // scripted is a client and two holders of which one is the case.
 type scripted struct {
-	at, broken int
-	seen       Seen
-	log        []string
-	has        [2]bool
-	takeFails  bool
-	inUse      string
+	broken    int
+	seen      Seen
+	has       [2]bool
+	takeFails bool
+	inUse     string
 }
 
 type scriptedHolder struct {
