@@ -2,6 +2,8 @@ package object
 
 import (
 	"encoding/pem"
+	"io"
+	"log"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
@@ -21,10 +23,12 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	front := httptest.NewTLSServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+	front := httptest.NewUnstartedServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(target)
 		r.Out.Host = r.In.Host // it is signed
 	}})
+	front.Config.ErrorLog = log.New(io.Discard, "", 0) // of clients that do not trust it
+	front.StartTLS()
 	t.Cleanup(front.Close)
 	o := settings(srv, front.URL)
 	o.Data = 8 * mib
