@@ -76,7 +76,7 @@ func TestPerfReplaceAsTyped(t *testing.T) {
 		t.Fatalf("exit code %d\n%s\n%s", code, errOut, out)
 	}
 	var r perfcheck.Report
-	if err := json.Unmarshal([]byte(out.String()), &r); err != nil {
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range []string{"replace.first_command", "replace.attached", "replace.mounted", "replace.cold_reads", "replace.database_up", "replace.hydrated"} {
@@ -90,8 +90,8 @@ func TestPerfReplaceAsTyped(t *testing.T) {
 			t.Errorf("%s: %+v", id, r.Tests)
 		}
 	}
-	if !strings.Contains(errOut.String(), "replace.hydrated exec: seconds") {
-		t.Errorf("no results while it runs: %s", errOut)
+	if !strings.Contains(errOut.String(), "2 of 2: replace.hydrated took") {
+		t.Errorf("no word while it runs: %s", errOut)
 	}
 	left, _ := filepath.Glob(cloud + "/*-*")
 	agents, _ := filepath.Glob(tmp + "/*")
