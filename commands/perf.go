@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -25,12 +26,13 @@ func newPerf(a *App) *cobra.Command {
 		newPerfSnapshot(a), newPerfVIP(a),
 		newPerfBaseline(a), newPerfCompare(a), newPerfReport(a), newPerfVerifyEngine(a),
 	)
+	c.AddCommand(newPerfReplace(a), newPerfObject(a), newPerfDB(a), newPerfSize(a))
 	return c
 }
 
 // perf runs a performance check and prints its report.
 func (a *App) perf(ctx context.Context, o *perfOptions) error {
-	for _, path := range []*string{&o.HostFile, &o.IdentityFile, &o.AgentBinary, &o.JUnit, &o.HTML, &o.Markdown, &o.Report} {
+	for _, path := range []*string{&o.HostFile, &o.IdentityFile, &o.AgentBinary, &o.JUnit, &o.HTML, &o.Markdown, &o.Report, &o.Object.CAFile, &o.DB.DSNFile, &o.DB.PasswordFile} {
 		if *path == "" {
 			continue
 		}
@@ -181,6 +183,14 @@ func (a *App) perfRunOptions(ctx context.Context, o *perfOptions) (run.Options, 
 		return ro, usagef("one of: warn, inconclusive, fail", "--fail-on %q is not known", o.FailOn)
 	}
 	if ro.References, err = a.references(o); err != nil {
+		return ro, err
+	}
+	if slices.Contains(o.Areas, perfcheck.DB) {
+		if ro.Database, err = a.database(ctx, o); err != nil {
+			return ro, err
+		}
+	}
+	if ro.Object, err = o.Object.settings(ctx, o.Profile, o.dryRun); err != nil {
 		return ro, err
 	}
 	ro.Machines, err = a.machines(ctx, o)

@@ -66,3 +66,27 @@ func TestList(t *testing.T) {
 		}
 	}
 }
+
+func TestOpenEBS(t *testing.T) {
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("AWS_CONFIG_FILE", filepath.Join(t.TempDir(), "none"))
+	if _, err := Open(t.Context(), Spec{Driver: "ebs"}); fault.KindOf(err) != fault.Usage || !strings.Contains(fault.HintOf(err), "region=") {
+		t.Errorf("%v (%s)", err, fault.HintOf(err))
+	}
+	d, err := Open(t.Context(), Spec{Driver: "ebs", Options: map[string]string{"region": "eu-central-1", "launch_template": "lt-1"}})
+	if err != nil || d.Snapshots == nil || d.Volumes == nil || d.Machines == nil || d.Addresses == nil || d.CanLaunch() != nil {
+		t.Errorf("%+v %v", d, err)
+	}
+}
+
+func FuzzParseOptions(f *testing.F) {
+	f.Add("zone=pek3a")
+	f.Fuzz(func(t *testing.T, pair string) {
+		got, err := ParseOptions([]string{pair})
+		if err == nil && len(got) != 1 {
+			t.Fatalf("%q: %v", pair, got)
+		}
+	})
+}

@@ -51,7 +51,7 @@ type Options struct {
 // Driver implements cloud.Snapshotter, cloud.Machines and cloud.Addresses.
 type Driver struct {
 	o      Options
-	ec2    *ec2.Client
+	ec2    operations
 	blocks *ebs.Client
 	sleep  func(context.Context, time.Duration) error
 	token  func() string
@@ -94,7 +94,7 @@ func newDriver(o Options, c aws.Config, pause func(context.Context, time.Duratio
 			}
 		})
 	}
-	return &Driver{o: o, ec2: ec2.NewFromConfig(c), blocks: ebs.NewFromConfig(c), sleep: pause, token: randomToken, made: map[string]bool{}, chain: map[string]string{}}
+	return &Driver{o: o, ec2: operationsOf(ec2.NewFromConfig(c)), blocks: ebs.NewFromConfig(c), sleep: pause, token: randomToken, made: map[string]bool{}, chain: map[string]string{}}
 }
 
 // noLimit lets every retry through: how many there are is limited already,

@@ -51,7 +51,7 @@ func driver(o Options, fn roundTrip) *Driver {
 			s.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
 		})
 	}
-	d.ec2 = ec2.NewFromConfig(c, func(o *ec2.Options) { o.HTTPSignerV4, o.Retryer = frozen{v4.NewSigner()}, quick() })
+	d.ec2 = operationsOf(ec2.NewFromConfig(c, func(o *ec2.Options) { o.HTTPSignerV4, o.Retryer = frozen{v4.NewSigner()}, quick() }))
 	d.blocks = ebs.NewFromConfig(c, func(o *ebs.Options) { o.HTTPSignerV4, o.Retryer = frozen{v4.NewSigner()}, quick() })
 	d.token = func() string { return "token-1" }
 	return d

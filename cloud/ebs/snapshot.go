@@ -180,11 +180,11 @@ func (d *Driver) group(ctx context.Context, volumes []string) (*types.InstanceSp
 // its volume.
 func (d *Driver) link(ctx context.Context, volume, id string) error {
 	parent, at := "", int64(0)
-	pages := ec2.NewDescribeSnapshotsPaginator(d.ec2, &ec2.DescribeSnapshotsInput{
+	in := &ec2.DescribeSnapshotsInput{
 		OwnerIds: []string{"self"}, Filters: []types.Filter{{Name: aws.String("volume-id"), Values: []string{volume}}},
-	})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+	}
+	for {
+		page, err := d.ec2.DescribeSnapshots(ctx, in)
 		if err != nil {
 			return fmt.Errorf("list the snapshots of %s: %w", volume, explain(err))
 		}
@@ -193,6 +193,10 @@ func (d *Driver) link(ctx context.Context, volume, id string) error {
 				parent, at = aws.ToString(s.SnapshotId), t
 			}
 		}
+		if next := aws.ToString(page.NextToken); next == "" || next == aws.ToString(in.NextToken) {
+			break
+		}
+		in.NextToken = page.NextToken
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -1,41 +1,7 @@
 // Package exec drives a cloud through a program of the user: whatever cw has
 // no driver for, a script can do.
 //
-// The program is called as
-//
-//	PROGRAM VERB
-//
-// with one JSON object on standard input, and answers with one JSON object on
-// standard output; standard error is for people and is shown when it fails.
-// The verbs, what they are given and what they answer:
-//
-//	verbs           {}                                   {"verbs": ["create", …]}: those it has; optional
-//	create          {"volumes": [], "name", "kind", "parent"}   {"snapshots": [SNAPSHOT, …]}, one per volume
-//	status          {"id"}                               SNAPSHOT
-//	changed         {"id", "earlier"}                    {"bytes": N}
-//	delete          {"id"}                               nothing
-//	restore         {"id", "name"}                       VOLUME
-//	volume          {"id"}                               VOLUME
-//	attach          {"volume", "machine"}                VOLUME
-//	detach          {"volume"}                           nothing
-//	delete-volume   {"id"}                               nothing
-//	launch          {"name"}                             MACHINE
-//	machine         {"id"}                               MACHINE
-//	stop            {"id"}                               nothing: hard, as a failure would
-//	delete-machine  {"id"}                               nothing
-//	move-address    {"address", "machine"}               nothing
-//
-//	SNAPSHOT  {"id", "volume", "parent", "kind": "full|incremental", "state": "pending|available|failed|gone",
-//	           "captured": bool, "progress": 0..1, "size": bytes, "total": bytes, "created": RFC 3339, "problem"}
-//	VOLUME    {"id", "state": "pending|available|in-use|failed|gone", "machine", "device", "size": bytes, "problem"}
-//	MACHINE   {"id", "state": "pending|in-use|available|failed|gone", "address", "problem"}
-//
-// in-use is attached for a volume and running for a machine. What is left out
-// is not known. Exit codes: 0 done, 3 it does not have this verb, 4 there is no
-// such thing (any more), 75 not now: the same question later may be answered;
-// everything else is a failure. create, restore and launch should return as
-// soon as they are accepted: status, volume and machine are asked about once a
-// second until the state is reached.
+// The contract is in Contract, an example in example.sh.
 package exec
 
 import (
@@ -53,6 +19,39 @@ import (
 
 	"cw/fault"
 )
+
+// Contract is what the program has to do, for help texts.
+const Contract = `The program is called as PROGRAM VERB, with one JSON object on standard input, and
+answers with one on standard output; standard error is shown when it fails.
+
+  verbs           {}                        {"verbs": ["create", ...]}: those it has; optional
+  create          {"volumes": [...], "name", "kind", "parent"}
+                                            {"snapshots": [SNAPSHOT, ...]}, one per volume
+  status          {"id"}                    SNAPSHOT
+  changed         {"id", "earlier"}         {"bytes": N}
+  delete          {"id"}                    nothing
+  restore         {"id", "name"}            VOLUME
+  volume          {"id"}                    VOLUME
+  attach          {"volume", "machine"}     VOLUME
+  detach          {"volume"}                nothing
+  delete-volume   {"id"}                    nothing
+  launch          {"name"}                  MACHINE
+  machine         {"id"}                    MACHINE
+  stop            {"id"}                    nothing: hard, as a failure would
+  delete-machine  {"id"}                    nothing
+  move-address    {"address", "machine"}    nothing
+
+  SNAPSHOT  {"id", "volume", "parent", "kind": "full|incremental", "state":
+            "pending|available|failed|gone", "captured": bool, "progress": 0..1,
+            "size": bytes, "total": bytes, "created": RFC 3339, "problem"}
+  VOLUME    {"id", "state": "pending|available|in-use|failed|gone", "machine",
+            "device", "size": bytes, "problem"}
+  MACHINE   {"id", "state": "pending|in-use|available|failed|gone", "address", "problem"}
+
+in-use is attached for a volume, running for a machine. What is left out is not known.
+Exit codes: 0 done, 3 it has no such verb, 4 there is no such thing (any more), 75 ask
+again later; everything else is a failure. create, restore and launch return as soon as
+they are accepted: status, volume and machine are asked again until the state is reached.`
 
 // Exit codes of the program that mean more than a failure.
 const (
@@ -113,7 +112,7 @@ func (e *callError) Unwrap() error { return e.err }
 // FaultHint implements fault.Hinter.
 func (e *callError) FaultHint() string {
 	if e.code == exitNoVerb {
-		return "add the verb " + e.verb + " to the program (cw perf replace --help tells what it gets and answers)"
+		return "add the verb " + e.verb + " to the program (cw perf replace --help tells what it gets and what it answers)"
 	}
 	return "try it by hand: echo '{…}' | " + e.program + " " + e.verb
 }

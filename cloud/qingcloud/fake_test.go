@@ -49,6 +49,7 @@ type fake struct {
 	vols     map[string]map[string]any
 	machines map[string]map[string]any
 	eips     map[string]map[string]any
+	nics     []map[string]any
 }
 
 type fakeJob struct {
@@ -257,7 +258,18 @@ func (f *fake) act(action string, get func(string) string, q map[string][]string
 	case "DescribeEips":
 		ok["eip_set"] = f.list(f.eips, "eip_id", nil, "")
 	case "DescribeNics":
-		ok["nic_set"] = []any{}
+		limit, _ := strconv.Atoi(get("limit"))
+		offset, _ := strconv.Atoi(get("offset"))
+		offset = min(offset, len(f.nics))
+		ok["nic_set"] = f.nics[offset:min(offset+limit, len(f.nics))]
+	case "DetachNics":
+		f.nic(listOf(q, "nics")[0])["instance_id"] = ""
+		ok["job_id"] = f.start(action, listOf(q, "nics"), func(bool) {})
+	case "AttachNics":
+		if f.nic(listOf(q, "nics")[0])["instance_id"] != "" {
+			return map[string]any{"ret_code": 1400, "message": "PermissionDenied, it is attached"}
+		}
+		f.nic(listOf(q, "nics")[0])["instance_id"] = get("instance")
 	case "DescribeJobs":
 		var set []any
 		for _, id := range listOf(q, "jobs") {
@@ -273,6 +285,15 @@ func (f *fake) act(action string, get func(string) string, q map[string][]string
 		f.t.Errorf("the fake does not know %s", action)
 	}
 	return ok
+}
+
+func (f *fake) nic(id string) map[string]any {
+	for _, n := range f.nics {
+		if n["nic_id"] == id {
+			return n
+		}
+	}
+	return map[string]any{}
 }
 
 func countTrue(m map[string]bool) (n int) {

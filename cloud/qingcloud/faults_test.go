@@ -3,6 +3,7 @@ package qingcloud
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -184,6 +185,26 @@ func TestMoveAddress(t *testing.T) {
 	}
 	if err := f.d.MoveAddress(t.Context(), "192.168.0.9", "i-2"); fault.KindOf(err) != fault.Usage || !strings.Contains(fault.HintOf(err), "keepalived") {
 		t.Errorf("%v", err)
+	}
+}
+
+// A NIC is found by its private address, also on the second page, and moved
+// once whatever becomes of the answers.
+func TestMoveNIC(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	for i := range 150 {
+		f.nics = append(f.nics, map[string]any{"nic_id": fmt.Sprintf("52:54:00:00:00:%02x", i), "private_ip": fmt.Sprintf("192.168.0.%d", i+1), "instance_id": "i-1"})
+	}
+	f.faults["DetachNics"], f.faults["AttachNics"] = []fakeFault{after500}, []fakeFault{refuse500, cutAfter}
+	if err := f.d.MoveAddress(t.Context(), "192.168.0.140", "i-2"); err != nil {
+		t.Fatal(err)
+	}
+	if at := f.nics[139]["instance_id"]; at != "i-2" || f.done["DetachNics"] != 1 || f.done["AttachNics"] != 1 {
+		t.Errorf("at %v, done %v", at, f.done)
+	}
+	if err := f.d.MoveAddress(t.Context(), "192.168.0.140", "i-2"); err != nil || f.done["AttachNics"] != 1 {
+		t.Errorf("%v, done %v", err, f.done)
 	}
 }
 

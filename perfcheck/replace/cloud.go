@@ -103,26 +103,40 @@ func TidyUp(ctx context.Context, o Options, made Made) error {
 	var errs []error
 	if made.Machine.ID != "" {
 		o.Site.Close(ctx, made.Machine)
-		if err := o.Machines.DeleteMachine(ctx, made.Machine.ID); err != nil {
+		// A machine that is only just being made is often not to be deleted yet.
+		if err := insist(ctx, o, func() error { return o.Machines.DeleteMachine(ctx, made.Machine.ID) }); err != nil {
 			errs = append(errs, fmt.Errorf("machine %s is left: %w", made.Machine.ID, err))
 		}
 	}
 	if made.Volume.ID != "" {
-		// The volume comes free some time after its machine has gone, and
-		// cannot be deleted before.
-		err := errors.Join(o.Snapshots.DetachVolume(ctx, made.Volume.ID), o.Snapshots.DeleteVolume(ctx, made.Volume.ID))
-		for try := 0; err != nil && try < 30 && ctx.Err() == nil; try++ {
-			t := time.NewTimer(min(o.Poll, time.Second))
-			select {
-			case <-t.C:
-			case <-ctx.Done():
-				t.Stop()
+		// The volume comes free some time after its machine has gone.
+		if err := insist(ctx, o, func() error {
+			if err := o.Snapshots.DetachVolume(ctx, made.Volume.ID); err != nil {
+				return err
 			}
-			err = o.Snapshots.DeleteVolume(ctx, made.Volume.ID)
-		}
-		if err != nil {
+			return o.Snapshots.DeleteVolume(ctx, made.Volume.ID)
+		}); err != nil {
 			errs = append(errs, fmt.Errorf("volume %s is left: %w", made.Volume.ID, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// insists is how often something is deleted that will not go at once.
+const insists = 120
+
+// insist does something until it succeeds, a bounded number of times.
+func insist(ctx context.Context, o Options, fn func() error) (err error) {
+	for range insists {
+		if err = fn(); err == nil || ctx.Err() != nil {
+			return err
+		}
+		t := time.NewTimer(min(2*o.Poll, time.Second))
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+		}
+	}
+	return err
 }

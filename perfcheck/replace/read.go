@@ -59,7 +59,7 @@ func Read(ctx context.Context, j Job, on func(perfcheck.Second)) (perfcheck.Meas
 	m := perfcheck.Measurement{Values: map[string]float64{}, Histograms: map[string]*perfcheck.Histogram{}}
 	parts, total, err := partsOf(j.Path, j.Kind == ReadFirst)
 	if err != nil {
-		return m, fmt.Errorf("read %s: %w", j.Path, err)
+		return m, explain(j.Path, err)
 	}
 	if err := j.Await(ctx); err != nil {
 		return m, err
@@ -75,10 +75,19 @@ func Read(ctx context.Context, j Job, on func(perfcheck.Second)) (perfcheck.Meas
 	default:
 		err = fault.New(fault.Usage, "", "kind %q is not known", j.Kind)
 	}
-	if err != nil {
-		return m, fmt.Errorf("read %s: %w", j.Path, err)
+	return m, explain(j.Path, err)
+}
+
+// explain names what was read, and what to do about missing rights.
+func explain(path string, err error) error {
+	if err == nil {
+		return nil
 	}
-	return m, nil
+	err = fmt.Errorf("read %s: %w", path, err)
+	if errors.Is(err, fs.ErrPermission) {
+		return fault.Wrap(fault.Failed, "--ssh-user root, or --read a directory that the SSH user may read", err)
+	}
+	return err
 }
 
 // partsOf lists what is to be read; one is enough when only the first byte is

@@ -130,7 +130,7 @@ func TestAReplacement(t *testing.T) {
 	before("read first /dev/vdc", "read random /dev/vdc")
 	before("read random /dev/vdc", "start")
 	before("up", "read all /dev/vdc")
-	before("command", "ready")
+	before("mount /dev/vdc", "ready")
 	if err := TidyUp(t.Context(), o, made); err != nil {
 		t.Fatal(err)
 	}
@@ -254,6 +254,31 @@ func TestInterruptedAnywhere(t *testing.T) {
 				t.Errorf("left %v", left)
 			}
 		})
+	}
+}
+
+// What will not go at once is deleted again; what never goes is named.
+func TestTidyingUpInsists(t *testing.T) {
+	t.Parallel()
+	no := errors.New("it is being made")
+	c, _, o := setup(fake.Options{Refuse: map[fake.Op][]error{fake.DeleteMachine: {no, no}, fake.DeleteVolume: {no}}})
+	_, made, err := Run(t.Context(), o)
+	if err := errors.Join(err, TidyUp(t.Context(), o, made)); err != nil {
+		t.Fatal(err)
+	}
+	if left := c.Left(); !slices.Equal(left, []string{"snap"}) {
+		t.Errorf("left %v", left)
+	}
+	c, _, o = setup(fake.Options{Refuse: map[fake.Op][]error{fake.DeleteMachine: slices.Repeat([]error{no}, insists)}})
+	if _, made, err = Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	err = TidyUp(t.Context(), o, made)
+	if !errors.Is(err, no) || !strings.Contains(err.Error(), "machine "+made.Machine.ID+" is left") {
+		t.Errorf("%v", err)
+	}
+	if left := c.Left(); !slices.Contains(left, made.Machine.ID) || slices.Contains(left, made.Volume.ID) {
+		t.Errorf("left %v", left)
 	}
 }
 

@@ -12,9 +12,11 @@ import (
 	"cw/fault"
 	"cw/perfcheck"
 	"cw/perfcheck/cpu"
+	"cw/perfcheck/db"
 	"cw/perfcheck/disk"
 	"cw/perfcheck/memory"
 	"cw/perfcheck/net"
+	"cw/perfcheck/object"
 	"cw/perfcheck/replace"
 	"cw/perfcheck/snapshot"
 	"cw/perfcheck/vip"
@@ -47,6 +49,8 @@ type Prepared struct {
 
 type prepareNote struct{ Done, Total int64 }
 
+func noteTo(ctx context.Context, n prepareNote) { agent.Note(ctx, n) }
+
 // ServeAgent is the far side: it measures what it is told to until its input
 // ends, and removes what it made.
 func ServeAgent(ctx context.Context, in io.Reader, out io.Writer) error {
@@ -65,6 +69,12 @@ func ServeAgent(ctx context.Context, in io.Reader, out io.Writer) error {
 		opMeasure + string(perfcheck.Net):    measured(net.Run),
 		opMeasure + string(perfcheck.Memory): measured(memory.Run),
 		opMeasure + string(perfcheck.CPU):    measured(cpu.Run),
+		opMeasure + string(perfcheck.DB):     measured(db.Run),
+		opObjectPrepare:                      f.objectPrepare,
+		opObjectLeftovers:                    f.objectLeftovers,
+		opObjectSweep:                        f.objectSweep,
+		opObjectClose:                        f.objectClose,
+		opMeasure + string(perfcheck.Object): f.object,
 
 		opMeasure + string(perfcheck.Replace): measured(replace.Read),
 	}
@@ -85,6 +95,8 @@ type farSide struct {
 	snap   *snapshot.Set
 	eye    vip.Eye
 	seat   vip.Seat
+
+	objects *object.Set
 }
 
 // handler makes a call of a function that takes one argument.
@@ -244,5 +256,6 @@ func (f *farSide) close() error {
 	if f.copies != nil {
 		errs = append(errs, f.copies.Close())
 	}
+	errs = append(errs, f.closeObjects(f.life))
 	return errors.Join(errs...)
 }

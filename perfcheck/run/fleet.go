@@ -50,7 +50,8 @@ type Member struct {
 	ahead time.Duration // its clock before ours
 	trip  time.Duration // of a question and its answer
 
-	noDisk error // why its directories are not tested
+	noDisk    error // why its directories are not tested
+	noObjects error // why it is not tested against object storage
 
 	mu  sync.Mutex
 	err error

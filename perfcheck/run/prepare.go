@@ -83,5 +83,8 @@ func (s seat) unfit(area perfcheck.Area) error {
 	if area == perfcheck.Disk && s.from.noDisk != nil {
 		return s.from.noDisk
 	}
+	if area == perfcheck.Object && s.from.noObjects != nil {
+		return s.from.noObjects
+	}
 	return s.lost()
 }

@@ -115,9 +115,9 @@ type replaced struct {
 	last    map[string]any // inventory of the last machine
 }
 
-// RunReplace replaces a node again and again, and judges. The report holds
+// Replace replaces a node again and again, and judges. The report holds
 // what was measured even when an error is returned.
-func RunReplace(ctx context.Context, o ReplaceOptions) (*perfcheck.Report, error) {
+func Replace(ctx context.Context, o ReplaceOptions) (*perfcheck.Report, error) {
 	report := &perfcheck.Report{
 		APIVersion: "cw/v1", Kind: "PerfReport",
 		Tool: perfcheck.Tool{Version: o.Version, Engine: perfcheck.EngineVersion},

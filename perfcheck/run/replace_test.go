@@ -167,7 +167,7 @@ func TestReplaceANodeWithPostgreSQL(t *testing.T) {
 	t.Parallel()
 	p := newReplacePlace(t)
 	q := &quietReporter{t: t}
-	report, err := RunReplace(t.Context(), p.options(q))
+	report, err := Replace(t.Context(), p.options(q))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestAnInterruptedReplacementIsTidy(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			o := p.options(&quietReporter{t: t})
 			o.Reporter = stopAt{o.Reporter, at, func() { cancel(stop) }}
-			report, err := RunReplace(ctx, o)
+			report, err := Replace(ctx, o)
 			if !errors.Is(err, stop) || report.Run.Complete {
 				t.Errorf("%v, complete: %v", err, report.Run.Complete)
 			}
@@ -243,7 +243,7 @@ func TestAReplacementThatFails(t *testing.T) {
 	o := p.options(&quietReporter{t: t})
 	o.Hooks.Mount = "echo wrong fs type >&2; exit 32"
 	o.Hooks.Detect, o.Victim = "", ""
-	report, err := RunReplace(t.Context(), o)
+	report, err := Replace(t.Context(), o)
 	if err == nil || !strings.Contains(err.Error(), "wrong fs type") {
 		t.Errorf("%v", err)
 	}
@@ -262,7 +262,7 @@ func TestKeep(t *testing.T) {
 	o := p.options(q)
 	o.Keep, o.Repeat, o.Victim, o.Hooks = true, 2, "", ReplaceHooks{}
 	o.Read, o.Snapshot = "", ""
-	if _, err := RunReplace(t.Context(), o); err != nil {
+	if _, err := Replace(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
 	if left := p.Left(); len(left) != 3 || len(q.warnings) != 1 || !strings.Contains(q.warnings[0], "kept: machine vm-2") {
