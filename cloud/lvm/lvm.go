@@ -183,7 +183,7 @@ func (d *Driver) mountPoint(id string) string {
 // with a second identity, and its device is that directory.
 func (d *Driver) AttachVolume(ctx context.Context, volume, machine string) (cloud.Volume, error) {
 	at, dev := d.mountPoint(volume), "/dev/"+volume
-	const mount = `mkdir -p -- "$2" && case $(blkid -o value -s TYPE -- "$1") in xfs) mount -o ro,nouuid -- "$1" "$2" ;; *) mount -o ro -- "$1" "$2" ;; esac`
+	const mount = `mkdir -p -- "$2" && case $(blkid -p -o value -s TYPE -- "$1") in xfs) mount -o ro,nouuid -- "$1" "$2" ;; *) mount -o ro -- "$1" "$2" ;; esac`
 	if _, err := d.run(ctx, []string{"/bin/sh", "-c", mount, "mount", dev, at}, nil); err != nil {
 		return cloud.Volume{}, fmt.Errorf("mount %s: %w", dev, err)
 	}

@@ -18,13 +18,13 @@ type mounter struct {
 // findAndMount waits until the device of a volume is there and mounts it
 // read-only, XFS with the identity that its origin has too. Clouds say one
 // name of a device and guests see another, which has the volume's id in its
-// serial number. $1 is the id, $2 the device as the cloud calls it, $3 where.
+// serial number. What is on it is looked at, not up: names are used again. $1 is the id, $2 the device as the cloud calls it, $3 where.
 const findAndMount = `id=$(printf %s "$1" | tr -d -)
 for try in $(seq 600); do
   for d in /dev/disk/by-id/*"$id"* /dev/disk/by-id/*"$1"* "$2"; do
     [ -b "$d" ] || continue
     case $d in *-part*|*_[0-9]-part*) continue ;; esac
-    kind=$(blkid -o value -s TYPE -- "$d") || continue
+    kind=$(blkid -p -o value -s TYPE -- "$d") || continue
     mkdir -p -- "$3" || exit
     case $kind in xfs) mount -o ro,nouuid -- "$d" "$3" ;; *) mount -o ro -- "$d" "$3" ;; esac
     exit
