@@ -56,7 +56,7 @@ measured, and the report says why.
     --snapshot ss-z9y03ggk --ssh-user root --mount 'mount "$CW_DEVICE" /data' \
     --start 'su postgres -c "pg_ctl -D /data/pg -w start"' --read /data
   cw perf replace --cloud exec --cloud-option program=./cloud.sh --snapshot s1 --dry-run
-  cw perf replace --cloud ebs --machine i-0bb --confirm i-0bb --detect './is-down.sh' --require 'replace.database_up.since_fault<=300s'`,
+  cw perf replace --cloud ebs --machine i-0bb --confirm i-0bb --detect '! cw cluster status dw1 --exit-code' --require 'replace.database_up.since_fault<=300s'`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.perfReplace(cmd.Context(), &o) },
 	}
 	f := c.Flags()
