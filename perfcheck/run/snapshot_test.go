@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cw/cloud"
+	"cw/fault"
 	"cw/perfcheck"
 	"cw/perfcheck/snapshot"
 	"cw/remote"
@@ -185,6 +186,50 @@ func TestSnapshotKilled(t *testing.T) {
 	}
 	if left, err := MadeByOthers(s.Runs); err != nil || len(left) != 0 {
 		t.Errorf("still written down: %+v %v", left, err)
+	}
+}
+
+// TestSnapshotInterrupted: an end that was wished for leaves nothing, and
+// nothing to be said, wherever it comes.
+func TestSnapshotInterrupted(t *testing.T) {
+	t.Parallel()
+	dir := btrfsMount(t)
+	for _, phase := range []string{"filling", "full snapshot", "incremental snapshot"} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		why := fault.New(fault.Interrupted, "", "enough")
+		q := &quietReporter{t: t}
+		s := snapshotSpec{Dir: dir, Runs: t.TempDir(), ID: "pint"}
+		o := snapshotOptions(s, q)
+		o.Reporter = &cutting{q, phase, func() { cancel(why) }}
+		var err error
+		if o.Ledger, err = OpenLedger(filepath.Join(s.Runs, s.ID)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Snapshots(ctx, o); !errors.Is(err, why) {
+			t.Errorf("%s: %v", phase, err)
+		}
+		if err := o.Ledger.Close(); err != nil {
+			t.Error(err)
+		}
+		if left, err := MadeByOthers(s.Runs); err != nil || len(left) != 0 {
+			t.Errorf("%s: still written down: %+v %v", phase, left, err)
+		}
+		if names, _ := os.ReadDir(dir); len(names) != 0 || len(q.warnings) != 0 {
+			t.Errorf("%s: left behind: %v %q", phase, names, q.warnings)
+		}
+	}
+}
+
+// cutting ends a run a moment after a phase has begun.
+type cutting struct {
+	*quietReporter
+	phase string
+	end   func()
+}
+
+func (c *cutting) Phase(text string) {
+	if strings.Contains(text, c.phase) {
+		time.AfterFunc(300*time.Millisecond, c.end)
 	}
 }
 
