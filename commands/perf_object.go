@@ -80,7 +80,7 @@ func (o *perfOptions) addObjectFlags(c *cobra.Command) {
 	f.StringVar(&s.Encryption, "encryption", "", "of what is put: s3 or kms")
 	f.StringVar(&s.KMSKey, "kms-key", "", "key of --encryption kms")
 	f.StringVar(&s.Credentials, "credentials", keysOfControl, "whose: control (this machine's, sent to the hosts) or hosts (each its own)")
-	f.StringVar(&s.Data, "data", "", "how much is put by each host for the reads, as 1GB (default: the profile's)")
+	f.StringVar(&s.Data, "data", "", "how much is put by each host for the reads, as 1GB (default: the profile's);\nas little as a store keeps in its cache measures that")
 }
 
 // settings are what the hosts are told. Keys are looked up unless it is only a

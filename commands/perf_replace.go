@@ -217,6 +217,9 @@ func (a *App) runReplace(ctx context.Context, o *perfReplaceOptions, ro run.Repl
 	})
 	show := a.newProgress()
 	ro.Reporter = &perfProgress{show: show, warn: a.warnf}
+	ro.On = func(text string, r replace.Result) {
+		show.Event(text, map[string]any{"phase": r.Phase, "seconds": r.Seconds, "since_fault": r.Since})
+	}
 	report, err := run.Replace(ctx, ro)
 	show.Close()
 	e := state.Event{

@@ -28,7 +28,7 @@ const rateKept = 0.95
 // openLoop asks on schedule, whether or not earlier answers are there. once
 // makes one request and returns how long it took by itself; the response time
 // counts from the moment at which it was due.
-func (s *Set) openLoop(ctx context.Context, j Job, on func(perfcheck.Second), once func(ctx context.Context, i int, t *tally) (took time.Duration, err error)) (perfcheck.Measurement, error) {
+func (s *Set) openLoop(ctx context.Context, j Job, on func(perfcheck.Second), once func(ctx context.Context, i int, measured bool, t *tally) (took time.Duration, err error)) (perfcheck.Measurement, error) {
 	m := perfcheck.Measurement{Values: map[string]float64{}}
 	t := &tally{}
 	if err := j.Await(ctx); err != nil {
@@ -65,7 +65,7 @@ func (s *Set) openLoop(ctx context.Context, j Job, on func(perfcheck.Second), on
 		}
 		all.Go(func() {
 			defer func() { <-slots }()
-			took, err := once(life, i, t)
+			took, err := once(life, i, measured, t)
 			at := due(i)
 			now := time.Now()
 			if err != nil {
@@ -108,7 +108,7 @@ func (s *Set) openLoop(ctx context.Context, j Job, on func(perfcheck.Second), on
 }
 
 // firstByte waits for the first byte of a small object, and compares all.
-func (s *Set) firstByte(ctx context.Context, i int, t *tally) (time.Duration, error) {
+func (s *Set) firstByte(ctx context.Context, i int, _ bool, t *tally) (time.Duration, error) {
 	d := s.small[i%len(s.small)]
 	var took time.Duration
 	err := s.s.try(ctx, d.key, t, func(ctx context.Context) error {
@@ -159,7 +159,7 @@ func (s *Set) connect(ctx context.Context, j Job, on func(perfcheck.Second)) (pe
 	if config.ServerName == "" {
 		config.ServerName = host
 	}
-	m, err := s.openLoop(ctx, j, on, func(ctx context.Context, i int, t *tally) (time.Duration, error) {
+	m, err := s.openLoop(ctx, j, on, func(ctx context.Context, i int, measured bool, t *tally) (time.Duration, error) {
 		var took time.Duration
 		err := s.s.try(ctx, "", t, func(ctx context.Context) error {
 			began := time.Now()
@@ -175,6 +175,9 @@ func (s *Set) connect(ctx context.Context, j Job, on func(perfcheck.Second)) (pe
 				}
 			}
 			took = time.Since(began)
+			if !measured {
+				return nil
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			tcp.Record(opened)

@@ -36,6 +36,8 @@ type upload struct {
 	dealt    int
 	done     []types.CompletedPart
 	complete bool
+	removed  bool
+	cut      bool // a part was on its way when it was given up
 }
 
 // objectSize is about how large the objects of an upload test are.
@@ -63,8 +65,12 @@ func (s *Set) put(ctx context.Context, j Job, on func(perfcheck.Second)) (perfch
 				mu.Lock()
 				defer mu.Unlock()
 				unfinished += f.window
+				u.cutOff(to)
 				return err
 			case err != nil:
+				if ctx.Err() != nil {
+					u.cutOff(to)
+				}
 				f.revert()
 				return err
 			}
@@ -135,8 +141,18 @@ func (u *uploads) part(ctx context.Context, to *upload, number int32, f *flow) e
 	to.done = append(to.done, types.CompletedPart{ETag: out.ETag, PartNumber: &number})
 	last := len(to.done) == u.of
 	u.mu.Unlock()
-	if last {
-		return u.complete(ctx, to)
+	if !last {
+		return nil
+	}
+	if err := u.complete(ctx, to); err != nil {
+		return err
+	}
+	// At once: a long test would fill the store. Who cannot remove it now
+	// tries again at the end.
+	if u.s.s.remove(ctx, []string{to.key}) == nil {
+		u.mu.Lock()
+		to.removed = true
+		u.mu.Unlock()
 	}
 	return nil
 }
@@ -167,14 +183,38 @@ func (u *uploads) complete(ctx context.Context, to *upload) error {
 	})
 }
 
+func (u *uploads) cutOff(to *upload) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	to.cut = true
+}
+
+// A part that was cut off may still be taken by the store after its upload was
+// given up, which then has to be given up again, as Amazon's manual says too;
+// that there is something does not always show in lists.
+const (
+	abortAgain = 8
+	abortPause = 400 * time.Millisecond
+)
+
 // remove takes away what was put.
 func (u *uploads) remove(ctx context.Context) error {
-	return each(u.all, 16, func(to *upload) error {
+	err := each(u.all, 16, func(to *upload) error {
+		if to.removed {
+			return nil
+		}
 		if to.complete {
 			return u.s.s.remove(ctx, []string{to.key})
 		}
 		return u.s.s.abort(ctx, to.key, to.id)
 	})
+	cut := slices.DeleteFunc(slices.Clone(u.all), func(to *upload) bool { return !to.cut || to.complete })
+	for n := 0; n < abortAgain && len(cut) > 0 && err == nil; n++ {
+		if err = perfcheck.WaitUntil(ctx, time.Now().Add(abortPause)); err == nil {
+			err = each(cut, 16, func(to *upload) error { return u.s.s.abort(ctx, to.key, to.id) })
+		}
+	}
+	return err
 }
 
 // opaque says that an ETag is no MD5.

@@ -161,7 +161,7 @@ func (s *store) try(ctx context.Context, key string, t *tally, f func(ctx contex
 		}
 		t.failed(explained, s3api.Code(err) == "SlowDown")
 		if !again || n >= attempts {
-			return explained
+			return asFlags(explained)
 		}
 		if err := perfcheck.WaitUntil(ctx, time.Now().Add(pause)); err != nil {
 			return err
@@ -169,6 +169,16 @@ func (s *store) try(ctx context.Context, key string, t *tally, f func(ctx contex
 		pause *= 2
 		t.retried()
 	}
+}
+
+// asFlags says in the flags of cw perf object what a hint says in the keys of a
+// load control file.
+func asFlags(err error) error {
+	hint := strings.NewReplacer(
+		" beside the URL", "", " (cw serve: --s3-region)", "", " (cw serve: --s3-endpoint)", "", " (or ANONYMOUS: true for a public bucket)", "",
+		"write PROFILE: name", "use --s3-profile name", "write REGION: ", "add --region ", "write ENDPOINT", "add --endpoint", "CA_FILE", "--ca-file", "ENDPOINT", "--endpoint", "REGION", "--region",
+	).Replace(fault.HintOf(err))
+	return fault.Wrap(fault.KindOf(err), hint, err)
 }
 
 func (s *store) url(key string) string { return "s3://" + s.bucket + "/" + key }

@@ -50,7 +50,7 @@ type Options struct {
 	// server is often there before it knows whose key to take.
 	Patience time.Duration
 	Timeout  time.Duration // of one phase, but for reading everything
-	// On hears of each phase that is over.
+	// On hears of each phase that is over, of one at a time.
 	On func(Result)
 }
 
@@ -83,6 +83,8 @@ type replacement struct {
 	machine cloud.Machine
 	volume  cloud.Volume
 	device  string
+
+	telling sync.Mutex
 }
 
 // Run replaces a node once. What it made is told even when it fails: it is the
@@ -153,6 +155,8 @@ func (r *replacement) run(ctx context.Context, p phase) {
 	r.mu.Unlock()
 	close(r.over[p.id])
 	if r.o.On != nil && !p.hidden {
+		r.telling.Lock()
+		defer r.telling.Unlock()
 		r.o.On(res)
 	}
 }

@@ -127,3 +127,27 @@ func TestObjectStoreThatIsNotThere(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// An agent whose control has gone removes what it put, by itself.
+func TestObjectStoreIsEmptyWhenControlIsGone(t *testing.T) {
+	t.Parallel()
+	srv := s3test.Start(t, "bkt")
+	o := storedAt(srv, &quietReporter{t: t})
+	fleet, err := StartFleet(t.Context(), o.Machines[:1], FleetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := fleet.Members()[0]
+	o.Object.Run, o.Object.Host = "pgone", "a"
+	if err := m.a.Call(t.Context(), opObjectPrepare, o.Object, nil); err != nil {
+		t.Fatal(err)
+	}
+	if left := inStore(t, srv); len(left) == 0 {
+		t.Fatal("nothing was put")
+	}
+	fleet.Close(t.Context()) // its input ends, and nobody has asked it to remove anything
+	<-m.a.Ended()
+	if left := inStore(t, srv); len(left) != 0 {
+		t.Errorf("left: %q", left)
+	}
+}

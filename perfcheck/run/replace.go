@@ -56,7 +56,9 @@ type ReplaceOptions struct {
 	Seed       uint64
 	Agent      FleetOptions
 	Reporter   Reporter
-	Log        *slog.Logger
+	// On hears of each phase that is over, in one line.
+	On  func(text string, r replace.Result)
+	Log *slog.Logger
 }
 
 // Without says which phases are not measured, and why.
@@ -243,8 +245,13 @@ func (o ReplaceOptions) once(ctx context.Context, victim string, rep int) *repla
 		Without: o.Without(), Poll: o.Poll, Timeout: o.Timeout, Patience: o.Patience,
 		Read: replace.Job{Timing: perfcheck.Timing{Duration: o.ReadFor}, Path: o.Read, Rate: o.Rate, Seed: o.Seed + uint64(rep)},
 		On: func(r replace.Result) {
-			if r.Err == nil && r.Without == "" {
-				o.Reporter.Phase(fmt.Sprintf("%d of %d: %s took %.1f s, %.1f s after the fault", rep+1, o.Repeat, r.Phase, r.Seconds, r.Since))
+			if r.Err != nil || r.Without != "" {
+				return
+			}
+			text := fmt.Sprintf("%d of %d: %s took %.1f s, %.1f s after the fault", rep+1, o.Repeat, r.Phase, r.Seconds, r.Since)
+			o.Reporter.Phase(text)
+			if o.On != nil {
+				o.On(text, r)
 			}
 		},
 	}}

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -246,7 +247,7 @@ func (o Options) tests() ([]test, error) {
 			tests[i] = withParam(t, "read", read(o.Database))
 		}
 		if t.Area == perfcheck.Object && o.Object != nil {
-			tests[i] = withParam(t, "store", o.Object.Access.Endpoint) // numbers of another are not compared
+			tests[i] = withParam(t, "store", cmp.Or(o.Object.Access.Endpoint, strings.TrimSpace("amazon "+o.Object.Access.Region))) // numbers of another are not compared
 		}
 	}
 	return tests, err

@@ -59,6 +59,7 @@ type measured struct {
 
 func collect(reports []*perfcheck.Report, o Options) (*measured, error) {
 	m := &measured{machines: map[string]cluster.Machine{}, disks: map[string]int{}, steal: map[string]float64{}, tests: map[string]map[string]*perfcheck.Test{}, refused: map[string]string{}}
+	var all []string
 	reports = slices.Clone(reports)
 	slices.SortStableFunc(reports, func(a, b *perfcheck.Report) int { return a.Run.Started.Compare(b.Run.Started) })
 	for _, r := range reports {
@@ -66,6 +67,9 @@ func collect(reports []*perfcheck.Report, o Options) (*measured, error) {
 			m.runs = append(m.runs, r.Run.ID)
 		}
 		for _, h := range r.Hosts {
+			if !slices.Contains(all, h.Name) {
+				all = append(all, h.Name)
+			}
 			if len(o.Only) > 0 && !slices.Contains(o.Only, h.Name) {
 				continue
 			}
@@ -78,7 +82,7 @@ func collect(reports []*perfcheck.Report, o Options) (*measured, error) {
 	}
 	for _, name := range o.Only {
 		if !slices.Contains(m.hosts, name) {
-			return nil, fault.New(fault.Usage, "the reports have: "+strings.Join(m.hosts, ", "), "host %s is not in the reports", name)
+			return nil, fault.New(fault.Usage, "the reports have: "+strings.Join(all, ", "), "host %s is not in the reports", name)
 		}
 	}
 	if len(m.hosts) == 0 {
