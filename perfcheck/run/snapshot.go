@@ -140,7 +140,7 @@ func (r *snapshotRun) machine(ctx context.Context, m *Member) error {
 			return fmt.Errorf("%s: %w", m.Name, err)
 		}
 	}
-	mounts := &mounter{run: RootRunner(m.Machine), at: "/tmp/cw-snap." + o.ID + ".restored"}
+	mounts := &mounter{run: RootRunner(m.Machine), at: "/tmp/cw-snap." + o.ID + ".restored", made: o.Ledger.For(m.Name, o.Driver)}
 	p.Mount, p.Unmount = mounts.mount, mounts.unmount
 	var outs []*snapshot.Outcome
 	for rep := range max(o.Reps, 1) {
@@ -217,6 +217,11 @@ func (r *snapshotRun) remove(ctx context.Context, m *Member, driver cloud.Snapsh
 		err = driver.DeleteSnapshot(ctx, l.ID)
 	case snapshot.MadeVolume:
 		err = errors.Join(driver.DetachVolume(ctx, l.ID), driver.DeleteVolume(ctx, l.ID))
+	case snapshot.MadeMount:
+		err = unmount(ctx, RootRunner(m.Machine), l.ID)
+	case snapshot.MadeNamed:
+		r.o.Reporter.Warn(fmt.Sprintf("%s: run %s may have left a snapshot called %s, whose id it never got: look for it as the cloud does", m.Name, l.Run, l.ID))
+		return ledger.For(l.Host, l.Driver).Gone(l.Kind, l.ID) // it is not said again
 	case snapshot.MadeFolder:
 		if !strings.Contains(l.ID, "/"+snapshot.FolderPrefix) {
 			return fault.New(fault.Usage, "", "%s is no folder of cw perf snapshot", l.ID)
