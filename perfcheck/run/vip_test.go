@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,18 @@ func quickVIP(s *site, q *quietReporter, address string, repeats int, tests ...s
 func (s *site) sh(i int, line string) string {
 	s.t.Helper()
 	return s.Run(i, "/bin/sh", "-c", line)
+}
+
+// ownNetwork gives the hosts a second interface in a network of their own,
+// through which nobody logs in.
+func (s *site) ownNetwork(prefix string) {
+	s.t.Helper()
+	for i := range s.Hosts {
+		if out, err := s.Try(i+1, "ip", "link", "add", "mv0", "link", "eth0", "type", "macvlan", "mode", "bridge"); err != nil {
+			s.t.Skipf("no macvlan: %v: %s", err, out)
+		}
+		s.sh(i+1, fmt.Sprintf("ip addr add %s%d/24 dev mv0 && ip link set mv0 up && ip route add 10.99.0.0/24 dev mv0", prefix, i+1))
+	}
 }
 
 // forgetful makes a client's neighbour entries stale in a second or two, not
@@ -84,9 +97,7 @@ func TestVIPUnplanned(t *testing.T) {
 	if _, err := VIP(t.Context(), o); fault.KindOf(err) != fault.Check || !strings.Contains(err.Error(), "SSH comes in") {
 		t.Fatalf("the way in was to be cut: %v", err)
 	}
-	for i := 1; i <= 3; i++ { // a network of its own
-		s.sh(i, "ip link add mv0 link eth0 type macvlan mode bridge && ip addr add 10.88.0."+string(rune('0'+i))+"/24 dev mv0 && ip link set mv0 up && ip route add 10.99.0.0/24 dev mv0")
-	}
+	s.ownNetwork("10.88.0.")
 	o.Protocol.Address = "10.88.0.99"
 	report, err := VIP(t.Context(), o)
 	if err != nil {
@@ -138,9 +149,7 @@ func TestVIPRefuses(t *testing.T) {
 func TestVIPInterrupted(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 3)
-	for i := 1; i <= 3; i++ {
-		s.sh(i, "ip link add mv0 link eth0 type macvlan mode bridge && ip addr add 10.89.0."+string(rune('0'+i))+"/24 dev mv0 && ip link set mv0 up")
-	}
+	s.ownNetwork("10.89.0.")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := fault.New(fault.Interrupted, "", "enough")
 	q := &quietReporter{t: t}
