@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	mrand "math/rand/v2"
-	"net"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -72,12 +71,7 @@ func newCLILab(t *testing.T) *cliLab {
 		l.servers = append(l.servers, s)
 		hosts += fmt.Sprintf("  - {name: h%d, address: %s, roles: [%s], ssh_port: %d}\n", i+1, addr, role, s.Port())
 	}
-	free, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := free.Addr().(*net.TCPAddr).Port
-	_ = free.Close()
+	port := pgtest.FreePort(t)
 	l.topology = filepath.Join(l.home, "cluster.yaml")
 	text := fmt.Sprintf("apiVersion: cw/v1\nkind: Cluster\nname: lab\nengine: {kind: postgres}\ndatabase: {port: %d}\nnetwork: {allow: [127.0.0.0/8]}\nssh: {user: %s, identity_file: %s, become: none}\nos_user: %s\nlayout: {data_dirs: [%s]}\nhosts:\n%s",
 		port, owner, keyFile, owner, filepath.Join(l.data, "d"), hosts)

@@ -23,15 +23,16 @@ func newPerf(a *App) *cobra.Command {
 	c := group("perf", "Measure machines: disks, network, memory and CPU, with a verdict")
 	c.AddCommand(
 		newPerfDisk(a), newPerfNet(a), newPerfMemory(a), newPerfCPU(a), newPerfAll(a), newPerfResume(a), newPerfList(a),
-		newPerfBaseline(a), newPerfCompare(a), newPerfVerifyEngine(a),
+		newPerfSnapshot(a), newPerfVIP(a),
+		newPerfBaseline(a), newPerfCompare(a), newPerfReport(a), newPerfVerifyEngine(a),
 	)
-	c.AddCommand(newPerfObject(a), newPerfDB(a), newPerfSize(a))
+	c.AddCommand(newPerfReplace(a), newPerfObject(a), newPerfDB(a), newPerfSize(a))
 	return c
 }
 
 // perf runs a performance check and prints its report.
 func (a *App) perf(ctx context.Context, o *perfOptions) error {
-	for _, path := range []*string{&o.HostFile, &o.IdentityFile, &o.AgentBinary, &o.JUnit, &o.Markdown, &o.Report, &o.Object.CAFile, &o.DB.DSNFile, &o.DB.PasswordFile} {
+	for _, path := range []*string{&o.HostFile, &o.IdentityFile, &o.AgentBinary, &o.JUnit, &o.HTML, &o.Markdown, &o.Report, &o.Object.CAFile, &o.DB.DSNFile, &o.DB.PasswordFile} {
 		if *path == "" {
 			continue
 		}
@@ -63,7 +64,7 @@ func (a *App) perf(ctx context.Context, o *perfOptions) error {
 	case o.Reps < 0, o.Duration < 0:
 		return usagef("leave it out for the profile's", "--reps and --duration cannot be negative")
 	}
-	for _, path := range []string{o.JUnit, o.Markdown, o.Report} {
+	for _, path := range []string{o.JUnit, o.HTML, o.Markdown, o.Report} {
 		if err := canWrite(path); err != nil {
 			return err
 		}
@@ -79,6 +80,9 @@ func (a *App) perfRun(ctx context.Context, id string, o *perfOptions) error {
 	}
 	if o.dryRun {
 		return a.perfPlan(ro)
+	}
+	if o.Profile == "qualify" && len(ro.References) == 0 {
+		a.warnf("nothing to hold the numbers against: add --baseline NAME, --vendor or --require; cw perf baseline save NAME %s records this run as one", id)
 	}
 	dir := a.perfDir(id)
 	if ro.Journal, err = run.OpenJournal(dir); err != nil {

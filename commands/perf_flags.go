@@ -43,12 +43,15 @@ type perfOptions struct {
 	Require   []string
 	FailOn    string
 	JUnit     string
+	HTML      string
 	Markdown  string
 	Report    string
 	Clean     bool
 
 	dryRun bool
 	peer   string // what --engine may name
+
+	earlier *perfcheck.Report // shown beside the run in HTML
 }
 
 func (o *perfOptions) addHostFlags(c *cobra.Command) {
@@ -78,6 +81,7 @@ func (o *perfOptions) addFlags(c *cobra.Command) {
 	f.StringArrayVar(&o.Require, "require", nil, "require a number, as 'disk.randread.8k.qd32.iops>=5000' (repeat), or a file of them")
 	f.StringVar(&o.FailOn, "fail-on", "fail", "the mildest verdict that ends with exit code 6: warn, inconclusive, fail")
 	f.StringVar(&o.JUnit, "junit", "", "write the verdicts as JUnit XML to this file")
+	f.StringVar(&o.HTML, "html", "", "write the report as one page for the browser to this file")
 	f.StringVar(&o.Markdown, "markdown", "", "write a summary for a pull request to this file")
 	f.StringVar(&o.Report, "report", "", "write the whole report as JSON to this file (it is kept in cw's state folder anyway)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be measured and how long it takes, and measure nothing")

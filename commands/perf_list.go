@@ -18,8 +18,7 @@ func newPerfList(a *App) *cobra.Command {
 		Example: `  cw perf list
   cw perf list -o json`,
 		RunE: func(*cobra.Command, []string) error {
-			areas := []perfcheck.Area{perfcheck.CPU, perfcheck.Memory, perfcheck.Disk, perfcheck.Net, perfcheck.Object, perfcheck.DB}
-			return a.print(perfTests(run.Catalogue(areas)))
+			return a.print(perfTests(run.Catalogue(run.Areas())))
 		},
 	}
 }

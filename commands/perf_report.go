@@ -1,81 +1,74 @@
 package commands
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
+	"path/filepath"
 
-	"cw/fault"
+	"github.com/spf13/cobra"
+
 	"cw/perfcheck"
+	"cw/perfcheck/html"
 )
 
-// canWrite finds out before a long run whether its result can be written.
-func canWrite(path string) error {
-	if path == "" {
-		return nil
+func newPerfReport(a *App) *cobra.Command {
+	var against, page, junit, markdown string
+	c := &cobra.Command{
+		Use: "report RUN", Short: "Show a run again: as a page for the browser, a table or any other form", Args: args(1, 1),
+		Long: `Write the report of a run as one HTML file that needs nothing else, no network
+and no script: the hosts, the verdicts, throughput over time, latency
+percentiles, a heat map of the pairs, and with --against another run side by
+side. RUN is a run's id (or how it begins), or a file written with --report or
+-o json. With -o the report is printed in that form as well.` + exitHelp(),
+		Example: `  cw perf report p3fk2q
+  cw perf report p3fk2q --against p7hx0m --html diff.html
+  cw perf report new.json -o json | jq .verdict
+  cw perf report p3fk2q --html - > page.html`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir := filepath.Join(a.Paths.State, "perf")
+			r, err := perfcheck.ReadReport(dir, args[0])
+			if err != nil {
+				return err
+			}
+			var earlier *perfcheck.Report
+			if against != "" {
+				if earlier, err = perfcheck.ReadReport(dir, against); err != nil {
+					return err
+				}
+			}
+			asked := cmd.Flags().Changed("output")
+			if page == "-" {
+				if asked {
+					return usagef("leave one of them out", "--html - and -o both print to standard output")
+				}
+				return html.Write(a.IO.Out, r, earlier)
+			}
+			if page == "" && !asked && junit == "" && markdown == "" {
+				page = "perf-" + r.Run.ID + ".html"
+			}
+			if err := a.perfFiles(&perfOptions{HTML: page, JUnit: junit, Markdown: markdown, earlier: earlier}, r); err != nil {
+				return err
+			}
+			if asked {
+				return a.printReport(r)
+			}
+			for _, path := range []string{page, junit, markdown} {
+				if path != "" {
+					_, _ = fmt.Fprintln(a.IO.Out, path)
+				}
+			}
+			return nil
+		},
 	}
-	_, err := os.Stat(path)
-	isNew := errors.Is(err, fs.ErrNotExist)
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o666)
-	if err != nil {
-		return fault.Wrap(fault.Usage, "give a file in a folder that exists and that you may write", fmt.Errorf("write the report: %w", err))
-	}
-	if isNew {
-		_ = os.Remove(path) // until there is something to say
-	}
-	return f.Close()
+	f := c.Flags()
+	f.StringVar(&against, "against", "", "an earlier run to show side by side")
+	f.StringVar(&page, "html", "", "the page's file, - for standard output (default: perf-RUN.html in this folder)")
+	f.StringVar(&junit, "junit", "", "write the verdicts as JUnit XML to this file")
+	f.StringVar(&markdown, "markdown", "", "write a summary for a pull request to this file")
+	return c
 }
 
-// perfFiles writes the report in the other forms that were asked for.
-func (a *App) perfFiles(o *perfOptions, r *perfcheck.Report) error {
-	for _, f := range []struct {
-		path  string
-		write func(*os.File) error
-	}{
-		{o.JUnit, func(f *os.File) error { return perfcheck.WriteJUnit(f, r) }},
-		{o.Markdown, func(f *os.File) error { return perfcheck.WriteMarkdown(f, r) }},
-		{o.Report, func(f *os.File) error { return printJSON(f, r) }},
-	} {
-		if f.path == "" {
-			continue
-		}
-		file, err := os.Create(f.path)
-		if err != nil {
-			return fmt.Errorf("write the report: %w", err)
-		}
-		if err := errors.Join(f.write(file), file.Close()); err != nil {
-			return fmt.Errorf("write %s: %w", f.path, err)
-		}
-	}
-	return nil
-}
-
-// printReport prints a report in the format the user chose.
-func (a *App) printReport(r *perfcheck.Report) error {
-	switch a.flags.output {
-	case "json":
-		return printJSON(a.IO.Out, r)
-	case "yaml":
-		return printYAML(a.IO.Out, r)
-	case "csv":
-		return printCSV(a.IO.Out, perfTable(r))
-	}
-	return perfcheck.WriteTable(a.IO.Out, r)
-}
-
-// perfTable has a line for each metric.
-func perfTable(r *perfcheck.Report) table {
-	t := table{cols: cols("TEST", "WHERE", "METRIC", "VALUE", "UNIT", "MAD", "CV", "N", "VERDICT", "REASON")}
-	for i := range r.Tests {
-		test := &r.Tests[i]
-		for _, name := range test.MetricNames() {
-			m := test.Metrics[name]
-			t.add(test.ID, test.Where(), name, fmt.Sprint(m.Value), m.Unit, fmt.Sprint(m.MAD), fmt.Sprint(m.CV), fmt.Sprint(m.N), string(test.Verdict), test.Reason)
-		}
-		if len(test.Metrics) == 0 {
-			t.add(test.ID, test.Where(), "", "", "", "", "", "", string(test.Verdict), test.Reason)
-		}
-	}
-	return t
+// htmlTo prints a page into a file.
+func htmlTo(r, earlier *perfcheck.Report) func(*os.File) error {
+	return func(f *os.File) error { return html.Write(f, r, earlier) }
 }

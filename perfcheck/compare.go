@@ -234,3 +234,6 @@ func (d *Difference) Worse() int {
 	}
 	return n
 }
+
+// Main tells whether the metric is its test's main one.
+func (c *Changed) Main() bool { return c.main }

@@ -123,7 +123,7 @@ func junitCase(t *Test) junitTestCase {
 		props.Properties = append(props.Properties, junitProperty{"flag", f})
 	}
 	if t.Baseline != nil {
-		props.Properties = append(props.Properties, junitProperty{"baseline", t.against()})
+		props.Properties = append(props.Properties, junitProperty{"baseline", t.Against()})
 	}
 	if len(props.Properties) > 0 {
 		c.Properties = props

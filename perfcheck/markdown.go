@@ -27,8 +27,8 @@ func WriteMarkdown(w io.Writer, r *Report) error {
 	}
 	header := "| test | where | value | baseline | verdict | reason |\n|---|---|---|---|---|---|\n"
 	line := func(t *Test) {
-		value, _ := t.main()
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", cell(t.ID), cell(t.Where()), cell(value), cell(t.against()), bold(t.Verdict), cell(t.Reason))
+		value, _ := t.Value()
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", cell(t.ID), cell(t.Where()), cell(value), cell(t.Against()), bold(t.Verdict), cell(t.Reason))
 	}
 	if len(r.Tests) > count[Pass] {
 		b.WriteString("\n" + header)
@@ -38,7 +38,7 @@ func WriteMarkdown(w io.Writer, r *Report) error {
 			}
 		}
 	}
-	if words := remarks(r); len(words) > 0 {
+	if words := r.Remarks(); len(words) > 0 {
 		b.WriteString("\n<details><summary>Notes</summary>\n\n")
 		for _, text := range words {
 			b.WriteString("- " + cell(text) + "\n")
@@ -48,8 +48,8 @@ func WriteMarkdown(w io.Writer, r *Report) error {
 	fmt.Fprintf(&b, "\n<details><summary>All %d results</summary>\n\n| test | where | metric | value | spread | baseline | verdict |\n|---|---|---|---|---|---|---|\n", len(r.Tests))
 	for i := range r.Tests {
 		t := &r.Tests[i]
-		value, spread := t.main()
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", cell(t.ID), cell(t.Where()), cell(t.Main), cell(value), cell(spread), cell(t.against()), t.Verdict)
+		value, spread := t.Value()
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", cell(t.ID), cell(t.Where()), cell(t.Main), cell(value), cell(spread), cell(t.Against()), t.Verdict)
 	}
 	fmt.Fprintf(&b, "\n</details>\n\ncw %s, engines %s\n", cell(r.Tool.Version), cell(r.Tool.Engine))
 	_, err := io.WriteString(w, b.String())

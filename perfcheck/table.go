@@ -27,8 +27,8 @@ func WriteTable(w io.Writer, r *Report) error {
 			if t.Area != area {
 				continue
 			}
-			value, spread := t.main()
-			rows = append(rows, []string{t.ID, t.Where(), t.Main, value, spread, t.against(), string(t.Verdict)})
+			value, spread := t.Value()
+			rows = append(rows, []string{t.ID, t.Where(), t.Main, value, spread, t.Against(), string(t.Verdict)})
 		}
 		fmt.Fprintf(&b, "%s\n", strings.ToUpper(string(area)))
 		align(&b, rows)
@@ -39,7 +39,7 @@ func WriteTable(w io.Writer, r *Report) error {
 		align(&b, rows)
 		b.WriteString("\n")
 	}
-	if words := append(r.Network.words(), remarks(r)...); len(words) > 0 {
+	if words := append(r.Network.words(), r.Remarks()...); len(words) > 0 {
 		b.WriteString("NOTES\n")
 		for _, line := range words {
 			b.WriteString("  " + oneLine(line) + "\n")
@@ -139,9 +139,9 @@ func groups(r *Report) [][]*Test {
 	return out
 }
 
-// remarks are one sentence for each thing that deserves it: reasons, events,
+// Remarks are one sentence for each thing that deserves it: reasons, events,
 // and flags, equal ones of several tests together.
-func remarks(r *Report) []string {
+func (r *Report) Remarks() []string {
 	var out []string
 	for i := range r.Tests {
 		t := &r.Tests[i]
@@ -174,7 +174,7 @@ func remarks(r *Report) []string {
 		case len(who) > most:
 			where += fmt.Sprintf(" and %d more", len(who)-most)
 		}
-		text := explain(f)
+		text := ExplainFlag(f)
 		if text != f {
 			text = f + ": " + text
 		}

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// explain says in one sentence what a flag means for whoever reads a number;
+// ExplainFlag says in one sentence what a flag means for whoever reads a number;
 // flags of other packages explain themselves by their name.
-func explain(flag string) string {
+func ExplainFlag(flag string) string {
 	switch flag {
 	case FlagClientLimited:
 		return "the measuring program itself was at its limit: the number is a lower bound"
@@ -57,16 +57,16 @@ func explain(flag string) string {
 	return flag
 }
 
-// spread is how much the repetitions differ, for people.
-func (m Metric) spread() string {
+// Spread is how much the repetitions differ, for people; "-" of a single one.
+func (m Metric) Spread() string {
 	if m.N < 2 {
 		return "-"
 	}
 	return fmt.Sprintf("±%.1f %%", 100*m.CV)
 }
 
-// against is the comparison that decided, for people.
-func (t *Test) against() string {
+// Against is the comparison that decided, for people.
+func (t *Test) Against() string {
 	c := t.Baseline
 	switch {
 	case c == nil:
@@ -79,18 +79,18 @@ func (t *Test) against() string {
 	return fmt.Sprintf("%.2f x %s", c.Ratio, c.ID)
 }
 
-// main is the metric that tables show, for people.
-func (t *Test) main() (value, spread string) {
+// Value is the metric that tables show with its spread, for people; "-" for none.
+func (t *Test) Value() (value, spread string) {
 	m, ok := t.Metrics[t.Main]
 	if !ok {
 		return "-", "-"
 	}
-	return FormatValue(m.Value, m.Unit), m.spread()
+	return FormatValue(m.Value, m.Unit), m.Spread()
 }
 
 // Line is the result in one line, for progress.
 func (t *Test) Line() string {
-	value, spread := t.main()
+	value, spread := t.Value()
 	text := strings.TrimSpace(t.ID+" "+t.Where()) + ": "
 	if value != "-" {
 		text += fmt.Sprintf("%s %s", t.Main, value)

@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	mrand "math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -23,6 +22,7 @@ import (
 
 	"cw/cluster"
 	"cw/cluster/step"
+	"cw/playground/pgtest"
 	"cw/remote"
 	"cw/remote/sshtest"
 	"cw/state"
@@ -130,7 +130,7 @@ ssh: {user: %s, identity_file: %s, become: none}
 os_user: %s
 layout: {data_dirs: [%s]}
 hosts:
-%s`, freePort(t), l.user, l.key, l.user, l.data, hosts)
+%s`, pgtest.FreePort(t), l.user, l.key, l.user, l.data, hosts)
 	if l.top, err = cluster.Parse(filepath.Join(l.dir, "cluster.yaml"), []byte(text)); err != nil {
 		t.Fatal(err)
 	}
@@ -195,16 +195,6 @@ func (l *lab) newKey() {
 		l.t.Fatal(err)
 	}
 	l.pub = signer.PublicKey()
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	s, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = s.Close() }()
-	return s.Addr().(*net.TCPAddr).Port
 }
 
 // processes are the pids of programs that work in the lab's data folder.

@@ -54,12 +54,23 @@ type Encoder struct {
 
 	newline int       // of the data at hand
 	stops   [256]bool // bytes at which a field may end or is not plain
+
+	// For plain, see there.
+	fast             bool
+	room             int    // for all fields of a record whose bytes are not copied
+	special          byte   // the quote, or in text the escape
+	delims, specials uint64 // eight of each
+	dates            *dates // nil without a column of them
 }
 
 // column is how one column's values are written.
 type column struct {
 	encode encode
 	raw    bool // the bytes of the field are the value
+
+	kind      kind
+	width     uint8 // of kindInt
+	low, high int64
 }
 
 // encode appends a value's bytes, without their length, or says that it is not
@@ -78,12 +89,21 @@ func New(f Format, types []string) (e *Encoder, ok bool) {
 	} else if f.Escape != 0 {
 		e.stops[f.Escape] = true
 	}
+	e.special = f.Escape
+	if f.CSV {
+		e.special = f.Quote
+	}
+	e.delims, e.specials = uint64(f.Delimiter)*ones, uint64(e.special)*ones
+	e.room = 2 + roomPerField*len(types) + 8
+	e.fast = e.plainable()
 	for i, t := range types {
 		c, known := columnOf(t)
 		if !known {
 			return nil, false
 		}
-		e.cols[i] = c
+		if e.cols[i] = c; c.kind == kindDate && e.dates == nil {
+			e.dates = new(dates)
+		}
 	}
 	return e, len(types) > 0 && len(types) < 1<<15
 }

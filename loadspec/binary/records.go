@@ -18,6 +18,12 @@ func (e *Encoder) Append(dst, data []byte, most int) (out []byte, taken int, err
 	for taken < len(data) && len(dst) < most {
 		begin := len(dst)
 		n, col, why := 0, 0, ""
+		if e.fast {
+			if dst, n = e.plain(dst, data[taken:]); n > 0 {
+				taken += n
+				continue
+			}
+		}
 		dst = binary.BigEndian.AppendUint16(dst, uint16(len(e.cols))) //nolint:gosec // New has seen to it
 		dst, n, col, why = record(dst, data[taken:])
 		if why != "" {

@@ -11,24 +11,24 @@ import (
 // encoders are the types with a proven encoder, by the name format_type gives
 // them without their modifier, which the receive functions apply themselves.
 var encoders = map[string]column{ //nolint:gochecknoglobals // constant table
-	"smallint":                    {encode: int16Value},
-	"integer":                     {encode: int32Value},
-	"bigint":                      {encode: int64Value},
+	"smallint":                    {encode: int16Value, kind: kindInt, width: 2, low: math.MinInt16, high: math.MaxInt16},
+	"integer":                     {encode: int32Value, kind: kindInt, width: 4, low: math.MinInt32, high: math.MaxInt32},
+	"bigint":                      {encode: int64Value, kind: kindInt, width: 8, low: math.MinInt64, high: math.MaxInt64},
 	"real":                        {encode: float32Value},
 	"double precision":            {encode: float64Value},
-	"numeric":                     {encode: numericValue},
+	"numeric":                     {encode: numericValue, kind: kindNumeric},
 	"boolean":                     {encode: boolValue},
-	"date":                        {encode: dateValue},
+	"date":                        {encode: dateValue, kind: kindDate},
 	"timestamp without time zone": {encode: timestampValue},
 	"timestamp with time zone":    {encode: timestamptzValue},
 	"time without time zone":      {encode: timeValue},
 	"uuid":                        {encode: uuidValue},
 	"bytea":                       {encode: byteaValue},
 	"jsonb":                       {encode: jsonbValue},
-	"text":                        {raw: true},
-	"character varying":           {raw: true},
-	"character":                   {raw: true},
-	"json":                        {raw: true},
+	"text":                        {raw: true, kind: kindRaw},
+	"character varying":           {raw: true, kind: kindRaw},
+	"character":                   {raw: true, kind: kindRaw},
+	"json":                        {raw: true, kind: kindRaw},
 }
 
 // aliases are other names that a control file may use for them.

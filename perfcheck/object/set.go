@@ -47,12 +47,16 @@ func Prepare(ctx context.Context, o Settings, on func(done, total int64)) (*Set,
 	for _, size := range o.Parts {
 		s.c.sumsOf(size)
 	}
-	if err := s.fill(ctx, on); err != nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
-		defer cancel()
-		return nil, errors.Join(err, s.Close(ctx))
+	there, err := s.fill(ctx, on)
+	if err == nil {
+		return s, nil
 	}
-	return s, nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+	defer cancel()
+	if left := s.Close(ctx); there > 0 {
+		err = errors.Join(err, left) // else there is nothing to be removed, and its error is the same once more
+	}
+	return nil, err
 }
 
 // closeTime is how long removing may take.
@@ -60,7 +64,9 @@ const closeTime = time.Minute
 
 func (s *Set) folder() string { return s.s.prefix + FolderPrefix + s.o.Run + "/" + s.o.Host + "/" }
 
-func (s *Set) fill(ctx context.Context, on func(done, total int64)) error {
+// fill puts the objects and returns how many bytes arrived. The first goes
+// alone: a store that refuses it is not asked for all the others.
+func (s *Set) fill(ctx context.Context, on func(done, total int64)) (int64, error) {
 	left := max(s.o.Data, smallSize)
 	for left > 0 {
 		n := min(left, dataObject)
@@ -82,22 +88,26 @@ func (s *Set) fill(ctx context.Context, on func(done, total int64)) error {
 			}
 		}
 	}()
-	err := each(all, 8, func(d stored) error {
+	put := func(d stored) error {
 		err := s.putWhole(ctx, d)
 		if err == nil {
 			tell <- d.size
 		}
 		return err
-	})
+	}
+	err := put(all[0])
+	if err == nil {
+		err = each(all[1:], 8, put)
+	}
 	close(tell)
 	<-heard
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return done, context.Cause(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("put the objects that are to be read: %w", err)
+		return done, fmt.Errorf("put the objects that are to be read: %w", err)
 	}
-	return nil
+	return done, nil
 }
 
 // putWhole puts an object in one request.

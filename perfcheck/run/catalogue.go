@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"cw/perfcheck"
@@ -9,6 +10,9 @@ import (
 	"cw/perfcheck/disk"
 	"cw/perfcheck/memory"
 	"cw/perfcheck/net"
+	"cw/perfcheck/replace"
+	"cw/perfcheck/snapshot"
+	"cw/perfcheck/vip"
 )
 
 // test is a test of any area.
@@ -16,6 +20,7 @@ type test struct {
 	perfcheck.Definition
 	MinDuration time.Duration
 	everyPair   bool // see net.Test
+	once        bool // a single long repetition, see sustained
 	// unsupported says why an external engine cannot run the test; nil when
 	// all can.
 	unsupported func(engine string) error
@@ -26,11 +31,22 @@ type test struct {
 	job func(ctx context.Context, r *runner, s seat, timing perfcheck.Timing) (any, error)
 }
 
+// Areas lists all areas.
+func Areas() []perfcheck.Area {
+	return []perfcheck.Area{
+		perfcheck.CPU, perfcheck.Memory, perfcheck.Disk, perfcheck.Net, perfcheck.Object, perfcheck.DB, perfcheck.Snapshot, perfcheck.VIP, perfcheck.Replace,
+	}
+}
+
 // Catalogue lists the tests of the areas, in the order in which they run.
 func Catalogue(areas []perfcheck.Area) []perfcheck.Definition {
 	var defs []perfcheck.Definition
 	for _, t := range catalogue(areas) {
 		defs = append(defs, t.Definition)
+	}
+	// What is no workload of a host has no job: its verb runs it.
+	if slices.Contains(areas, perfcheck.Replace) {
+		defs = append(defs, replace.Tests()...)
 	}
 	return defs
 }
@@ -80,9 +96,17 @@ func catalogue(areas []perfcheck.Area) []test {
 			for _, t := range net.Tests() {
 				tests = append(tests, test{Definition: t.Definition, MinDuration: t.MinDuration, everyPair: t.EveryPair, unsupported: netSupported(t), job: netJob(t)})
 			}
+		case perfcheck.VIP: // by VIP
+			for _, d := range vip.Tests() {
+				tests = append(tests, test{Definition: d})
+			}
+		case perfcheck.Snapshot: // by Snapshots, in its own order
+			for _, d := range snapshot.Tests() {
+				tests = append(tests, test{Definition: d})
+			}
 		}
 	}
-	return tests
+	return qualified(tests)
 }
 
 // rounds are who takes part in a test, and what at the same time.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"sync"
 
@@ -16,6 +17,9 @@ import (
 	"cw/perfcheck/memory"
 	"cw/perfcheck/net"
 	"cw/perfcheck/object"
+	"cw/perfcheck/replace"
+	"cw/perfcheck/snapshot"
+	"cw/perfcheck/vip"
 	"cw/remote/agent"
 )
 
@@ -50,8 +54,8 @@ func noteTo(ctx context.Context, n prepareNote) { agent.Note(ctx, n) }
 // ServeAgent is the far side: it measures what it is told to until its input
 // ends, and removes what it made.
 func ServeAgent(ctx context.Context, in io.Reader, out io.Writer) error {
-	f := &farSide{life: ctx}
-	err := agent.Serve(ctx, in, out, map[string]agent.Handler{
+	f := &farSide{life: ctx, snap: newSnapshotSet()}
+	handlers := map[string]agent.Handler{
 		opHello:                              f.hello,
 		opClean:                              f.clean,
 		opPrepare:                            f.prepare,
@@ -71,7 +75,12 @@ func ServeAgent(ctx context.Context, in io.Reader, out io.Writer) error {
 		opObjectSweep:                        f.objectSweep,
 		opObjectClose:                        f.objectClose,
 		opMeasure + string(perfcheck.Object): f.object,
-	})
+
+		opMeasure + string(perfcheck.Replace): measured(replace.Read),
+	}
+	maps.Copy(handlers, snapshotHandlers(f.snap))
+	maps.Copy(handlers, vipHandlers(&f.eye, &f.seat))
+	err := agent.Serve(ctx, in, out, handlers)
 	return errors.Join(err, f.close())
 }
 
@@ -83,6 +92,9 @@ type farSide struct {
 	set    *disk.Set
 	server *net.Server
 	copies *disk.CopySet
+	snap   *snapshot.Set
+	eye    vip.Eye
+	seat   vip.Seat
 
 	objects *object.Set
 }
@@ -232,7 +244,9 @@ func (f *farSide) copyClose(context.Context, json.RawMessage) (any, error) {
 func (f *farSide) close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var errs []error
+	f.eye.Stop()
+	tidy := context.WithoutCancel(f.life)
+	errs := []error{f.snap.Close(tidy), f.seat.Close(tidy)}
 	if f.server != nil {
 		errs = append(errs, f.server.Close())
 	}

@@ -33,7 +33,7 @@ func (r *runner) test(ctx context.Context, t test) []perfcheck.Test {
 	// What looks bad is measured again before it is called so: a single
 	// slow moment of a shared machine is no property of it.
 	for range rerun {
-		if len(again) == 0 || ctx.Err() != nil {
+		if len(again) == 0 || ctx.Err() != nil || t.once {
 			break
 		}
 		r.repeat(ctx, t, only(rounds, again), r.reps(t), results)
@@ -113,7 +113,7 @@ func (r *runner) combine(t test, s seat, res *result) perfcheck.Test {
 		health := res.health
 		got.Health = &health
 		judgeFlags(&got)
-		if r.o.Profile.BurstUnsafe && mayBurst(t.Definition) {
+		if r.o.Profile.BurstUnsafe && !t.once && mayBurst(t.Definition) {
 			got.Flags = append(got.Flags, perfcheck.FlagBurstUnsafe)
 		}
 	}

@@ -139,6 +139,9 @@ func (r *runner) timing(t test) perfcheck.Timing {
 	if t.Scope == perfcheck.Pair && p.Name == "quick" && !p.TimingGiven && len(r.rounds(t)) > manyRounds {
 		timing = perfcheck.Timing{Warmup: timing.Warmup / 2, Duration: timing.Duration / 2}
 	}
+	if t.once && !p.TimingGiven {
+		timing.Duration = sustainedFor
+	}
 	timing.Duration = max(timing.Duration, t.MinDuration)
 	return timing
 }

@@ -167,7 +167,8 @@ func (r *runner) releaseObjects(ctx context.Context) {
 			r.o.Reporter.Warn(err.Error())
 		}
 	}
-	if last == nil {
+	put := slices.ContainsFunc(r.fleet.Members(), func(m *Member) bool { return m.noObjects == nil })
+	if last == nil && put {
 		r.o.Reporter.Warn(fmt.Sprintf("what was put below %s may still be there: cw perf object --url %s --clean removes it", r.o.Object.URL, r.o.Object.URL))
 	}
 }

@@ -49,8 +49,13 @@ func MakePlan(o Options) (*Plan, error) {
 // the pairs of many hosts take one repetition: all of them matter more than
 // how sure each number is, and what looks bad is measured again.
 func (r *runner) reps(t test) int {
-	if t.Scope == perfcheck.Pair && r.o.Profile.Name == "quick" && len(r.rounds(t)) > 2 && !r.o.Profile.RepsGiven {
+	p := r.o.Profile
+	many := t.Scope == perfcheck.Pair && len(r.rounds(t)) > 2 && !p.RepsGiven
+	switch {
+	case t.once, many && p.Name == "quick":
 		return 1
+	case many && p.Name == qualify:
+		return min(p.Reps, 3)
 	}
-	return r.o.Profile.Reps
+	return p.Reps
 }

@@ -2,8 +2,10 @@ package run
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"cw/perfcheck"
 )
@@ -77,5 +79,53 @@ func TestQuickIsQuick(t *testing.T) {
 		if plan.Seconds > 290 {
 			t.Errorf("%v on %d hosts: %.0f s", c.areas, len(c.machines), plan.Seconds)
 		}
+	}
+}
+
+// TestQualify: the profile's lists name tests that exist, the sustained ones
+// end their areas, and a run fits into an hour on four hosts.
+func TestQualify(t *testing.T) {
+	t.Parallel()
+	all := catalogue([]perfcheck.Area{perfcheck.CPU, perfcheck.Memory, perfcheck.Disk, perfcheck.Net})
+	var ids []string
+	sustained := 0
+	for i, c := range all {
+		if !slices.Contains(c.Profiles, "qualify") {
+			continue
+		}
+		ids = append(ids, c.ID)
+		if strings.HasSuffix(c.ID, sustainedSuffix) {
+			sustained++
+			if i+1 < len(all) && all[i+1].Area == c.Area && !strings.HasSuffix(all[i+1].ID, sustainedSuffix) {
+				t.Errorf("%s follows %s", all[i+1].ID, c.ID)
+			}
+		}
+	}
+	if len(ids) != 32 || sustained != 3 { // 29 tests of the list and the sustained ones
+		t.Errorf("%d tests, %d sustained: %v", len(ids), sustained, ids)
+	}
+	p, err := ProfileOf("qualify")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Areas: []perfcheck.Area{perfcheck.CPU, perfcheck.Memory, perfcheck.Disk, perfcheck.Net}, Profile: p, Dirs: []string{"/d"}}
+	for i := range 4 {
+		o.Machines = append(o.Machines, Machine{Name: fmt.Sprint("h", i)})
+	}
+	plan, err := MakePlan(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan.Duration < 30*time.Minute || plan.Duration > time.Hour {
+		t.Errorf("it takes %s", plan.Duration)
+	}
+	for _, c := range plan.Tests {
+		if long := strings.HasSuffix(c.ID, sustainedSuffix); long != (c.Reps == 1) || long && c.Seconds < 300 {
+			t.Errorf("%+v", c)
+		}
+	}
+	o.Profile.Timing.Duration, o.Profile.TimingGiven = time.Second, true
+	if plan, err = MakePlan(o); err != nil || plan.Duration > 20*time.Minute {
+		t.Errorf("with --duration 1s it takes %s: %v", plan.Duration, err)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -200,15 +199,4 @@ func (s *Server) run(t testing.TB, name string, args ...string) {
 		log, _ := os.ReadFile(filepath.Join(s.Dir, "log"))
 		t.Fatalf("%s: %v\n%s%s", name, err, text, bytes.TrimSpace(log))
 	}
-}
-
-// FreePort finds a TCP port that is free on 127.0.0.1 at this moment.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
 }

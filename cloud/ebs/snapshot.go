@@ -1,0 +1,323 @@
+package ebs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/ebs"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"cw/cloud"
+	"cw/fault"
+)
+
+// CreateSnapshots implements cloud.Snapshotter. Several volumes have to be
+// attached to one instance: that is how EC2 fixes them at one moment. What
+// kind it becomes is not to choose: the first of a volume is full.
+func (d *Driver) CreateSnapshots(ctx context.Context, o cloud.CreateOptions) ([]cloud.Snapshot, error) {
+	if len(o.Volumes) == 0 {
+		return nil, fault.New(fault.Usage, "name the volumes", "EC2: no volume to take a snapshot of")
+	}
+	made, err := d.createSnapshots(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("take a snapshot of %s: %w", strings.Join(o.Volumes, ", "), explain(err))
+	}
+	var out []cloud.Snapshot
+	var missing []string
+	for _, v := range o.Volumes {
+		i := slices.IndexFunc(made, func(s types.Snapshot) bool { return aws.ToString(s.VolumeId) == v })
+		if i < 0 {
+			missing = append(missing, v)
+			continue
+		}
+		d.remember(aws.ToString(made[i].SnapshotId))
+		if err := d.link(ctx, v, aws.ToString(made[i].SnapshotId)); err != nil {
+			return out, err
+		}
+		out = append(out, d.snapshot(made[i]))
+	}
+	if len(missing) > 0 {
+		return out, fault.New(fault.Partial, "delete those that were made", "EC2: snapshots of %d of %d volumes were accepted, not of %s", len(out), len(o.Volumes), strings.Join(missing, ", "))
+	}
+	return out, nil
+}
+
+// createSnapshots asks for them once.
+func (d *Driver) createSnapshots(ctx context.Context, o cloud.CreateOptions) ([]types.Snapshot, error) {
+	token := d.token()
+	ask := func(ctx context.Context) ([]types.Snapshot, error) {
+		r, err := d.ec2.CreateSnapshot(ctx, &ec2.CreateSnapshotInput{VolumeId: aws.String(o.Volumes[0]), TagSpecifications: tags(types.ResourceTypeSnapshot, o.Name, token)}, once)
+		if err != nil {
+			return nil, err
+		}
+		return []types.Snapshot{{SnapshotId: r.SnapshotId, VolumeId: r.VolumeId, State: r.State, Progress: r.Progress, StartTime: r.StartTime, VolumeSize: r.VolumeSize}}, nil
+	}
+	if len(o.Volumes) > 1 {
+		spec, err := d.group(ctx, o.Volumes)
+		if err != nil {
+			return nil, err
+		}
+		ask = func(ctx context.Context) ([]types.Snapshot, error) {
+			r, err := d.ec2.CreateSnapshots(ctx, &ec2.CreateSnapshotsInput{InstanceSpecification: spec, TagSpecifications: tags(types.ResourceTypeSnapshot, o.Name, token)}, once)
+			if err != nil {
+				return nil, err
+			}
+			var made []types.Snapshot
+			for _, s := range r.Snapshots {
+				made = append(made, types.Snapshot{SnapshotId: s.SnapshotId, VolumeId: s.VolumeId, State: s.State, Progress: s.Progress, StartTime: s.StartTime, VolumeSize: s.VolumeSize})
+			}
+			return made, nil
+		}
+	}
+	for try := 0; ; try++ {
+		made, err := ask(ctx)
+		if err == nil || ctx.Err() != nil || try+1 >= tries || !temporary(err) {
+			return made, err
+		}
+		if serr := d.sleep(ctx, backoff(try)); serr != nil {
+			return nil, serr
+		}
+		if isThrottle(err) || isDial(err) {
+			continue // it was not taken
+		}
+		found, lerr := d.findTagged(ctx, token, len(o.Volumes))
+		if lerr != nil {
+			return nil, fmt.Errorf("%w; whether it was made is not known: %w", err, lerr)
+		}
+		if len(found) > 0 {
+			return found, nil
+		}
+	}
+}
+
+// once keeps the SDK from repeating a call.
+func once(o *ec2.Options) { o.Retryer = aws.NopRetryer{} }
+
+// temporary tells an error that may not come again.
+func temporary(err error) bool {
+	var cut *smithyhttp.RequestSendError
+	var garbled *smithy.DeserializationError
+	return errors.As(err, &cut) || errors.As(err, &garbled) || isThrottle(err) || retry.NewStandard().IsErrorRetryable(err)
+}
+
+func isThrottle(err error) bool {
+	c := code(err)
+	return c == "RequestLimitExceeded" || strings.Contains(c, "Throttl") || c == "SnapshotCreationPerVolumeRateExceeded"
+}
+
+// isDial tells a connection that never came about.
+func isDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// findTagged looks for what a call with a lost answer made, three times:
+// it may take a moment to be listed.
+func (d *Driver) findTagged(ctx context.Context, token string, want int) (found []types.Snapshot, err error) {
+	for look := range 3 {
+		if err := d.sleep(ctx, backoff(look)); err != nil {
+			return nil, err
+		}
+		r, err := d.ec2.DescribeSnapshots(ctx, &ec2.DescribeSnapshotsInput{Filters: []types.Filter{{Name: aws.String("tag:" + requestTag), Values: []string{token}}}})
+		if err != nil {
+			return nil, err
+		}
+		if found = r.Snapshots; len(found) >= want {
+			break
+		}
+	}
+	return found, nil
+}
+
+// group is the instance that all volumes are attached to, without its others.
+func (d *Driver) group(ctx context.Context, volumes []string) (*types.InstanceSpecification, error) {
+	r, err := d.ec2.DescribeVolumes(ctx, &ec2.DescribeVolumesInput{VolumeIds: volumes})
+	if err != nil {
+		return nil, err
+	}
+	instance := ""
+	for _, v := range r.Volumes {
+		at := ""
+		if len(v.Attachments) > 0 {
+			at = aws.ToString(v.Attachments[0].InstanceId)
+		}
+		if at == "" || instance != "" && at != instance {
+			return nil, fault.New(fault.Usage, "take them one by one, or attach them to the same instance", "EC2 fixes several volumes at one moment only on one instance: %s is at %q", aws.ToString(v.VolumeId), at)
+		}
+		instance = at
+	}
+	in, err := d.instance(ctx, instance)
+	if err != nil {
+		return nil, err
+	}
+	spec := &types.InstanceSpecification{InstanceId: aws.String(instance), ExcludeBootVolume: aws.Bool(true)}
+	for _, m := range in.BlockDeviceMappings {
+		if m.Ebs == nil {
+			continue
+		}
+		id, boot := aws.ToString(m.Ebs.VolumeId), aws.ToString(m.DeviceName) == aws.ToString(in.RootDeviceName)
+		switch wanted := slices.Contains(volumes, id); {
+		case wanted && boot:
+			spec.ExcludeBootVolume = aws.Bool(false)
+		case !wanted && !boot:
+			spec.ExcludeDataVolumeIds = append(spec.ExcludeDataVolumeIds, id)
+		}
+	}
+	return spec, nil
+}
+
+// link finds which snapshot a new one builds on: the newest complete one of
+// its volume.
+func (d *Driver) link(ctx context.Context, volume, id string) error {
+	parent, at := "", int64(0)
+	in := &ec2.DescribeSnapshotsInput{
+		OwnerIds: []string{"self"}, Filters: []types.Filter{{Name: aws.String("volume-id"), Values: []string{volume}}},
+	}
+	for {
+		page, err := d.ec2.DescribeSnapshots(ctx, in)
+		if err != nil {
+			return fmt.Errorf("list the snapshots of %s: %w", volume, explain(err))
+		}
+		for _, s := range page.Snapshots {
+			if t := aws.ToTime(s.StartTime).UnixNano(); aws.ToString(s.SnapshotId) != id && s.State == types.SnapshotStateCompleted && t >= at {
+				parent, at = aws.ToString(s.SnapshotId), t
+			}
+		}
+		if next := aws.ToString(page.NextToken); next == "" || next == aws.ToString(in.NextToken) {
+			break
+		}
+		in.NextToken = page.NextToken
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.chain[id] = parent
+	return nil
+}
+
+// Snapshot implements cloud.Snapshotter.
+func (d *Driver) Snapshot(ctx context.Context, id string) (cloud.Snapshot, error) {
+	s := cloud.Snapshot{ID: id, State: cloud.Gone, Progress: -1, Size: cloud.Unknown, Total: cloud.Unknown}
+	if d.known(id) {
+		s.State = cloud.Pending
+	}
+	r, err := d.ec2.DescribeSnapshots(ctx, &ec2.DescribeSnapshotsInput{SnapshotIds: []string{id}})
+	if isGone(err) {
+		return s, nil
+	}
+	if err != nil {
+		return s, fmt.Errorf("ask for snapshot %s: %w", id, explain(err))
+	}
+	for _, it := range r.Snapshots {
+		if aws.ToString(it.SnapshotId) == id {
+			d.forget(id)
+			return d.snapshot(it), nil
+		}
+	}
+	return s, nil
+}
+
+// snapshot puts an item into cw's words.
+func (d *Driver) snapshot(it types.Snapshot) cloud.Snapshot {
+	s := cloud.Snapshot{
+		ID: aws.ToString(it.SnapshotId), Volume: aws.ToString(it.VolumeId), State: cloud.Pending, Captured: true,
+		Progress: progress(aws.ToString(it.Progress)), Size: cloud.Unknown, Total: cloud.Unknown, Created: aws.ToTime(it.StartTime).UTC(),
+	}
+	d.mu.Lock()
+	parent, known := d.chain[s.ID]
+	d.mu.Unlock()
+	if known {
+		s.Parent, s.Kind = parent, cloud.Incremental
+		if parent == "" {
+			s.Kind = cloud.Full
+		}
+	}
+	if it.VolumeSize != nil {
+		s.Total = int64(*it.VolumeSize) << 30
+	}
+	switch it.State {
+	case types.SnapshotStateCompleted:
+		s.State, s.Progress = cloud.Available, 1
+	case types.SnapshotStateError:
+		s.State, s.Captured, s.Problem = cloud.Failed, false, aws.ToString(it.StateMessage)
+		if s.Problem == "" {
+			s.Problem = "EC2 gives no reason"
+		}
+	case types.SnapshotStatePending:
+	case types.SnapshotStateRecoverable, types.SnapshotStateRecovering:
+		s.State = cloud.Gone // in the bin
+	}
+	// The size that EC2 tells is that of everything the snapshot can restore:
+	// of a full one that is what it holds by itself.
+	if s.State == cloud.Available && s.Kind == cloud.Full && aws.ToInt64(it.FullSnapshotSizeInBytes) > 0 {
+		s.Size = *it.FullSnapshotSizeInBytes
+	}
+	return s
+}
+
+// progress reads "80%".
+func progress(text string) float64 {
+	n, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(text), "%"), 64)
+	if err != nil || n < 0 || n > 100 {
+		return -1
+	}
+	return n / 100
+}
+
+// ChangedBytes implements cloud.Snapshotter: the blocks that the later
+// snapshot has and the earlier has not, or has otherwise.
+func (d *Driver) ChangedBytes(ctx context.Context, id, earlier string) (int64, error) {
+	if earlier == "" {
+		return cloud.Unknown, nil
+	}
+	var blocks int64
+	size := int64(0)
+	in := &ebs.ListChangedBlocksInput{FirstSnapshotId: aws.String(earlier), SecondSnapshotId: aws.String(id), MaxResults: aws.Int32(10000)}
+	seen := map[string]bool{}
+	for {
+		r, err := d.blocks.ListChangedBlocks(ctx, in)
+		if err != nil {
+			return cloud.Unknown, fmt.Errorf("what changed between %s and %s: %w", earlier, id, explain(err))
+		}
+		if n := int64(aws.ToInt32(r.BlockSize)); n > 0 {
+			size = n
+		}
+		for _, b := range r.ChangedBlocks {
+			if aws.ToString(b.SecondBlockToken) != "" {
+				blocks++
+			}
+		}
+		next := aws.ToString(r.NextToken)
+		if next == "" {
+			break
+		}
+		if seen[next] {
+			return cloud.Unknown, fault.New(fault.Failed, "try again", "what changed between %s and %s: the list does not end", earlier, id)
+		}
+		seen[next] = true
+		in.NextToken = aws.String(next)
+	}
+	if size == 0 && blocks > 0 {
+		return cloud.Unknown, nil
+	}
+	return blocks * size, nil
+}
+
+// DeleteSnapshot implements cloud.Snapshotter.
+func (d *Driver) DeleteSnapshot(ctx context.Context, id string) error {
+	_, err := d.ec2.DeleteSnapshot(ctx, &ec2.DeleteSnapshotInput{SnapshotId: aws.String(id)})
+	if err != nil && !isGone(err) {
+		return fmt.Errorf("delete snapshot %s: %w", id, explain(err))
+	}
+	d.forget(id)
+	return nil
+}
