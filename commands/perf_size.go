@@ -68,7 +68,7 @@ where the number comes from, and refuses hosts of another type.` + exitHelp(),
 // describeDemand says what a segment needs, for people.
 func describeDemand(d size.Demand) string {
 	return fmt.Sprintf("%g virtual CPUs, %s of memory, to scan %s\nand write %s, %g random reads and %g commits per second, %s of network\nand %s of main memory", d.Cores,
-		schema.FormatSize(int64(d.Memory)), schema.FormatRate(int64(d.Scan)), schema.FormatRate(int64(d.Write)), d.IOPS, d.Commits, schema.FormatRate(int64(d.Network)), schema.FormatRate(int64(d.Bandwidth)))
+		fmt.Sprintf("%g GiB", d.Memory/(1<<30)), schema.FormatRate(int64(d.Scan)), schema.FormatRate(int64(d.Write)), d.IOPS, d.Commits, schema.FormatRate(int64(d.Network)), schema.FormatRate(int64(d.Bandwidth)))
 }
 
 func (a *App) perfSize(o perfSizeOptions, names []string) error {

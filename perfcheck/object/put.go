@@ -129,8 +129,8 @@ func (u *uploads) part(ctx context.Context, to *upload, number int32, f *flow) e
 		f.add(n)
 	}}
 	out, err := u.s.s.api.UploadPart(ctx, &s3.UploadPartInput{
-		Bucket: &u.s.s.bucket, Key: &to.key, UploadId: &to.id, PartNumber: &number, Body: body, ContentLength: aws.Int64(u.size),
-	}, signedAs(u.sums[v].sha256))
+		Bucket: &u.s.s.bucket, Key: &to.key, UploadId: &to.id, PartNumber: &number, Body: body, ContentLength: aws.Int64(u.size), ContentMD5: u.sums[v].header(),
+	}, unsigned)
 	if err != nil {
 		return stalledOr(ctx, err)
 	}
@@ -223,7 +223,7 @@ func opaque(encryption types.ServerSideEncryption, customer *string) bool {
 }
 
 // agrees compares the store's ETag with what was sent, where it is an MD5. The
-// store has checked the SHA-256 that the request is signed with in any case.
+// store has compared the one that came with the request in any case.
 func (s sum) agrees(etag *string, encryption types.ServerSideEncryption, customer *string) error {
 	got, want := trimmed(etag), hex.EncodeToString(s.md5[:])
 	if len(got) != len(want) || opaque(encryption, customer) || got == want {

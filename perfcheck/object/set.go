@@ -115,8 +115,8 @@ func (s *Set) putWhole(ctx context.Context, d stored) error {
 	sum := s.c.sumOf(d.object, 0, d.size)
 	return s.s.try(ctx, d.key, nil, func(ctx context.Context) error {
 		out, err := s.s.api.PutObject(ctx, &s3.PutObjectInput{
-			Bucket: &s.s.bucket, Key: &d.key, Body: &reader{c: s.c, object: d.object, size: d.size}, ContentLength: aws.Int64(d.size),
-		}, signedAs(sum.sha256))
+			Bucket: &s.s.bucket, Key: &d.key, Body: &reader{c: s.c, object: d.object, size: d.size}, ContentLength: aws.Int64(d.size), ContentMD5: sum.header(),
+		}, unsigned)
 		if err != nil {
 			return err
 		}

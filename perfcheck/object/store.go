@@ -15,7 +15,6 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/smithy-go/middleware"
 
 	"cw/fault"
 	"cw/loadspec/s3api"
@@ -129,15 +128,11 @@ func (s *store) connected(conn net.Conn) {
 
 func (s *store) close() { s.transport.CloseIdleConnections() }
 
-// signedAs signs a request by the checksum of its body that is known already.
-func signedAs(sha256 string) func(*s3.Options) {
-	return func(o *s3.Options) {
-		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
-			return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("cwKnownHash", func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) { //nolint:misspell // the name of the SDK
-				return next.HandleFinalize(v4.SetPayloadHash(ctx, sha256), in)
-			}), "ComputePayloadHash", middleware.Before)
-		})
-	}
+// unsigned leaves the body out of the signature: its MD5 goes along, which the
+// store compares and needs for the ETag anyway. A SHA-256 besides would be work
+// of the store that is measured with the road to it.
+func unsigned(o *s3.Options) {
+	o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
 }
 
 // try calls f until it succeeds, fails for good, or has failed too often. t
