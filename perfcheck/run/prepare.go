@@ -52,7 +52,7 @@ func (r *runner) prepare(ctx context.Context) error {
 			for _, f := range p.Facts {
 				dirs = append(dirs, f.Dir)
 			}
-			r.o.Reporter.Phase(fmt.Sprintf("%s: the data disks are %s (--dir names others)", m.Name, strings.Join(dirs, ", ")))
+			r.o.Reporter.Warn(fmt.Sprintf("%s: the data disks are %s; --dir names others", m.Name, strings.Join(dirs, ", ")))
 		}
 		return nil
 	})
