@@ -20,7 +20,7 @@ import (
 )
 
 func newPerf(a *App) *cobra.Command {
-	c := group("perf", "Measure machines: disks, network, memory and CPU, with a verdict")
+	c := group("perf", "Qualify machines: CPU, memory, disks, network, snapshots, failover, object storage")
 	c.AddCommand(
 		newPerfDisk(a), newPerfNet(a), newPerfMemory(a), newPerfCPU(a), newPerfAll(a), newPerfResume(a), newPerfList(a),
 		newPerfSnapshot(a), newPerfVIP(a),
@@ -81,7 +81,7 @@ func (a *App) perfRun(ctx context.Context, id string, o *perfOptions) error {
 	if o.dryRun {
 		return a.perfPlan(ro)
 	}
-	if o.Profile == "qualify" && len(ro.References) == 0 {
+	if o.Profile == run.Qualify && len(ro.References) == 0 {
 		a.warnf("nothing to hold the numbers against: add --baseline NAME, --vendor or --require; cw perf baseline save NAME %s records this run as one", id)
 	}
 	dir := a.perfDir(id)
@@ -149,7 +149,7 @@ func saveOptions(dir string, o *perfOptions) error {
 // perfRunOptions turns the flags into a run.
 func (a *App) perfRunOptions(ctx context.Context, o *perfOptions) (run.Options, error) {
 	ro := run.Options{
-		Version: readVersion().Version, Argv: a.argv, Areas: o.Areas, Only: o.Only, Skip: o.Skip, Dirs: o.Dirs, Clean: o.Clean,
+		Version: readVersion().Version, Argv: a.argv, Areas: o.Areas, Only: o.Only, Skip: o.Skip, Dirs: o.Dirs, FindDirs: o.Profile == run.Qualify, Clean: o.Clean,
 		Engine: o.Engine, Topology: net.Topology(o.Topology), Seed: o.Seed, Log: a.Log,
 		Agent: run.FleetOptions{Binary: o.AgentBinary, Log: a.Log},
 	}

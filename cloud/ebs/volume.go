@@ -122,8 +122,11 @@ func (d *Driver) AttachVolume(ctx context.Context, volume, machine string) (clou
 // DetachVolume implements cloud.Volumes: it waits until the volume is free.
 func (d *Driver) DetachVolume(ctx context.Context, volume string) error {
 	_, err := d.ec2.DetachVolume(ctx, &ec2.DetachVolumeInput{VolumeId: aws.String(volume)})
-	if c := code(err); c == "IncorrectState" || isGone(err) {
-		return nil // it is not attached
+	if isGone(err) {
+		return nil
+	}
+	if code(err) == "IncorrectState" {
+		err = nil // it is free, or on its way: this may be a repeat of what was done
 	}
 	for err == nil {
 		var v cloud.Volume

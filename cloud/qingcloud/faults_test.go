@@ -188,6 +188,31 @@ func TestMoveAddress(t *testing.T) {
 	}
 }
 
+// A detach whose answer was lost is waited for all the same.
+func TestDetachWithoutItsJob(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.vols["vol-a"]["status"], f.vols["vol-a"]["instances"] = "in-use", []any{map[string]any{"instance_id": "i-1"}}
+	f.faults["DetachVolumes"] = []fakeFault{cutAfter}
+	asked := 0
+	f.d.o.Sleep = func(ctx context.Context, _ time.Duration) error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if asked++; asked == 5 { // nobody asks for its job: it ends by itself
+			for _, j := range f.jobs {
+				j.end(true)
+			}
+		}
+		return context.Cause(ctx)
+	}
+	if err := f.d.DetachVolume(t.Context(), "vol-a"); err != nil || f.done["DetachVolumes"] != 1 {
+		t.Fatalf("%v, done %v", err, f.done)
+	}
+	if f.vols["vol-a"]["status"] != "available" {
+		t.Errorf("%v", f.vols["vol-a"])
+	}
+}
+
 // A NIC is found by its private address, also on the second page, and moved
 // once whatever becomes of the answers.
 func TestMoveNIC(t *testing.T) {

@@ -167,6 +167,13 @@ func (d *Driver) DetachVolume(ctx context.Context, volume string) error {
 		d.forget(volume)
 		err = d.await(ctx, out.Job.first())
 	}
+	// When the answer was lost there is no job to wait for.
+	for err == nil && out.Job.first() == "" {
+		if it, ok, err = d.volume(ctx, volume); err != nil || !ok || it.Status == "available" && it.Transition == "" {
+			break
+		}
+		err = d.o.Sleep(ctx, poll)
+	}
 	if err != nil {
 		return fmt.Errorf("detach volume %s: %w", volume, err)
 	}

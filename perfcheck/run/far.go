@@ -36,8 +36,8 @@ const (
 
 // PrepareArgs are the directories to test and how.
 type PrepareArgs struct {
-	Dirs    []string
-	Clean   bool // remove what an earlier run left
+	Dirs    []string // none: those that are found
+	Clean   bool     // remove what an earlier run left
 	Options disk.PrepareOptions
 }
 
@@ -145,6 +145,15 @@ func (f *farSide) prepare(ctx context.Context, data json.RawMessage) (any, error
 		var p Prepared
 		if f.set != nil {
 			return p, fault.New(fault.Usage, "", "its directories are prepared already")
+		}
+		if len(a.Dirs) == 0 {
+			var err error
+			if a.Dirs, err = disk.Found(ctx); err != nil {
+				return p, err
+			}
+			if len(a.Dirs) == 0 {
+				return p, fault.New(fault.Check, "mount the data disks, or name a directory: --dir DIR (with --allow-root-disk on the disk of /)", "no disk but that of / is mounted")
+			}
 		}
 		for _, dir := range a.Dirs {
 			left, err := disk.Leftovers(dir)

@@ -2,6 +2,7 @@ package run
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,7 +45,23 @@ func OpenLedger(dir string) (*Ledger, error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s belongs to a run that lives: %w", f.Name(), err), f.Close())
 	}
+	if err := cutTail(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("keep the run: %w", err), f.Close())
+	}
 	return &Ledger{f: f}, nil
+}
+
+// cutTail takes away a last line that was never finished, so that the next is
+// a line of its own.
+func cutTail(f *os.File) error {
+	data, err := os.ReadFile(f.Name())
+	if err != nil {
+		return err
+	}
+	if end := bytes.LastIndexByte(data, '\n') + 1; end < len(data) {
+		return f.Truncate(int64(end))
+	}
+	return nil
 }
 
 // Close gives the ledger up, and takes it away when nothing is left.

@@ -2,17 +2,20 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"cw/cloud"
 	"cw/fault"
+	"cw/perfcheck/snapshot"
 )
 
 // mounter makes restored volumes visible on a machine.
 type mounter struct {
-	run cloud.Runner
-	at  string
+	run  cloud.Runner
+	at   string
+	made madeBy
 }
 
 // findAndMount waits until the device of a volume is there and mounts it
@@ -42,8 +45,11 @@ func (m *mounter) mount(ctx context.Context, v cloud.Volume) (string, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
+	if err := m.made.Made(snapshot.MadeMount, m.at); err != nil {
+		return "", err
+	}
 	if _, err := m.run(ctx, []string{"/bin/sh", "-c", findAndMount, "mount", v.ID, v.Device, m.at}, nil); err != nil {
-		return "", fault.Wrap(fault.Failed, "lsblk there shows what is attached", fmt.Errorf("mount the restored volume %s (%s): %w", v.ID, v.Device, err))
+		return "", fault.Wrap(fault.Failed, "lsblk there shows what is attached", fmt.Errorf("mount the restored volume %s (%s): %w", v.ID, v.Device, errors.Join(err, m.unmount(context.WithoutCancel(ctx), m.at))))
 	}
 	return m.at, nil
 }
@@ -53,8 +59,16 @@ func (m *mounter) unmount(ctx context.Context, dir string) error {
 	if !strings.HasPrefix(dir, m.at) {
 		return nil // the driver's own
 	}
-	if _, err := m.run(ctx, []string{"/bin/sh", "-c", `umount -- "$1" && rmdir -- "$1"`, "umount", m.at}, nil); err != nil {
-		return fault.Wrap(fault.Failed, "umount "+m.at, fmt.Errorf("unmount the restored volume: %w", err))
+	if err := unmount(ctx, m.run, m.at); err != nil {
+		return err
+	}
+	return m.made.Gone(snapshot.MadeMount, m.at)
+}
+
+// unmount takes a mount and its directory away, as far as they are there.
+func unmount(ctx context.Context, run cloud.Runner, at string) error {
+	if _, err := run(ctx, []string{"/bin/sh", "-c", `if mountpoint -q -- "$1"; then umount -- "$1" || exit; fi; if [ -d "$1" ]; then rmdir -- "$1"; fi`, "umount", at}, nil); err != nil {
+		return fault.Wrap(fault.Failed, "umount "+at, fmt.Errorf("unmount the restored volume: %w", err))
 	}
 	return nil
 }

@@ -53,7 +53,12 @@ func TestMounter(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			dev := loop(t, kind)
-			m := &mounter{run: runHere, at: filepath.Join(t.TempDir(), "restored")}
+			runs := t.TempDir()
+			ledger, err := OpenLedger(filepath.Join(runs, "pmount"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := &mounter{run: runHere, at: filepath.Join(t.TempDir(), "restored"), made: ledger.For("here", "fake")}
 			t.Cleanup(func() { _ = unix.Unmount(m.at, 0) })
 			dir, err := m.mount(t.Context(), cloud.Volume{ID: "vol-1", Device: dev})
 			if err != nil || dir != m.at {
@@ -62,8 +67,17 @@ func TestMounter(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "x"), nil, 0o600); !errors.Is(err, unix.EROFS) {
 				t.Error("it can be written to:", err)
 			}
+			if left, err := openMade(ledger.f.Name()); err != nil || len(left) != 1 || left[0].ID != m.at {
+				t.Errorf("a run that is killed now leaves %+v, %v", left, err)
+			}
 			if err := m.unmount(t.Context(), dir); err != nil {
 				t.Error(err)
+			}
+			if err := ledger.Close(); err != nil {
+				t.Error(err)
+			}
+			if left, err := MadeByOthers(runs); err != nil || len(left) != 0 {
+				t.Errorf("still written down: %+v %v", left, err)
 			}
 			if _, err := os.Stat(m.at); !errors.Is(err, os.ErrNotExist) {
 				t.Error("still there:", err)

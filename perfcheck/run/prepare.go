@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"cw/perfcheck"
@@ -46,6 +47,13 @@ func (r *runner) prepare(ctx context.Context) error {
 			m.Hello.Inventory = map[string]any{}
 		}
 		m.Hello.Inventory["test_dirs"] = p.Facts
+		if len(args.Dirs) == 0 {
+			var dirs []string
+			for _, f := range p.Facts {
+				dirs = append(dirs, f.Dir)
+			}
+			r.o.Reporter.Phase(fmt.Sprintf("%s: the data disks are %s (--dir names others)", m.Name, strings.Join(dirs, ", ")))
+		}
 		return nil
 	})
 	if ctx.Err() != nil {

@@ -109,6 +109,30 @@ func (o ReplaceOptions) Check() error {
 	return nil
 }
 
+// look asks the cloud whether what is there already can be used, before
+// anything is stopped or made.
+func (o ReplaceOptions) look(ctx context.Context) error {
+	if o.Snapshot != "" {
+		s, err := o.Snapshots.Snapshot(ctx, o.Snapshot)
+		if err != nil {
+			return fmt.Errorf("look at snapshot %s: %w", o.Snapshot, err)
+		}
+		if s.State != cloud.Available {
+			return fault.New(fault.Check, "choose one that is available", "snapshot %s in %s is %s: nothing was changed", o.Snapshot, o.Cloud, s.State)
+		}
+	}
+	if o.Victim != "" {
+		m, err := o.Machines.Machine(ctx, o.Victim)
+		if err != nil {
+			return fmt.Errorf("look at machine %s: %w", o.Victim, err)
+		}
+		if m.State != cloud.InUse {
+			return fault.New(fault.Check, "start it first, or leave --machine out", "machine %s in %s does not run, it is %s: nothing was changed", o.Victim, o.Cloud, m.State)
+		}
+	}
+	return nil
+}
+
 // replaced is what was measured of each phase.
 type replaced struct {
 	reps    map[string][]perfcheck.Measurement
@@ -126,6 +150,9 @@ func Replace(ctx context.Context, o ReplaceOptions) (*perfcheck.Report, error) {
 		Run:  perfcheck.Run{ID: o.ID, Started: time.Now(), Profile: "replace", Argv: o.Argv, Seed: o.Seed},
 	}
 	if err := o.Check(); err != nil {
+		return report, err
+	}
+	if err := o.look(ctx); err != nil {
 		return report, err
 	}
 	got := &replaced{reps: map[string][]perfcheck.Measurement{}, without: o.Without(), errs: map[string][]string{}}

@@ -18,6 +18,7 @@ import (
 
 	"cw/cloud"
 	"cw/cloud/fake"
+	"cw/fault"
 	"cw/perfcheck"
 	"cw/perfcheck/replace"
 	"cw/playground/pgtest"
@@ -253,6 +254,31 @@ func TestAReplacementThatFails(t *testing.T) {
 		}
 	}
 	p.tidy("old", "snap")
+}
+
+func TestNothingIsBegunInVain(t *testing.T) {
+	t.Parallel()
+	c := fake.New(fake.Options{Delays: map[fake.Op]time.Duration{fake.Create: time.Hour}})
+	c.AddVolume("vol", "", "", 1)
+	made, err := c.CreateSnapshots(t.Context(), cloud.CreateOptions{Volumes: []string{"vol"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.AddMachine("down", "192.0.2.1")
+	if err := c.StopMachine(t.Context(), "down"); err != nil {
+		t.Fatal(err)
+	}
+	before := len(c.Log())
+	for _, o := range []ReplaceOptions{{Snapshot: made[0].ID}, {Snapshot: "none"}, {Victim: "down"}, {Victim: "none"}} {
+		o.Cloud, o.Machines, o.Snapshots, o.Repeat, o.Poll, o.Rate, o.ReadFor = "fake", c, c, 1, time.Millisecond, 1, time.Second
+		o.Reporter = &quietReporter{t: t}
+		if r, err := Replace(t.Context(), o); fault.KindOf(err) != fault.Check || len(r.Tests) > 0 {
+			t.Errorf("%q %q: %v", o.Snapshot, o.Victim, err)
+		}
+	}
+	if len(c.Log()) != before {
+		t.Errorf("begun: %v", c.Log()[before:])
+	}
 }
 
 func TestKeep(t *testing.T) {

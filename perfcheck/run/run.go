@@ -32,10 +32,13 @@ type Options struct {
 	Machines []Machine
 	Agent    FleetOptions
 
-	Dirs   []string // for disk tests, on every machine
-	Disk   disk.PrepareOptions
-	Clean  bool   // remove what earlier runs left
-	Engine string // "" is cw's own; fio, iperf3
+	Dirs []string // for disk tests, on every machine
+	// FindDirs: without Dirs each machine's data disks are found where they are
+	// mounted.
+	FindDirs bool
+	Disk     disk.PrepareOptions
+	Clean    bool   // remove what earlier runs left
+	Engine   string // "" is cw's own; fio, iperf3
 	// Object is the store of object storage tests and the way to it; the run,
 	// the host and what is put are filled in.
 	Object *object.Settings
@@ -232,7 +235,7 @@ func (o Options) tests() ([]test, error) {
 	tests, err := choose(all, o.Profile.Name, o.Only, o.Skip)
 	switch {
 	case err != nil:
-	case anyDisk(tests) && len(o.Dirs) == 0:
+	case anyDisk(tests) && len(o.Dirs) == 0 && !o.FindDirs:
 		err = fault.New(fault.Usage, "add --dir DIR, a directory on the disk to test; repeat it for each disk", "which disk to test was not said")
 	case anyOf(perfcheck.Object, tests) && o.Object == nil:
 		err = fault.New(fault.Usage, "add --url s3://bucket/prefix", "which store to measure was not said")

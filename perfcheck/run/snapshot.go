@@ -44,11 +44,11 @@ type SnapshotOptions struct {
 func Snapshots(ctx context.Context, o SnapshotOptions) (*perfcheck.Report, error) {
 	report := newReport(o.ID, o.Version, o.Profile, o.Argv, o.Protocol.Seed)
 	o.Reporter.Phase("starting cw on " + countOf(len(o.Machines), "machine"))
-	fleet, err := StartFleet(ctx, o.Machines, o.Agent)
+	fleet, end, err := startPatient(ctx, o.Machines, o.Agent)
 	if err != nil {
 		return report, err
 	}
-	defer fleet.Close(ctx)
+	defer end()
 	r := &snapshotRun{o: o, report: report}
 	for _, m := range fleet.Members() {
 		if err == nil {
@@ -61,6 +61,23 @@ func Snapshots(ctx context.Context, o SnapshotOptions) (*perfcheck.Report, error
 	}
 	conclude(report, o.References, err)
 	return report, err
+}
+
+// startPatient starts agents that do not end with the context but when end is
+// called: what they hold has to be given back by them.
+func startPatient(ctx context.Context, machines []Machine, o FleetOptions) (fleet *Fleet, end func(), err error) {
+	life, kill := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { kill(context.Cause(ctx)) }) // while they start
+	fleet, err = StartFleet(life, machines, o)
+	if !stop() && err == nil {
+		fleet.Close(life)
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		kill(nil)
+		return nil, nil, err
+	}
+	return fleet, func() { fleet.Close(life); kill(nil) }, nil
 }
 
 // newReport begins the document of a run.
@@ -123,7 +140,7 @@ func (r *snapshotRun) machine(ctx context.Context, m *Member) error {
 			return fmt.Errorf("%s: %w", m.Name, err)
 		}
 	}
-	mounts := &mounter{run: RootRunner(m.Machine), at: "/tmp/cw-snap." + o.ID + ".restored"}
+	mounts := &mounter{run: RootRunner(m.Machine), at: "/tmp/cw-snap." + o.ID + ".restored", made: o.Ledger.For(m.Name, o.Driver)}
 	p.Mount, p.Unmount = mounts.mount, mounts.unmount
 	var outs []*snapshot.Outcome
 	for rep := range max(o.Reps, 1) {
@@ -149,7 +166,9 @@ func (r *snapshotRun) machine(ctx context.Context, m *Member) error {
 func (r *snapshotRun) tests(outs []*snapshot.Outcome, m *Member) {
 	p := r.o.Protocol
 	params := map[string]any{
-		"driver": r.o.Driver, "data": p.Size, "change": p.Change, "rate": p.Rate, "around": p.Around.Seconds(),
+		// Words, since a large number does not look the same when it has been
+		// written to a file and read again.
+		"driver": r.o.Driver, "data": fmt.Sprintf("%d B", p.Size), "change": fmt.Sprintf("%d B", p.Change), "rate": p.Rate, "around": p.Around.Seconds(),
 	}
 	for _, t := range snapshot.Results(outs, m.Name, params) {
 		health := r.health
@@ -198,6 +217,11 @@ func (r *snapshotRun) remove(ctx context.Context, m *Member, driver cloud.Snapsh
 		err = driver.DeleteSnapshot(ctx, l.ID)
 	case snapshot.MadeVolume:
 		err = errors.Join(driver.DetachVolume(ctx, l.ID), driver.DeleteVolume(ctx, l.ID))
+	case snapshot.MadeMount:
+		err = unmount(ctx, RootRunner(m.Machine), l.ID)
+	case snapshot.MadeNamed:
+		r.o.Reporter.Warn(fmt.Sprintf("%s: run %s may have left a snapshot called %s, whose id it never got: look for it as the cloud does", m.Name, l.Run, l.ID))
+		return ledger.For(l.Host, l.Driver).Gone(l.Kind, l.ID) // it is not said again
 	case snapshot.MadeFolder:
 		if !strings.Contains(l.ID, "/"+snapshot.FolderPrefix) {
 			return fault.New(fault.Usage, "", "%s is no folder of cw perf snapshot", l.ID)

@@ -15,6 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cw/cloud"
+	"cw/cloud/xfs"
+	"cw/fault"
 	"cw/perfcheck"
 	"cw/perfcheck/snapshot"
 	"cw/remote"
@@ -188,6 +190,50 @@ func TestSnapshotKilled(t *testing.T) {
 	}
 }
 
+// TestSnapshotInterrupted: an end that was wished for leaves nothing, and
+// nothing to be said, wherever it comes.
+func TestSnapshotInterrupted(t *testing.T) {
+	t.Parallel()
+	dir := btrfsMount(t)
+	for _, phase := range []string{"filling", "full snapshot", "incremental snapshot"} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		why := fault.New(fault.Interrupted, "", "enough")
+		q := &quietReporter{t: t}
+		s := snapshotSpec{Dir: dir, Runs: t.TempDir(), ID: "pint"}
+		o := snapshotOptions(s, q)
+		o.Reporter = &cutting{q, phase, func() { cancel(why) }}
+		var err error
+		if o.Ledger, err = OpenLedger(filepath.Join(s.Runs, s.ID)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Snapshots(ctx, o); !errors.Is(err, why) {
+			t.Errorf("%s: %v", phase, err)
+		}
+		if err := o.Ledger.Close(); err != nil {
+			t.Error(err)
+		}
+		if left, err := MadeByOthers(s.Runs); err != nil || len(left) != 0 {
+			t.Errorf("%s: still written down: %+v %v", phase, left, err)
+		}
+		if names, _ := os.ReadDir(dir); len(names) != 0 || len(q.warnings) != 0 {
+			t.Errorf("%s: left behind: %v %q", phase, names, q.warnings)
+		}
+	}
+}
+
+// cutting ends a run a moment after a phase has begun.
+type cutting struct {
+	*quietReporter
+	phase string
+	end   func()
+}
+
+func (c *cutting) Phase(text string) {
+	if strings.Contains(text, c.phase) {
+		time.AfterFunc(300*time.Millisecond, c.end)
+	}
+}
+
 // TestSnapshotOverSSH does it on a host, where the agent writes and the
 // driver's commands are run by sudo. The filesystem there clones nothing: the
 // refusal has its reason, and nothing is left.
@@ -220,5 +266,76 @@ func TestRootRunner(t *testing.T) {
 	var exit *remote.ExitError
 	if !errors.As(err, &exit) || !strings.Contains(err.Error(), "no such thing") {
 		t.Error(err)
+	}
+}
+
+// copier makes copies by commands on the host, as the local drivers work. They
+// are of one moment as long as the probe writes at the beginning of its file.
+type copier struct {
+	*xfs.Driver
+	run cloud.Runner
+}
+
+func (c copier) MakeVolume(ctx context.Context, at, owner string) (string, error) {
+	_, err := c.run(ctx, []string{"/bin/sh", "-c", `mkdir "$1" && chown "$2" "$1"`, "make", at, owner}, nil)
+	return at, err
+}
+
+func (c copier) copy(ctx context.Context, from, to string) error {
+	_, err := c.run(ctx, []string{"cp", "-a", "-T", from, to}, nil)
+	return err
+}
+
+func (c copier) CreateSnapshots(ctx context.Context, o cloud.CreateOptions) ([]cloud.Snapshot, error) {
+	id := c.SnapshotID(o.Volumes[0], o.Name)
+	return []cloud.Snapshot{{ID: id, State: cloud.Available, Captured: true, Size: cloud.Unknown}}, c.copy(ctx, o.Volumes[0], id)
+}
+
+func (c copier) RestoreSnapshot(ctx context.Context, id, name string) (cloud.Volume, error) {
+	at := c.SnapshotID(id, name)
+	return cloud.Volume{ID: at, State: cloud.Available, Device: at}, c.copy(ctx, id, at)
+}
+
+func (c copier) ChangedBytes(context.Context, string, string) (int64, error) {
+	return cloud.Unknown, nil
+}
+
+// TestSnapshotRemote does the whole over SSH: an ordinary user's agent writes,
+// reads and compares, and the driver's commands are root's.
+func TestSnapshotRemote(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 2)
+	s.sh(1, "chown deploy /var/tmp")
+	s.sh(2, "chown deploy /var/tmp")
+	q := &quietReporter{t: t}
+	o := snapshotOptions(snapshotSpec{Dir: "/var/tmp", ID: "premote", Runs: t.TempDir()}, q)
+	o.Machines, o.Protocol.Rate, o.Protocol.Size, o.Protocol.Change = s.machines(), 20, 16<<20, 1<<20
+	o.New = func(_ Machine, run cloud.Runner) (cloud.Snapshotter, error) { return copier{xfs.New(run), run}, nil }
+	report, err := Snapshots(t.Context(), o)
+	if err != nil {
+		if strings.Contains(err.Error(), "direct I/O") {
+			t.Skip(err)
+		}
+		t.Fatal(err)
+	}
+	if len(report.Hosts) != 2 || len(report.Tests) != 2*len(snapshot.Tests()) || !report.Run.Complete {
+		t.Errorf("%d hosts, %d tests", len(report.Hosts), len(report.Tests))
+	}
+	verified := 0
+	for _, test := range report.Tests {
+		if test.Verdict == perfcheck.Error || test.Verdict == perfcheck.Fail {
+			t.Error(test.Line())
+		}
+		if m, ok := test.Metrics["verified"]; ok && m.Value == float64(o.Protocol.Size+snapshot.ProbeFile) {
+			verified++
+		}
+	}
+	if verified != 4 {
+		t.Errorf("%d copies were compared", verified)
+	}
+	for i := 1; i <= 2; i++ {
+		if out, _ := s.Try(i, "/bin/sh", "-c", "ls -d /var/tmp/cw-* /tmp/cw-*"); strings.Contains(out, "/cw-snap") || strings.Contains(out, "/tmp/cw-agent") {
+			t.Error("left behind:", out)
+		}
 	}
 }

@@ -37,7 +37,7 @@ func VIP(ctx context.Context, o VIPOptions) (*perfcheck.Report, error) {
 	}
 	o.Reporter.Phase("starting cw on " + countOf(len(o.Machines), "machine"))
 	o.Agent.As = "root" // addresses and ARP are root's
-	fleet, err := StartFleet(ctx, o.Machines, o.Agent)
+	fleet, end, err := startPatient(ctx, o.Machines, o.Agent)
 	if err != nil {
 		return report, err
 	}
@@ -49,7 +49,7 @@ func VIP(ctx context.Context, o VIPOptions) (*perfcheck.Report, error) {
 		}
 		report.Hosts = append(report.Hosts, h)
 	}
-	fleet.Close(ctx)
+	end()
 	conclude(report, o.References, err)
 	return report, err
 }

@@ -77,8 +77,13 @@ func (r *runner) clean(ctx context.Context) {
 
 // DeleteCommand is what a person types to remove what was left.
 func DeleteCommand(driver any, kind, id string) string {
-	if kind == MadeFolder {
+	switch kind {
+	case MadeFolder:
 		return "rm -r " + id
+	case MadeMount:
+		return "umount " + id + " && rmdir " + id
+	case MadeNamed:
+		return "look for a snapshot called " + id + " as the cloud does"
 	}
 	if d, ok := driver.(interface{ DeleteCommand(id string) string }); ok {
 		return d.DeleteCommand(id)

@@ -61,6 +61,8 @@ const (
 	MadeSnapshot = "snapshot"
 	MadeVolume   = "volume"
 	MadeFolder   = "folder"
+	// MadeMount is where a restored volume is mounted.
+	MadeMount = "mount"
 	// MadeNamed is a snapshot that was asked for by this name and whose id
 	// is not known yet.
 	MadeNamed = "snapshot-named"

@@ -136,6 +136,36 @@ func TestImpact(t *testing.T) {
 	}
 }
 
+// TestJudged: an impact counts beyond what the control moved; one that the
+// control has as well is nobody's, and no impact needs no control.
+func TestJudged(t *testing.T) {
+	t.Parallel()
+	bad, calm := Impact{Stall: 1, DeltaP99: 0.5}, Impact{DeltaP99: 0.001}
+	for _, tc := range []struct {
+		name        string
+		i, control  *Impact
+		want, noisy perfcheck.Verdict
+	}{
+		{"impact", &bad, &calm, perfcheck.Warn, perfcheck.Pass},
+		{"none", &calm, &calm, perfcheck.Pass, perfcheck.Pass},
+		{"both", &bad, &bad, perfcheck.Inconclusive, perfcheck.Inconclusive},
+		{"no control", &bad, nil, perfcheck.Inconclusive, perfcheck.Pass},
+		{"noisy", &calm, &bad, perfcheck.Pass, perfcheck.Inconclusive},
+	} {
+		out := &Outcome{Impacts: map[string]Impact{TestFullWrite: *tc.i}}
+		if tc.control != nil {
+			out.Impacts[TestControlWrite] = *tc.control
+		}
+		for id, want := range map[string]perfcheck.Verdict{TestFullWrite: tc.want, TestControlWrite: tc.noisy} {
+			got := perfcheck.Test{ID: id, Verdict: perfcheck.Pass}
+			judge(&got, []*Outcome{out})
+			if got.Verdict != want || (want == perfcheck.Pass) != (got.Reason == "") {
+				t.Errorf("%s: %s is %s: %s", tc.name, id, got.Verdict, got.Reason)
+			}
+		}
+	}
+}
+
 // TestLeftovers: a folder whose run is gone is found, one that is in use not.
 func TestLeftovers(t *testing.T) {
 	t.Parallel()

@@ -118,13 +118,21 @@ func judge(t *perfcheck.Test, outs []*Outcome) {
 		if !ok {
 			continue
 		}
-		if control, ok := out.Impacts[controls()[t.ID]]; ok {
-			if text := Verdict(i, control); text != "" {
-				t.Worsen(perfcheck.Warn, text)
-			}
-		} else if text := Verdict(i, Impact{}); text != "" && controls()[t.ID] == "" {
+		alone := Verdict(i, Impact{})
+		control, compared := out.Impacts[controls()[t.ID]]
+		switch {
+		case alone == "":
+		case controls()[t.ID] == "": // it is the control
 			t.Flags = append(t.Flags, perfcheck.FlagNoisy)
-			t.Worsen(perfcheck.Inconclusive, "without any snapshot "+text+": the machine is not quiet enough to tell what a snapshot does")
+			t.Worsen(perfcheck.Inconclusive, "without any snapshot "+alone+": the machine is not quiet enough to tell what a snapshot does")
+		case !compared:
+			t.Worsen(perfcheck.Inconclusive, alone+", and there is no control to compare it with")
+		default:
+			if beyond := Verdict(i, control); beyond != "" {
+				t.Worsen(perfcheck.Warn, beyond)
+			} else {
+				t.Worsen(perfcheck.Inconclusive, alone+", and around no snapshot it was about as bad: whose doing it was cannot be told")
+			}
 		}
 	}
 }

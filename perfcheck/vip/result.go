@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"cw/perfcheck"
 )
@@ -42,7 +43,9 @@ func measurements(moves []Move, every float64) []perfcheck.Measurement {
 	var reps []perfcheck.Measurement
 	p95 := quantile(moves) // of all, so that each repetition has the same
 	for _, m := range moves {
-		rep := perfcheck.Measurement{Began: m.Began, Values: map[string]float64{
+		outage := perfcheck.NewHistogram()
+		outage.Record(time.Duration(m.Outage * float64(time.Second)))
+		rep := perfcheck.Measurement{Began: m.Began, Histograms: map[string]*perfcheck.Histogram{"outage": outage}, Values: map[string]float64{
 			"outage": m.Outage, P95: p95, "outage_max": m.Outage, "tcp_outage": m.TCPOutage, "tcp_outage_max": m.TCPOutage,
 			"lost": float64(m.Lost), "tcp_lost": float64(m.TCPLost), "moved": m.Moved,
 		}}
