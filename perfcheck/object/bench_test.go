@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"cw/playground/s3test"
 )
@@ -143,24 +144,28 @@ func plainGet(t *testing.T, s *Set, size int64, streams int) float64 {
 	})
 }
 
+// plainPut uploads the same objects: as many parts, completed and removed, since
+// that is work of the store.
 func plainPut(t *testing.T, s *Set, size int64, streams int) float64 {
 	t.Helper()
-	key := s.folder() + "plain"
-	up, err := s.s.api.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: &s.s.bucket, Key: &key})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = s.s.abort(t.Context(), key, *up.UploadId) }()
+	s.seq++
+	u := &uploads{s: s, size: size, of: int(objectSize / size), sums: s.c.sumsOf(size)}
+	defer func() { _ = u.remove(t.Context()) }()
 	signer := s3.NewPresignClient(s.s.api)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, WriteBufferSize: 128 << 10}}
 	defer client.CloseIdleConnections()
-	return plain(t, streams, func(worker int, count func(int)) {
-		u, err := signer.PresignUploadPart(t.Context(), &s3.UploadPartInput{Bucket: &s.s.bucket, Key: &key, UploadId: up.UploadId, PartNumber: aws.Int32(int32(worker + 1))})
+	return plain(t, streams, func(_ int, count func(int)) {
+		to, number, err := u.deal(t.Context())
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPut, u.URL, counting{&reader{c: s.c, size: size}, count})
+		signed, err := signer.PresignUploadPart(t.Context(), &s3.UploadPartInput{Bucket: &s.s.bucket, Key: &to.key, UploadId: &to.id, PartNumber: &number})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPut, signed.URL, counting{&reader{c: s.c, object: int(number) % variants, size: size}, count})
 		r.ContentLength = size
 		res, err := client.Do(r)
 		if err != nil {
@@ -169,8 +174,20 @@ func plainPut(t *testing.T, s *Set, size int64, streams int) float64 {
 		}
 		_, _ = io.Copy(io.Discard, res.Body)
 		_ = res.Body.Close()
+		etag := res.Header.Get("Etag")
 		if res.StatusCode != http.StatusOK {
 			t.Errorf("%d", res.StatusCode)
 		}
+		u.mu.Lock()
+		to.done = append(to.done, types.CompletedPart{ETag: &etag, PartNumber: &number})
+		last := len(to.done) == u.of
+		u.mu.Unlock()
+		if !last {
+			return
+		}
+		if err := u.complete(t.Context(), to); err != nil {
+			t.Error(err)
+		}
+		_ = s.s.remove(t.Context(), []string{to.key})
 	})
 }

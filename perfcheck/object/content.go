@@ -29,9 +29,18 @@ const variants = 8
 // sum is the checksum of a part.
 type sum struct{ md5 [md5.Size]byte }
 
+// carried is the sum for a request to carry where the answer's ETag will be
+// none: the store compares it then.
+func (s *Set) carried(x sum) *string {
+	if !s.opaque.Load() {
+		return nil
+	}
+	return x.header()
+}
+
 // header is the sum as a request carries it.
-func (s sum) header() *string {
-	text := base64.StdEncoding.EncodeToString(s.md5[:])
+func (x sum) header() *string {
+	text := base64.StdEncoding.EncodeToString(x.md5[:])
 	return &text
 }
 

@@ -129,12 +129,12 @@ func (u *uploads) part(ctx context.Context, to *upload, number int32, f *flow) e
 		f.add(n)
 	}}
 	out, err := u.s.s.api.UploadPart(ctx, &s3.UploadPartInput{
-		Bucket: &u.s.s.bucket, Key: &to.key, UploadId: &to.id, PartNumber: &number, Body: body, ContentLength: aws.Int64(u.size), ContentMD5: u.sums[v].header(),
+		Bucket: &u.s.s.bucket, Key: &to.key, UploadId: &to.id, PartNumber: &number, Body: body, ContentLength: aws.Int64(u.size), ContentMD5: u.s.carried(u.sums[v]),
 	}, unsigned)
 	if err != nil {
 		return stalledOr(ctx, err)
 	}
-	if err := u.sums[v].agrees(out.ETag, out.ServerSideEncryption, out.SSECustomerAlgorithm); err != nil {
+	if err := u.sums[v].agrees(out.ETag); err != nil && !u.s.opaque.Load() && !opaque(out.ServerSideEncryption, out.SSECustomerAlgorithm) {
 		return err
 	}
 	u.mu.Lock()
@@ -176,7 +176,7 @@ func (u *uploads) complete(ctx context.Context, to *upload) error {
 		to.complete = true
 		u.mu.Unlock()
 		want := fmt.Sprintf("%s-%d", hex.EncodeToString(all.Sum(nil)), u.of)
-		if got := trimmed(out.ETag); strings.HasSuffix(got, fmt.Sprintf("-%d", u.of)) && len(got) == len(want) && got != want && !opaque(out.ServerSideEncryption, nil) {
+		if got := trimmed(out.ETag); strings.HasSuffix(got, fmt.Sprintf("-%d", u.of)) && len(got) == len(want) && got != want && !u.s.opaque.Load() && !opaque(out.ServerSideEncryption, nil) {
 			return fmt.Errorf("%w: ETag %s in place of %s", errContent, got, want)
 		}
 		return nil
@@ -222,11 +222,11 @@ func opaque(encryption types.ServerSideEncryption, customer *string) bool {
 	return encryption != "" && encryption != types.ServerSideEncryptionAes256 || aws.ToString(customer) != ""
 }
 
-// agrees compares the store's ETag with what was sent, where it is an MD5. The
-// store has compared the one that came with the request in any case.
-func (s sum) agrees(etag *string, encryption types.ServerSideEncryption, customer *string) error {
-	got, want := trimmed(etag), hex.EncodeToString(s.md5[:])
-	if len(got) != len(want) || opaque(encryption, customer) || got == want {
+// agrees compares the store's ETag with what was sent. Where ETags are no MD5
+// the request carries the sum, and the store compares.
+func (x sum) agrees(etag *string) error {
+	got, want := trimmed(etag), hex.EncodeToString(x.md5[:])
+	if got == want {
 		return nil
 	}
 	return fmt.Errorf("%w: ETag %s in place of %s", errContent, got, want)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -25,6 +26,8 @@ type Set struct {
 	data  []stored
 	small []stored
 	seq   int // of objects that are put
+
+	opaque atomic.Bool // the store's ETags are no MD5
 
 	busy sync.Mutex // held by a measurement, and by what removes: never at once
 }
@@ -120,7 +123,12 @@ func (s *Set) putWhole(ctx context.Context, d stored) error {
 		if err != nil {
 			return err
 		}
-		return sum.agrees(out.ETag, out.ServerSideEncryption, out.SSECustomerAlgorithm)
+		// The store has compared the sum: an ETag that is another is none. It
+		// encrypts by itself, or makes them in a way of its own.
+		if opaque(out.ServerSideEncryption, out.SSECustomerAlgorithm) || sum.agrees(out.ETag) != nil {
+			s.opaque.Store(true)
+		}
+		return nil
 	})
 }
 

@@ -128,9 +128,9 @@ func (s *store) connected(conn net.Conn) {
 
 func (s *store) close() { s.transport.CloseIdleConnections() }
 
-// unsigned leaves the body out of the signature: its MD5 goes along, which the
-// store compares and needs for the ETag anyway. A SHA-256 besides would be work
-// of the store that is measured with the road to it.
+// unsigned leaves the body out of the signature: a sum that goes along would be
+// work of the store that is measured with the road to it. What arrived is
+// compared by the ETag of the answer.
 func unsigned(o *s3.Options) {
 	o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
 }
