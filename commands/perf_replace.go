@@ -31,7 +31,7 @@ type perfReplaceOptions struct {
 func newPerfReplace(a *App) *cobra.Command {
 	o := perfReplaceOptions{perfOptions: perfOptions{Areas: []perfcheck.Area{perfcheck.Replace}, Profile: "replace"}}
 	c := &cobra.Command{
-		Use: "replace --cloud DRIVER --snapshot ID", Short: "Measure how long it takes to replace a failed node", Args: noArgs,
+		Use: "replace --driver DRIVER --snapshot ID", Short: "Measure how long it takes to replace a failed node", Args: noArgs,
 		Long: `Measure the replacement of a failed node phase by phase: noticed, requested, running,
 SSH open, first command, volume of the snapshot available, attached, visible, mounted,
 first byte, database up, everything read once; and how slow random reads are before
@@ -47,17 +47,17 @@ the new machine as the SSH user, --mount with CW_DEVICE. What is not given is no
 measured, and the report says why.
 
 ` + driversHelp() + exitHelp(3, 4, 5, 6),
-		Example: `  cw perf replace --cloud qingcloud --cloud-option zone=pek3a --cloud-option image=img-1 \
-    --cloud-option instance_type=c4m8 --cloud-option keypair=kp-1 --cloud-option vxnets=vxnet-1 \
+		Example: `  cw perf replace --driver qingcloud --driver-option zone=pek3a --driver-option image=img-1 \
+    --driver-option instance_type=c4m8 --driver-option keypair=kp-1 --driver-option vxnets=vxnet-1 \
     --snapshot ss-z9y03ggk --ssh-user root --mount 'mount "$CW_DEVICE" /data' \
     --start 'su postgres -c "pg_ctl -D /data/pg -w start"' --read /data
-  cw perf replace --cloud exec --cloud-option program=./cloud.sh --snapshot s1 --dry-run
-  cw perf replace --cloud ebs --machine i-0bb --confirm i-0bb --detect '! cw cluster status dw1 --exit-code' --require 'replace.database_up.since_fault<=300s'`,
+  cw perf replace --driver exec --driver-option program=./cloud.sh --snapshot s1 --dry-run
+  cw perf replace --driver ebs --machine i-0bb --confirm i-0bb --detect '! cw cluster status dw1 --exit-code' --require 'replace.database_up.since_fault<=300s'`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.perfReplace(cmd.Context(), &o) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.cloud, "cloud", "", "the cloud's driver: "+strings.Join(drivers.Names(), ", "))
-	f.StringArrayVar(&o.options, "cloud-option", nil, "option of the driver, as zone=pek3a (repeat)")
+	f.StringVar(&o.cloud, "driver", "", "what makes the new machine: "+strings.Join(drivers.Names(), ", "))
+	f.StringArrayVar(&o.options, "driver-option", nil, "option of the driver, as zone=pek3a (repeat)")
 	f.StringVar(&o.run.Snapshot, "snapshot", "", "make the volume of this snapshot")
 	f.StringVar(&o.run.Victim, "machine", "", "stop this machine first, hard, as a failure would")
 	f.StringVar(&o.confirm, "confirm", "", "the id of --machine once more: it is stopped without a question")
@@ -75,7 +75,7 @@ measured, and the report says why.
 	f.IntVar(&o.port, "ssh-port", 0, "SSH port of the new machine (default: 22, or what the driver tells)")
 	f.StringVar(&o.IdentityFile, "identity-file", "", "SSH key (default: as ssh itself finds it)")
 	f.StringVar(&o.AgentBinary, "agent-binary", "", "cw for a machine of another architecture: a binary or a release archive")
-	f.IntVar(&o.run.Repeat, "repeat", 3, "how often the node is replaced")
+	f.IntVar(&o.run.Repeat, "reps", 3, "how often the node is replaced")
 	f.DurationVar(&o.run.Poll, "poll", 500*time.Millisecond, "between two questions, a second at most")
 	f.DurationVar(&o.run.Timeout, "timeout", 30*time.Minute, "of one phase, but for reading everything")
 	f.DurationVar(&o.run.Patience, "auth-patience", 2*time.Minute, "how long a new machine may refuse the SSH key")
@@ -110,7 +110,7 @@ func driversHelp() string {
 // perfReplace measures replacements and prints their report.
 func (a *App) perfReplace(ctx context.Context, o *perfReplaceOptions) error {
 	if o.cloud == "" {
-		return usagef("--cloud "+strings.Join(drivers.Names(), "|"), "which cloud to make the new machine in was not said")
+		return usagef("--driver "+strings.Join(drivers.Names(), "|"), "which cloud to make the new machine in was not said")
 	}
 	for _, path := range []string{o.JUnit, o.HTML, o.Markdown, o.Report} {
 		if err := canWrite(path); err != nil {

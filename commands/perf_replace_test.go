@@ -68,8 +68,8 @@ func TestPerfReplaceAsTyped(t *testing.T) {
 	}
 	streams, out, errOut := TestStreams("")
 	code := Main(context.WithoutCancel(t.Context()), streams, []string{
-		"cw", "perf", "replace", "--cloud", "exec", "--cloud-option", "program=" + example, "--snapshot", "snap", "--ssh-user", "me", "--identity-file", keyFile,
-		"--agent-binary", cw, "--mount", `test -f "$CW_DEVICE/data"`, "--up", "true", "--repeat", "2", "--poll", "50ms", "--read-for", "200ms", "--yes", "-o", "json",
+		"cw", "perf", "replace", "--driver", "exec", "--driver-option", "program=" + example, "--snapshot", "snap", "--ssh-user", "me", "--identity-file", keyFile,
+		"--agent-binary", cw, "--mount", `test -f "$CW_DEVICE/data"`, "--up", "true", "--reps", "2", "--poll", "50ms", "--read-for", "200ms", "--yes", "-o", "json",
 		"--require", "replace.database_up.since_fault<=600s",
 	})
 	if code != 0 {

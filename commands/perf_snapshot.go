@@ -59,7 +59,7 @@ clouds, which work from here and want --volume and --machine: ebs, qingcloud, ex
 	}
 	f := c.Flags()
 	f.StringVar(&o.Driver, "driver", "", "what makes the snapshots: "+snapshotDrivers())
-	f.StringArrayVar(&o.CloudOptions, "cloud-option", nil, "a setting of the driver, as zone=pek3a (repeat)")
+	f.StringArrayVar(&o.CloudOptions, "driver-option", nil, "a setting of the driver, as zone=pek3a (repeat)")
 	f.StringVarP(&o.Dir, "dir", "d", "", "directory on the volume")
 	f.StringVar(&o.Volume, "volume", "", "the volume that the directory is on, as the driver calls it (local drivers find it)")
 	f.StringVar(&o.Machine, "machine", "", "the machine that restored volumes are attached to, as the driver calls it")

@@ -49,11 +49,11 @@ client on a third sees it: UDP questions and new TCP connections every 10 ms. Th
 outage is the time from the last good answer of the one to the first good answer of
 the other. Planned: taken away, then given. Unplanned: the holder fails, and the
 address appears on the other after --detect. cw moves the address itself (root or
-sudo on the hosts), or your program (--move) or the cloud (--cloud; both holders have
+sudo on the hosts), or your program (--move) or the cloud (--driver; both holders have
 the address on their loopback meanwhile, for the cloud alone decides who gets it). Afterwards the address is where it
 was before, or gone, and every interface is up.` + exitHelp(3, 4, 5, 6),
 		Example: `  cw perf vip --address 10.0.0.99 --host app1,dw1,dw2
-  cw perf vip --address 10.0.0.99 -f hosts --no-garp --repeats 20 -o json
+  cw perf vip --address 10.0.0.99 -f hosts --no-garp --reps 20 -o json
   cw perf vip --address 10.0.0.99 --host app1,dw1,dw2 --move './move-vip.sh' --require 'vip.planned.outage_max<=3s'`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.perfVIP(cmd.Context(), &o) },
 	}
@@ -64,14 +64,14 @@ was before, or gone, and every interface is up.` + exitHelp(3, 4, 5, 6),
 	f.StringSliceVar(&o.Modes, "mode", []string{"planned", "unplanned"}, "which moves: planned, unplanned")
 	f.BoolVar(&o.NoGARP, "no-garp", false, "do not tell the network with a gratuitous ARP")
 	f.BoolVar(&o.Both, "compare-garp", false, "measure with and without a gratuitous ARP")
-	f.IntVar(&o.Repeats, "repeats", 10, "moves of each kind")
+	f.IntVar(&o.Repeats, "reps", 10, "moves of each kind")
 	f.DurationVar(&o.Every, "every", 10*time.Millisecond, "time between questions")
 	f.DurationVar(&o.Detect, "detect", time.Second, "of an unplanned move: how long until the other gets the address")
 	f.DurationVar(&o.Timeout, "timeout", 2*time.Minute, "how long an address may be away")
 	f.StringVar(&o.Fault, "fault", vip.FaultAddress, "what fails: address (taken away at once, as if the holder were dead) or link (its interface goes down)")
 	f.StringVar(&o.Move, "move", "", "program that moves the address: it is called with ADDRESS FROM TO, the names of the hosts")
-	f.StringVar(&o.Cloud, "cloud", "", "let this cloud move the address: "+strings.Join(drivers.Names(), ", "))
-	f.StringArrayVar(&o.CloudOptions, "cloud-option", nil, "a setting of the cloud's driver, as zone=pek3a (repeat)")
+	f.StringVar(&o.Cloud, "driver", "", "let this cloud move the address: "+strings.Join(drivers.Names(), ", "))
+	f.StringArrayVar(&o.CloudOptions, "driver-option", nil, "a setting of the cloud's driver, as zone=pek3a (repeat)")
 	f.StringSliceVar(&o.MachineIDs, "machine", nil, "the two holders, as the cloud calls them")
 	o.perf.addProtocolFlags(c)
 	_ = f.MarkHidden("seed")
@@ -123,13 +123,13 @@ func (o *vipOptions) protocol(ctx context.Context, p *protocol) (vip.Options, er
 	case o.Address == "":
 		return vo, usagef("add --address, an unused IPv4 address of the hosts' network", "which address moves was not said")
 	case o.Repeats < 1, o.Every < time.Millisecond, o.Every > time.Second, o.Timeout <= 0, o.Detect < 0, o.Port < 0, o.Port > 65535:
-		return vo, usagef("leave them out for the defaults", "--repeats, --timeout and --detect must be positive, --every between 1ms and 1s, --port a port")
+		return vo, usagef("leave them out for the defaults", "--reps, --timeout and --detect must be positive, --every between 1ms and 1s, --port a port")
 	case o.Fault != vip.FaultAddress && o.Fault != vip.FaultLink:
 		return vo, usagef("address or link", "--fault %q is not known", o.Fault)
 	case o.NoGARP && o.Both:
 		return vo, usagef("give one of them", "--no-garp and --compare-garp exclude each other")
 	case o.Move != "" && o.Cloud != "":
-		return vo, usagef("give one of them", "--move and --cloud exclude each other")
+		return vo, usagef("give one of them", "--move and --driver exclude each other")
 	case o.Cloud != "" && len(o.MachineIDs) != 2:
 		return vo, usagef("--machine ID,ID in the order of the hosts", "the cloud has to be told which machines the two holders are")
 	case (o.Move != "" || o.Cloud != "") && (o.NoGARP || o.Both || o.Fault != vip.FaultAddress):

@@ -85,9 +85,9 @@ func Open(ctx context.Context, s Spec) (*Driver, error) {
 	all := table()
 	i := slices.IndexFunc(all, func(e entry) bool { return e.Name == s.Driver })
 	if i < 0 {
-		hint := "--cloud " + strings.Join(Names(), "|")
+		hint := "--driver " + strings.Join(Names(), "|")
 		if n := schema.Nearest(s.Driver, Names()); n != "" {
-			hint = "did you mean --cloud " + n + "?"
+			hint = "did you mean --driver " + n + "?"
 		}
 		return nil, fault.New(fault.Usage, hint, "there is no driver for cloud %q", s.Driver)
 	}
@@ -124,13 +124,13 @@ func ParseOptions(pairs []string) (map[string]string, error) {
 	for _, p := range pairs {
 		key, value, ok := strings.Cut(p, "=")
 		if key = strings.TrimSpace(key); !ok || key == "" {
-			return nil, fault.New(fault.Usage, "write --cloud-option zone=pek3a", "--cloud-option %q is not key=value", key)
+			return nil, fault.New(fault.Usage, "write --driver-option zone=pek3a", "--driver-option %q is not key=value", key)
 		}
 		if strings.Contains(key, "secret") || strings.Contains(key, "password") {
-			return nil, fault.New(fault.Usage, "--cloud-option credentials_file=PATH", "--cloud-option %s: a secret does not belong on a command line, others can read it", key)
+			return nil, fault.New(fault.Usage, "--driver-option credentials_file=PATH", "--driver-option %s: a secret does not belong on a command line, others can read it", key)
 		}
 		if _, twice := options[key]; twice {
-			return nil, fault.New(fault.Usage, "give it once", "--cloud-option %s is given twice", key)
+			return nil, fault.New(fault.Usage, "give it once", "--driver-option %s is given twice", key)
 		}
 		options[key] = value
 	}

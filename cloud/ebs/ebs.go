@@ -72,10 +72,10 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 	}
 	c, err := config.LoadDefaultConfig(ctx, load...)
 	if err != nil {
-		return nil, fault.New(fault.Usage, "aws configure, or --cloud-option profile=NAME", "ebs: %w", err)
+		return nil, fault.New(fault.Usage, "aws configure, or --driver-option profile=NAME", "ebs: %w", err)
 	}
 	if c.Region == "" {
-		return nil, fault.New(fault.Usage, "--cloud-option region=eu-central-1", "ebs: no region is given")
+		return nil, fault.New(fault.Usage, "--driver-option region=eu-central-1", "ebs: no region is given")
 	}
 	o.Region = c.Region
 	return newDriver(o, c, sleep), nil

@@ -20,7 +20,7 @@ func (d *Driver) CanLaunch() error {
 	if d.o.LaunchTemplate != "" || d.o.Image != "" && d.o.InstanceType != "" {
 		return nil
 	}
-	return fault.New(fault.Usage, "--cloud-option launch_template=lt-… , or image=ami-… and instance_type=m7i.xlarge", "EC2: what instance to make is not known")
+	return fault.New(fault.Usage, "--driver-option launch_template=lt-… , or image=ami-… and instance_type=m7i.xlarge", "EC2: what instance to make is not known")
 }
 
 // LaunchMachine implements cloud.Machines.

@@ -17,7 +17,7 @@ import (
 // RestoreSnapshot implements cloud.Snapshotter.
 func (d *Driver) RestoreSnapshot(ctx context.Context, id, name string) (cloud.Volume, error) {
 	if d.o.Zone == "" {
-		return cloud.Volume{}, fault.New(fault.Usage, "--cloud-option zone="+d.o.Region+"a", "EC2: to make a volume its availability zone has to be known")
+		return cloud.Volume{}, fault.New(fault.Usage, "--driver-option zone="+d.o.Region+"a", "EC2: to make a volume its availability zone has to be known")
 	}
 	token := d.token()
 	in := &ec2.CreateVolumeInput{

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A cloud of directories, as an example for --cloud exec: what cw asks of a
+# A cloud of directories, as an example for --driver exec: what cw asks of a
 # program, in its shortest form. Volumes are directories below $CW_CLOUD_DIR,
 # snapshots are copies of them, and machines are those of the file
 # $CW_CLOUD_DIR/machines: one "ID ADDRESS" per line, taken one after another.

@@ -75,7 +75,7 @@ type Driver struct{ o Options }
 // New makes a driver; the program has to be there and executable.
 func New(o Options) (*Driver, error) {
 	if o.Program == "" {
-		return nil, fault.New(fault.Usage, "--cloud-option program=./cloud.sh", "exec: no program is given")
+		return nil, fault.New(fault.Usage, "--driver-option program=./cloud.sh", "exec: no program is given")
 	}
 	path, err := exec.LookPath(o.Program)
 	if err != nil {

@@ -66,19 +66,19 @@ func (e *callError) FaultKind() fault.Kind {
 func (e *callError) FaultHint() string {
 	switch e.code {
 	case codeAuth:
-		return "look at the keys in ~/" + KeysFile + " (--cloud-option credentials_file=PATH) and at the console's API key page"
+		return "look at the keys in ~/" + KeysFile + " (--driver-option credentials_file=PATH) and at the console's API key page"
 	case codeExpired:
 		return "set this machine's clock: timedatectl set-ntp true"
 	case codeDenied:
 		return "the key may not do this, or the resource is busy with something else: look at it in the console"
 	case codeNotFound:
-		return "look at the id and at --cloud-option zone=ZONE"
+		return "look at the id and at --driver-option zone=ZONE"
 	case codeFunds, codeQuota:
 		return "raise the quota or the balance of the account"
 	case codeResources:
-		return "the zone has none left of this type: another --cloud-option zone or instance_type"
+		return "the zone has none left of this type: another --driver-option zone or instance_type"
 	case 0:
-		return "look at the network and at --cloud-option endpoint=URL"
+		return "look at the network and at --driver-option endpoint=URL"
 	}
 	return ""
 }

@@ -33,13 +33,13 @@ func ReadKeys(path string) (Keys, error) {
 	if path == "" {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return k, fault.New(fault.Usage, "--cloud-option credentials_file=PATH", "keys of QingCloud: %w", err)
+			return k, fault.New(fault.Usage, "--driver-option credentials_file=PATH", "keys of QingCloud: %w", err)
 		}
 		path = filepath.Join(home, KeysFile)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return k, fault.New(fault.Usage, keysHint+"; or --cloud-option credentials_file=PATH", "keys of QingCloud: %w", err)
+		return k, fault.New(fault.Usage, keysHint+"; or --driver-option credentials_file=PATH", "keys of QingCloud: %w", err)
 	}
 	// Whoever else is on this machine must not read what deletes disks.
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {

@@ -32,7 +32,7 @@ func (d *Driver) CanLaunch() error {
 		{"image", d.o.Image, "img-…"}, {"instance_type", d.o.InstanceType, "c4m8"}, {"keypair", d.o.KeyPair, "kp-…"},
 	} {
 		if need.value == "" {
-			return fault.New(fault.Usage, "--cloud-option "+need.key+"="+need.example, "QingCloud: to make an instance its %s has to be known", need.key)
+			return fault.New(fault.Usage, "--driver-option "+need.key+"="+need.example, "QingCloud: to make an instance its %s has to be known", need.key)
 		}
 	}
 	return nil

@@ -69,7 +69,7 @@ type Driver struct {
 // New makes a driver; it asks nothing of the API yet.
 func New(o Options) (*Driver, error) {
 	if o.Zone == "" {
-		return nil, fault.New(fault.Usage, "--cloud-option zone=pek3a", "qingcloud: no zone is given")
+		return nil, fault.New(fault.Usage, "--driver-option zone=pek3a", "qingcloud: no zone is given")
 	}
 	if o.Keys.AccessKeyID == "" || o.Keys.SecretAccessKey == "" {
 		return nil, fault.New(fault.Usage, keysHint, "qingcloud: no keys are given")
@@ -79,10 +79,10 @@ func New(o Options) (*Driver, error) {
 	}
 	u, err := url.Parse(o.Endpoint)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return nil, fault.New(fault.Usage, "--cloud-option endpoint="+DefaultEndpoint, "qingcloud: endpoint %q is no address", o.Endpoint)
+		return nil, fault.New(fault.Usage, "--driver-option endpoint="+DefaultEndpoint, "qingcloud: endpoint %q is no address", o.Endpoint)
 	}
 	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
-		return nil, fault.New(fault.Usage, "--cloud-option endpoint=https://…", "qingcloud: endpoint %s is not encrypted", o.Endpoint)
+		return nil, fault.New(fault.Usage, "--driver-option endpoint=https://…", "qingcloud: endpoint %s is not encrypted", o.Endpoint)
 	}
 	if !strings.HasSuffix(u.Path, "/") {
 		u.Path += "/" // the path is signed as the server sees it

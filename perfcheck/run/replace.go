@@ -97,7 +97,7 @@ func (o ReplaceOptions) Check() error {
 	case o.Snapshot != "" && o.Snapshots == nil:
 		return fault.New(fault.Usage, "leave --snapshot out", "cloud %s makes no volumes of snapshots", o.Cloud)
 	case o.Repeat < 1:
-		return fault.New(fault.Usage, "--repeat 3", "--repeat %d replaces nothing", o.Repeat)
+		return fault.New(fault.Usage, "--reps 3", "--reps %d replaces nothing", o.Repeat)
 	case o.Poll <= 0 || o.Poll > time.Second:
 		return fault.New(fault.Usage, "--poll 500ms", "--poll %s: between nothing and a second, the error of each phase is as large", o.Poll)
 	case o.Rate <= 0 || o.ReadFor <= 0:
