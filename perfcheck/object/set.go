@@ -54,13 +54,27 @@ func Prepare(ctx context.Context, o Settings, on func(done, total int64)) (*Set,
 	if err == nil {
 		return s, nil
 	}
+	cut := ctx.Err() != nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 	defer cancel()
+	for n := 0; cut && n < lateLooks; n++ {
+		// What the store was still taking when it was cut off appears later.
+		if s.Clear(ctx) != nil || perfcheck.WaitUntil(ctx, time.Now().Add(lateLook)) != nil {
+			break
+		}
+	}
 	if left := s.Close(ctx); there > 0 {
 		err = errors.Join(err, left) // else there is nothing to be removed, and its error is the same once more
 	}
 	return nil, err
 }
+
+// lateLook and lateLooks are how often it is looked again for what a request
+// that was cut off has left.
+const (
+	lateLook  = 100 * time.Millisecond
+	lateLooks = 10
+)
 
 // closeTime is how long removing may take.
 const closeTime = time.Minute

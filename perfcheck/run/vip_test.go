@@ -45,7 +45,7 @@ func (s *site) ownNetwork(prefix string) {
 // forgetful makes a client's neighbour entries stale in a second or two, not
 // in half a minute: without a gratuitous ARP the address is away for as long.
 func (s *site) forgetful(i int, dev string) {
-	s.sh(i, "cd /proc/sys/net/ipv4/neigh/"+dev+" && echo 2000 > base_reachable_time_ms && echo 1 > delay_first_probe_time")
+	s.sh(i, "cd /proc/sys/net/ipv4/neigh/"+dev+" && echo 1000 > base_reachable_time_ms && echo 1 > delay_first_probe_time && echo 500 > retrans_time_ms")
 }
 
 // TestVIP tells the two known cases apart, each time: with a gratuitous ARP
