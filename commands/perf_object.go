@@ -59,11 +59,15 @@ input, never in a command line; with --credentials hosts each host uses its own.
   cw perf object --url s3://lake/bench --endpoint https://s3.example.com -f hosts --profile standard
   cw perf object --url s3://lake/bench -f hosts --credentials hosts --only object.get
   cw perf object --url s3://lake/bench --require 'object.firstbyte.4k.rate20.response_p99<=100ms'`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.perf(cmd.Context(), &o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.Object.URL == "" {
+				return usagef("add --url s3://bucket/prefix", "which store to measure was not said")
+			}
+			return a.perf(cmd.Context(), &o)
+		},
 	}
 	o.addObjectFlags(c)
 	o.addFlags(c)
-	_ = c.MarkFlagRequired("url")
 	return c
 }
 

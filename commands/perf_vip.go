@@ -137,7 +137,7 @@ func (o *vipOptions) protocol(ctx context.Context, p *protocol) (vip.Options, er
 	case len(o.Modes) == 0:
 		return vo, usagef("planned, unplanned or both", "--mode is empty")
 	case len(p.machines) != 3:
-		return vo, usagef("name three: --host CLIENT,HOLDER,HOLDER or -f FILE", "the client and the two hosts that hold the address are three, and %d were named", len(p.machines))
+		return vo, usagef("name three: --host CLIENT,HOLDER,HOLDER or -f FILE", "cw perf vip takes the client and the two hosts that hold the address, not %d hosts", len(p.machines))
 	}
 	for _, mode := range o.Modes {
 		var loud, quiet string

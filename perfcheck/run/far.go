@@ -27,6 +27,7 @@ import (
 const (
 	opHello   = "hello"
 	opClean   = "clean"
+	opLook    = "look"
 	opPrepare = "prepare"
 	opRelease = "release"
 	opListen  = "listen"
@@ -58,6 +59,7 @@ func ServeAgent(ctx context.Context, in io.Reader, out io.Writer) error {
 	handlers := map[string]agent.Handler{
 		opHello:                              f.hello,
 		opClean:                              f.clean,
+		opLook:                               handler(look),
 		opPrepare:                            f.prepare,
 		opRelease:                            f.release,
 		opListen:                             f.listen,
@@ -138,6 +140,27 @@ func (f *farSide) clean(context.Context, json.RawMessage) (any, error) {
 	return nil, errors.Join(errs...)
 }
 
+// chosen are the directories that were named, or else those that are found.
+func chosen(ctx context.Context, dirs []string) ([]string, error) {
+	if len(dirs) > 0 {
+		return dirs, nil
+	}
+	dirs, err := disk.Found(ctx)
+	if err == nil && len(dirs) == 0 {
+		err = fault.New(fault.Check, "mount the data disks, or name a directory: --dir DIR (with --allow-root-disk on the disk of /)", "no disk but that of / is mounted")
+	}
+	return dirs, err
+}
+
+// look tells before a run what prepare would refuse.
+func look(ctx context.Context, a PrepareArgs) (any, error) {
+	dirs, err := chosen(ctx, a.Dirs)
+	if err != nil {
+		return nil, err
+	}
+	return nil, disk.Look(ctx, dirs, a.Options)
+}
+
 func (f *farSide) prepare(ctx context.Context, data json.RawMessage) (any, error) {
 	return handler(func(ctx context.Context, a PrepareArgs) (Prepared, error) {
 		f.mu.Lock()
@@ -146,14 +169,9 @@ func (f *farSide) prepare(ctx context.Context, data json.RawMessage) (any, error
 		if f.set != nil {
 			return p, fault.New(fault.Usage, "", "its directories are prepared already")
 		}
-		if len(a.Dirs) == 0 {
-			var err error
-			if a.Dirs, err = disk.Found(ctx); err != nil {
-				return p, err
-			}
-			if len(a.Dirs) == 0 {
-				return p, fault.New(fault.Check, "mount the data disks, or name a directory: --dir DIR (with --allow-root-disk on the disk of /)", "no disk but that of / is mounted")
-			}
+		var err error
+		if a.Dirs, err = chosen(ctx, a.Dirs); err != nil {
+			return p, err
 		}
 		for _, dir := range a.Dirs {
 			left, err := disk.Leftovers(dir)

@@ -4,12 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
 	"cw/perfcheck"
 	"cw/schema"
 )
+
+// look refuses a run whose directories no machine can test, before the other
+// tests take their time. What only some machines lack is for prepare to tell.
+func (r *runner) look(ctx context.Context) error {
+	up := r.fleet.Up()
+	errs := Each(up, func(m *Member) error {
+		return m.a.Call(ctx, opLook, PrepareArgs{Dirs: r.o.Dirs, Options: r.o.Disk}, nil)
+	})
+	if slices.Contains(errs, nil) {
+		return nil
+	}
+	return errors.Join(errs...)
+}
 
 // prepare makes the files of the disk tests on all machines. A machine whose
 // directories must not be tested is an error of the run when it is the only

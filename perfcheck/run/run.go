@@ -152,6 +152,11 @@ func (r *runner) run(ctx context.Context) error {
 		first := fleet.Members()[0].Err()
 		return fault.Wrap(fault.KindOf(first), fault.HintOf(first), first)
 	}
+	if anyDisk(r.tests) {
+		if err := r.look(ctx); err != nil {
+			return err
+		}
+	}
 	r.clock = newClock(r)
 	done := r.o.Journal.Done()
 	prepared, objects := false, false
