@@ -25,6 +25,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/smithy-go"
 
+	"cw/cloud"
 	"cw/fault"
 )
 
@@ -78,7 +79,7 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 		return nil, fault.New(fault.Usage, "--driver-option region=eu-central-1", "ebs: no region is given")
 	}
 	o.Region = c.Region
-	return newDriver(o, c, sleep), nil
+	return newDriver(o, c, cloud.Wait), nil
 }
 
 // newDriver makes a driver of a configuration.
@@ -114,17 +115,6 @@ const tries = 6
 
 func backoff(n int) time.Duration {
 	return min(500*time.Millisecond<<min(n, 6), 10*time.Second)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 func randomToken() string {

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"cw/cloud"
 	"cw/fault"
 )
 
@@ -168,12 +169,8 @@ func (d *Driver) ask(ctx context.Context, verb string, in, out any) error {
 		if !isExit(err, exitLater) || try >= 5 {
 			return err
 		}
-		t := time.NewTimer(min(100*time.Millisecond<<try, time.Second))
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return context.Cause(ctx)
+		if err := cloud.Wait(ctx, min(100*time.Millisecond<<try, time.Second)); err != nil {
+			return err
 		}
 	}
 }

@@ -27,6 +27,7 @@ import (
 	"sync"
 	"time"
 
+	"cw/cloud"
 	"cw/fault"
 )
 
@@ -97,7 +98,7 @@ func New(o Options) (*Driver, error) {
 		o.Now = time.Now
 	}
 	if o.Sleep == nil {
-		o.Sleep = sleep
+		o.Sleep = cloud.Wait
 	}
 	if o.Token == nil {
 		o.Token = randomToken
@@ -107,17 +108,6 @@ func New(o Options) (*Driver, error) {
 
 func isLoopback(host string) bool {
 	return host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 func randomToken() string {

@@ -160,80 +160,20 @@ func stream(ctx context.Context, s session, bytes, rows, queries *atomic.Int64, 
 // few.
 const mostOpen = 16
 
-// rateKept is the share of the wanted rate below which it was missed.
-const rateKept = 0.95
-
 // connects makes connections on schedule and closes them.
-func connects(parent context.Context, j Job, open opener, on func(perfcheck.Second)) (perfcheck.Measurement, error) {
-	m := perfcheck.Measurement{Values: map[string]float64{}}
-	if err := j.Await(parent); err != nil {
-		return m, err
-	}
-	ctx, end := context.WithCancelCause(parent)
-	defer end(nil)
-	origin := time.Now()
-	m.Began = origin.Add(j.Warmup)
-	last := m.Began.Add(j.Duration)
-	due := func(i int) time.Time { return origin.Add(time.Duration(float64(i) / j.Rate * 1e9)) }
-	response, service := perfcheck.NewHistogram(), perfcheck.NewHistogram()
-	var mu sync.Mutex
-	var done atomic.Int64
-	var all sync.WaitGroup
-	slots := make(chan struct{}, mostOpen)
-	series := func() []float64 { return nil }
-	cpu, counting := perfcheck.ReadCPU(), false
-	for i := 0; due(i).Before(last); i++ {
-		if perfcheck.WaitUntil(ctx, due(i)) != nil {
-			break
+func connects(ctx context.Context, j Job, open opener, on func(perfcheck.Second)) (perfcheck.Measurement, error) {
+	loop := perfcheck.OpenLoop{Timing: j.Timing, Rate: j.Rate, Most: mostOpen}
+	m, own, err := loop.Run(ctx, on, func(ctx context.Context, _ int, _ bool) (time.Duration, func(), error) {
+		began := time.Now()
+		s, err := open(ctx)
+		if err != nil {
+			return 0, nil, err
 		}
-		measured := !due(i).Before(m.Began)
-		if measured && !counting {
-			counting, cpu = true, perfcheck.ReadCPU()
-			series = perfcheck.CountSeconds(&done, 1, on)
-		}
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			continue
-		}
-		all.Go(func() {
-			defer func() { <-slots }()
-			began := time.Now()
-			s, err := open(ctx)
-			if err != nil {
-				end(err)
-				return
-			}
-			now := time.Now()
-			if measured {
-				mu.Lock()
-				response.Record(now.Sub(due(i)))
-				service.Record(now.Sub(began))
-				mu.Unlock()
-				if now.Before(last) {
-					done.Add(1)
-				}
-			}
-			s.close(ctx)
-		})
+		return time.Since(began), func() { s.close(ctx) }, nil
+	})
+	m.Values["own_cpu"] = own
+	if err == nil && m.Histograms == nil {
+		err = fault.New(fault.Failed, "measure longer: --duration 10s", "no connection was made in the measured phase")
 	}
-	_ = perfcheck.WaitUntil(ctx, last)
-	m.Values["own_cpu"] = cpu.Share()
-	m.Series = []perfcheck.Series{{Name: "rate", Unit: perfcheck.PerSecond, Interval: 1, Values: series()}}
-	all.Wait()
-	if err := context.Cause(ctx); err != nil {
-		return m, err
-	}
-	if response.Count() == 0 {
-		return m, fault.New(fault.Failed, "measure longer: --duration 10s", "no connection was made in the measured phase")
-	}
-	response.Values("response", m.Values)
-	service.Values("service", m.Values)
-	m.Histograms = map[string]*perfcheck.Histogram{"response": response, "service": service}
-	m.Values["rate"] = float64(done.Load()) / j.Duration.Seconds()
-	m.Values["achieved"] = m.Values["rate"] / j.Rate
-	if m.Values["achieved"] < rateKept {
-		m.Flags = append(m.Flags, perfcheck.FlagRateMissed)
-	}
-	return m, nil
+	return m, err
 }

@@ -18,89 +18,23 @@ import (
 	"cw/perfcheck"
 )
 
-// mostOpen is how many requests of an open loop may be under way. Beyond it
-// they wait, which counts.
+// mostOpen is how many requests of an open loop may be under way.
 const mostOpen = 256
 
-// rateKept is the share of the wanted rate below which it was missed.
-const rateKept = 0.95
-
-// openLoop asks on schedule, whether or not earlier answers are there. once
-// makes one request and returns how long it took by itself; the response time
-// counts from the moment at which it was due.
+// openLoop asks on schedule. once makes one request and returns how long it
+// took by itself.
 func (s *Set) openLoop(ctx context.Context, j Job, on func(perfcheck.Second), once func(ctx context.Context, i int, measured bool, t *tally) (took time.Duration, err error)) (perfcheck.Measurement, error) {
-	m := perfcheck.Measurement{Values: map[string]float64{}}
 	t := &tally{}
-	if err := j.Await(ctx); err != nil {
+	loop := perfcheck.OpenLoop{Timing: j.Timing, Rate: j.Rate, Most: mostOpen}
+	m, own, err := loop.Run(ctx, on, func(ctx context.Context, i int, measured bool) (time.Duration, func(), error) {
+		took, err := once(ctx, i, measured, t)
+		return took, nil, err
+	})
+	if err != nil {
 		return m, err
 	}
-	life, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	origin := time.Now()
-	m.Began = origin.Add(j.Warmup)
-	last := m.Began.Add(j.Duration)
-	due := func(i int) time.Time { return origin.Add(time.Duration(float64(i) / j.Rate * 1e9)) }
-	response, service := perfcheck.NewHistogram(), perfcheck.NewHistogram()
-	var mu sync.Mutex
-	var done atomic.Int64
-	var ended int
-	slots := make(chan struct{}, mostOpen)
-	var all sync.WaitGroup
-	series := sync.OnceValue(func() []float64 { return nil })
-	cpu := perfcheck.ReadCPU()
-	for i := 0; due(i).Before(last) && life.Err() == nil; i++ {
-		if err := perfcheck.WaitUntil(life, due(i)); err != nil {
-			break
-		}
-		measured := !due(i).Before(m.Began)
-		if measured && ended == 0 {
-			ended = 1
-			cpu = perfcheck.ReadCPU()
-			series = sync.OnceValue(perfcheck.CountSeconds(&done, 1, on))
-		}
-		select {
-		case slots <- struct{}{}:
-		case <-life.Done():
-			continue
-		}
-		all.Go(func() {
-			defer func() { <-slots }()
-			took, err := once(life, i, measured, t)
-			at := due(i)
-			now := time.Now()
-			if err != nil {
-				end(err)
-				return
-			}
-			if measured {
-				mu.Lock()
-				response.Record(now.Sub(at))
-				service.Record(took)
-				mu.Unlock()
-				if now.Before(last) {
-					done.Add(1)
-				}
-			}
-		})
-	}
-	_ = perfcheck.WaitUntil(life, last)
-	own := cpu.Share()
-	seconds := series()
-	all.Wait()
-	if err := context.Cause(life); err != nil {
-		return m, err
-	}
-	if response.Count() == 0 {
+	if m.Histograms == nil {
 		return m, t.nothing()
-	}
-	response.Values("response", m.Values)
-	service.Values("service", m.Values)
-	m.Histograms = map[string]*perfcheck.Histogram{"response": response, "service": service}
-	m.Series = []perfcheck.Series{{Name: "rate", Unit: perfcheck.PerSecond, Interval: 1, Values: seconds}}
-	m.Values["rate"] = float64(done.Load()) / j.Duration.Seconds()
-	m.Values["achieved"] = m.Values["rate"] / j.Rate
-	if m.Values["achieved"] < rateKept {
-		m.Flags = append(m.Flags, perfcheck.FlagRateMissed)
 	}
 	t.values(&m)
 	s.s.markLimit(&m, own)
