@@ -95,7 +95,8 @@ type Snapshotter interface {
 	Volumes
 }
 
-// Volumes attaches volumes to machines. For a driver that works on a host's
+// Volumes attaches volumes to machines. AttachVolume returns when the cloud has
+// accepted the wish, DetachVolume when the volume is free. For a driver that works on a host's
 // own filesystem the machine is that host, and the device a directory.
 type Volumes interface {
 	Volume(ctx context.Context, id string) (Volume, error)

@@ -107,7 +107,7 @@ func walk(out map[string]string, prefix string, v any) {
 func verbFor(key, old, now, name string) string {
 	top, rest, _ := strings.Cut(key, ".")
 	switch {
-	case top == "ssh" || top == "protected" || strings.HasSuffix(key, ".ssh_port") || key == "database.password_file" || key == "engine.install":
+	case top == "ssh" || top == "protected" || strings.HasSuffix(key, ".ssh_port") || key == "database.password_file" || key == "engine.install" || key == "layout.measured" || top == "measured":
 		return ""
 	case top == "hosts" && !strings.Contains(rest, ".") && onlyMore(old, now):
 		return "cw cluster expand " + name

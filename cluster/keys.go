@@ -55,6 +55,7 @@ func Keys() schema.Key {
 		{Name: "protected", Type: schema.Bool, Default: "false", Doc: "Refuse to delete the cluster until this is taken out."},
 		{Name: "layout", Type: schema.Map, Doc: "Where nodes go.", Keys: []schema.Key{
 			{Name: "segments_per_host", Type: schema.String, Default: "auto", Doc: "Primaries per segment host: auto or a number (greenplum, cloudberry)."},
+			str("measured", "File that cw perf size --save wrote for such machines: auto gives no more primaries than were measured to fit (greenplum, cloudberry)."),
 			{Name: "mirrors", Type: schema.String, Default: "none", Doc: "none, group, spread or block N (greenplum, cloudberry)."},
 			list("data_dirs", "Folders for data on every host; postgres uses the first."),
 			{Name: "port_base", Type: schema.Int, Default: "6000", Doc: "First port of primaries (greenplum, cloudberry)."},

@@ -42,6 +42,7 @@ func Parse(file string, data []byte) (*Topology, error) {
 	p.expandHosts(t)
 	p.localPaths(t)
 	p.profile(t)
+	p.measured(t)
 	p.validate(t)
 	if err := p.problems.Err(); err != nil {
 		return nil, err

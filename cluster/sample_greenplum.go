@@ -41,6 +41,7 @@ protected: false                 # true: refuse to delete this cluster
 
 layout:
   segments_per_host: auto        # primaries on each segment host: a number, or auto: what its CPUs and memory carry
+  # measured: ./size.json        # of such machines, by cw perf size --save: auto gives no more than it says
   mirrors: group                 # none, group (all of a host's on the next), spread (over the others), block N
   data_dirs: [/data1, /data2]    # segments take turns; files go to <data_dir>/<cluster>/<node>
   port_base: 6000                # of primaries: 6000, 6001, … on each host

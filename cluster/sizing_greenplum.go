@@ -63,20 +63,28 @@ func baseOrName(t *Topology) string {
 
 // AutoSegmentsAt is AutoSegments with another number of primaries per core.
 func AutoSegmentsAt(m Machine, dataDirs, addresses int, density float64) (n int, reason string) {
+	return autoSegments(m, dataDirs, addresses, density)
+}
+
+// autoBound is one limit of the number of primaries.
+type autoBound struct {
+	n    int64
+	text string
+}
+
+// autoSegments is AutoSegmentsAt with more bounds.
+func autoSegments(m Machine, dataDirs, addresses int, density float64, more ...autoBound) (n int, reason string) {
 	perCore := "one primary for two"
 	if density != 1 {
 		perCore = fmt.Sprintf("one primary for %g (density %g)", 2/density, density)
 	}
-	bounds := []struct {
-		n    int64
-		text string
-	}{
+	bounds := []autoBound{
 		{int64(float64(m.CPUs) / 2 * density), fmt.Sprintf("%d virtual CPUs: %s", m.CPUs, perCore)},
 		{(m.Memory - systemMemory(m.Memory)) / segmentMemory, fmt.Sprintf("%.1f GB of memory: %.1f GB for the system, 8 GB for each primary", gb(m.Memory), gb(systemMemory(m.Memory)))},
 		{segmentsMost, fmt.Sprintf("at most %d primaries per host", segmentsMost)},
 	}
 	least := bounds[0]
-	for _, b := range bounds[1:] {
+	for _, b := range append(bounds[1:], more...) {
 		if b.n < least.n {
 			least = b
 		}
@@ -107,6 +115,12 @@ func gb(n int64) float64 { return float64(n) / float64(gib) }
 // systemMemory is what the operating system keeps: 7.5 GB and a twentieth of
 // memory (configuration parameters, gp_vmem_protect_limit).
 func systemMemory(ram int64) int64 { return 15*gib/2 + ram/20 }
+
+// SystemMemory is the same, for those who size by what they measured.
+func SystemMemory(ram int64) int64 { return systemMemory(ram) }
+
+// SegmentMemoryNeed is the memory that is wanted for each primary.
+const SegmentMemoryNeed = segmentMemory
 
 // SegmentMemory is how much memory queries may use on a host.
 type SegmentMemory struct {

@@ -40,6 +40,9 @@ type Topology struct {
 	// stand above the computed ones. They are kept with the topology so that a
 	// resume elsewhere does not need the file.
 	Overrides map[string]string `yaml:"-" json:"overrides,omitempty"`
+	// Measured is the content of the file that Layout.Measured names, kept
+	// for the same reason.
+	Measured *Measured `yaml:"-" json:"measured,omitempty"`
 }
 
 // Engine says what database software a cluster runs.
@@ -100,6 +103,7 @@ type SSH struct {
 // to the postgres engine.
 type Rule struct {
 	SegmentsPerHost string   `yaml:"segments_per_host" json:"segments_per_host,omitempty"` // auto or a number
+	Measured        string   `yaml:"measured" json:"measured,omitempty"`                   // file of cw perf size that bounds auto
 	Mirrors         string   `yaml:"mirrors" json:"mirrors,omitempty"`                     // none, group, spread, block N
 	DataDirs        []string `yaml:"data_dirs" json:"data_dirs"`
 	PortBase        int      `yaml:"port_base" json:"port_base,omitempty"`

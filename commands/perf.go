@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -19,17 +20,19 @@ import (
 )
 
 func newPerf(a *App) *cobra.Command {
-	c := group("perf", "Measure machines: disks, network, memory and CPU, with a verdict")
+	c := group("perf", "Qualify machines: CPU, memory, disks, network, snapshots, failover, object storage")
 	c.AddCommand(
 		newPerfDisk(a), newPerfNet(a), newPerfMemory(a), newPerfCPU(a), newPerfAll(a), newPerfResume(a), newPerfList(a),
+		newPerfSnapshot(a), newPerfVIP(a),
 		newPerfBaseline(a), newPerfCompare(a), newPerfReport(a), newPerfVerifyEngine(a),
 	)
+	c.AddCommand(newPerfReplace(a), newPerfObject(a), newPerfDB(a), newPerfSize(a))
 	return c
 }
 
 // perf runs a performance check and prints its report.
 func (a *App) perf(ctx context.Context, o *perfOptions) error {
-	for _, path := range []*string{&o.HostFile, &o.IdentityFile, &o.AgentBinary, &o.JUnit, &o.HTML, &o.Markdown, &o.Report} {
+	for _, path := range []*string{&o.HostFile, &o.IdentityFile, &o.AgentBinary, &o.JUnit, &o.HTML, &o.Markdown, &o.Report, &o.Object.CAFile, &o.DB.DSNFile, &o.DB.PasswordFile} {
 		if *path == "" {
 			continue
 		}
@@ -78,7 +81,7 @@ func (a *App) perfRun(ctx context.Context, id string, o *perfOptions) error {
 	if o.dryRun {
 		return a.perfPlan(ro)
 	}
-	if o.Profile == "qualify" && len(ro.References) == 0 {
+	if o.Profile == run.Qualify && len(ro.References) == 0 {
 		a.warnf("nothing to hold the numbers against: add --baseline NAME, --vendor or --require; cw perf baseline save NAME %s records this run as one", id)
 	}
 	dir := a.perfDir(id)
@@ -146,7 +149,7 @@ func saveOptions(dir string, o *perfOptions) error {
 // perfRunOptions turns the flags into a run.
 func (a *App) perfRunOptions(ctx context.Context, o *perfOptions) (run.Options, error) {
 	ro := run.Options{
-		Version: readVersion().Version, Argv: a.argv, Areas: o.Areas, Only: o.Only, Skip: o.Skip, Dirs: o.Dirs, Clean: o.Clean,
+		Version: readVersion().Version, Argv: a.argv, Areas: o.Areas, Only: o.Only, Skip: o.Skip, Dirs: o.Dirs, FindDirs: o.Profile == run.Qualify, Clean: o.Clean,
 		Engine: o.Engine, Topology: net.Topology(o.Topology), Seed: o.Seed, Log: a.Log,
 		Agent: run.FleetOptions{Binary: o.AgentBinary, Log: a.Log},
 	}
@@ -180,6 +183,14 @@ func (a *App) perfRunOptions(ctx context.Context, o *perfOptions) (run.Options, 
 		return ro, usagef("one of: warn, inconclusive, fail", "--fail-on %q is not known", o.FailOn)
 	}
 	if ro.References, err = a.references(o); err != nil {
+		return ro, err
+	}
+	if slices.Contains(o.Areas, perfcheck.DB) {
+		if ro.Database, err = a.database(ctx, o); err != nil {
+			return ro, err
+		}
+	}
+	if ro.Object, err = o.Object.settings(ctx, o.Profile, o.dryRun); err != nil {
 		return ro, err
 	}
 	ro.Machines, err = a.machines(ctx, o)

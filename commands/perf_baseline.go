@@ -208,7 +208,7 @@ func newPerfBaselineShow(a *App) *cobra.Command {
 // references are what the flags of a run ask to compare with. Requirements may
 // be of other areas than those that are measured: one file serves all verbs.
 func (a *App) references(o *perfOptions) ([]perfcheck.Reference, error) {
-	known := run.Catalogue([]perfcheck.Area{perfcheck.CPU, perfcheck.Memory, perfcheck.Disk, perfcheck.Net})
+	known := run.Catalogue(run.Areas())
 	measured := run.Catalogue(o.Areas)
 	var refs []perfcheck.Reference
 	var errs []error

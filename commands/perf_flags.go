@@ -35,6 +35,8 @@ type perfOptions struct {
 	Size          string
 	AllowRootDisk bool
 	Topology      string
+	Object        objectFlags
+	DB            dbFlags
 
 	Baselines []string
 	Vendor    string

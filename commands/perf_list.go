@@ -18,8 +18,7 @@ func newPerfList(a *App) *cobra.Command {
 		Example: `  cw perf list
   cw perf list -o json`,
 		RunE: func(*cobra.Command, []string) error {
-			areas := []perfcheck.Area{perfcheck.CPU, perfcheck.Memory, perfcheck.Disk, perfcheck.Net}
-			return a.print(perfTests(run.Catalogue(areas)))
+			return a.print(perfTests(run.Catalogue(run.Areas())))
 		},
 	}
 }
@@ -59,7 +58,7 @@ func (a *App) perfPlan(ro run.Options) error {
 		t.add(p.ID, fmt.Sprint(p.Rounds), fmt.Sprint(p.Reps), fmt.Sprintf("%.0f s", p.Seconds), p.Title)
 	}
 	more := ""
-	if len(ro.Dirs) > 0 {
+	if len(ro.Dirs) > 0 || ro.FindDirs {
 		more = ", and the time to fill the test files"
 	}
 	a.infof("%d tests on %d hosts, about %s%s", len(plan.Tests), len(ro.Machines), plan.Duration.Round(time.Second), more)

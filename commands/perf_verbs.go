@@ -77,9 +77,16 @@ of the time the hypervisor takes away.` + perfExit + exitHelp(3, 4, 5, 6),
 func newPerfAll(a *App) *cobra.Command {
 	o := perfOptions{Areas: []perfcheck.Area{perfcheck.CPU, perfcheck.Memory, perfcheck.Disk, perfcheck.Net}}
 	c := &cobra.Command{
-		Use: "all --dir DIR...", Short: "Measure CPU, memory, disks and network", Args: noArgs,
-		Long: "Measure CPU, memory, disks and network of machines, one after another." + perfExit + exitHelp(3, 4, 5, 6),
-		Example: `  cw perf all -d /data1 -f hosts --baseline c4.xlarge --junit perf.xml
+		Use: "all", Short: "Measure CPU, memory, disks and network", Args: noArgs,
+		Long: `Measure CPU, memory, disks and network of machines, one after another.
+
+--profile qualify is for a job that judges a type of VM: a test for each question,
+often enough repeated to be judged, and the sustained ones that credits do not
+survive; four hosts take about an hour. Without --dir it measures the data disks
+that are mounted on each host, never that of /. Hold it against --baseline NAME,
+--vendor or --require.` + perfExit + exitHelp(3, 4, 5, 6),
+		Example: `  cw perf all --profile qualify -f hosts --baseline c4.xlarge --junit out.xml
+  cw perf all -d /data1 -f hosts --baseline c4.xlarge --junit perf.xml
   cw perf all -d /data1 -f hosts --profile soak`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.perf(cmd.Context(), &o) },
 	}

@@ -153,6 +153,7 @@ const (
 	FlagMTUMismatch   = "mtu_mismatch"       // small datagrams arrive, large ones vanish
 	FlagMTUSilent     = "mtu_silent"         // a smaller MTU on the path is not told by ICMP: a black hole
 	FlagSmallArrays   = "small_arrays"       // less than four times the last-level cache
+	FlagPublicAddress = "public_address"     // what was spoken to has an address of the internet, not of the private network
 	FlagSlower        = "slower_than_others" // clearly slower than the other machines or pairs of the run
 )
 

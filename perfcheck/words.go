@@ -49,6 +49,8 @@ func ExplainFlag(flag string) string {
 		return "small packets arrive and large ones vanish: the MTU differs on the way"
 	case FlagMTUSilent:
 		return "a smaller MTU on the way is not told: ICMP is filtered"
+	case FlagPublicAddress:
+		return "its address is not a private one: the traffic may leave the private network, and be slower and paid for"
 	case FlagSlower:
 		return "clearly slower than the others of this run"
 	}

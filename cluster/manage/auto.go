@@ -30,7 +30,10 @@ func (m *Manager) newSized(ctx context.Context, t *cluster.Topology) (*known, ho
 		if !h.Has(cluster.RoleSegment) {
 			continue
 		}
-		n, reason := cluster.AutoSegmentsAt(machines[h.Name], len(t.Layout.DataDirs), max(len(h.Interconnect), 1), cluster.AutoDensity(t))
+		n, reason, err := cluster.AutoSegmentsOf(t, h, machines[h.Name])
+		if err != nil {
+			return nil, hostprep.Check{}, err
+		}
 		if least == 0 || n < least {
 			least, why, on = n, reason, h.Name
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -107,14 +108,29 @@ func Exists(ctx context.Context, q Queryer) (there bool, err error) {
 	return there, q.QueryRow(ctx, "select to_regclass('"+Table+"') is not null").Scan(&there)
 }
 
-// Running tells whether somebody holds a job's lock.
+// aMoment is how long a session that has gone may still hold its locks: until
+// the server has noticed.
+const aMoment, moments = 50 * time.Millisecond, 20
+
+// Running tells whether somebody holds a job's lock, and goes on doing so for
+// a second: a job that has just ended is not one that runs.
 func Running(ctx context.Context, tx pgx.Tx, job string) (bool, error) {
-	var free bool
-	if err := tx.QueryRow(ctx, "select pg_try_advisory_lock(hashtext('cw.load'), hashtext($1))", Root(job)).Scan(&free); err != nil || !free {
-		return err == nil, err
+	for n := 0; ; n++ {
+		var free bool
+		if err := tx.QueryRow(ctx, "select pg_try_advisory_lock(hashtext('cw.load'), hashtext($1))", Root(job)).Scan(&free); err != nil {
+			return false, err
+		}
+		if free {
+			_, err := tx.Exec(ctx, "select pg_advisory_unlock(hashtext('cw.load'), hashtext($1))", Root(job))
+			return false, err
+		}
+		if n == moments {
+			return true, nil
+		}
+		if _, err := tx.Exec(ctx, "select pg_sleep($1)", aMoment.Seconds()); err != nil {
+			return false, err
+		}
 	}
-	_, err := tx.Exec(ctx, "select pg_advisory_unlock(hashtext('cw.load'), hashtext($1))", Root(job))
-	return false, err
 }
 
 // Fence keeps whoever may still run a job that nobody seems to run from

@@ -3,6 +3,7 @@ package run
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -167,7 +168,9 @@ func (e *env) runToEnd(o Options, limit int, each func(i int) (context.Context, 
 	for i := range limit {
 		ctx, cancel := each(i)
 		_, err := Run(ctx, o)
-		interrupted := ctx.Err() != nil
+		// A dial ends at the context's deadline by a clock of its own, which may
+		// be a moment earlier.
+		interrupted := ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded)
 		cancel()
 		if err == nil {
 			return i + 1

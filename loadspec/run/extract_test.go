@@ -192,7 +192,7 @@ func TestExtractLikeCopy(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			u := e.out(dir, c.file, "TABLE: many", c.output...)
-			u.Workers, u.Limit = 3, 20_000_000 // so that all workers get their share
+			u.Workers, u.Limit = 3, 4_000_000 // so that all workers get their share
 			m, data := e.unloaded(u, Options{})
 			if got, want := sortedLines(bytes.Join(data, nil)), sortedLines(e.copied("copy many to stdout with ("+c.options+")")); got != want {
 				t.Errorf("%d bytes, want %d: rows differ", len(got), len(want))

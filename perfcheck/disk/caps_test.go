@@ -1,6 +1,8 @@
 package disk
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"os/exec"
 	"testing"
@@ -29,6 +31,28 @@ func (p *process) capped(t *testing.T, j Job, metric string, want func(perfcheck
 		}
 	}
 	return m
+}
+
+// trying holds what is measured against the truth a few times: one moment of a
+// machine that others use proves nothing.
+func trying(t *testing.T, measure func() error) {
+	t.Helper()
+	var err error
+	for range tries {
+		if err = measure(); err == nil {
+			return
+		}
+		t.Log(err)
+	}
+	t.Error(err)
+}
+
+// off is an error when a number is not within a share of the truth.
+func off(what string, got, want, by float64) error {
+	if math.Abs(got/want-1) > by {
+		return fmt.Errorf("%s: %.4g, the truth is %.4g: %+.1f %%", what, got, want, 100*(got/want-1))
+	}
+	return nil
 }
 
 func always(v float64) func(perfcheck.Measurement) float64 {
@@ -151,26 +175,28 @@ func TestCliff(t *testing.T) {
 	dir := t.TempDir()
 	g := newCaps(t, dir)
 	p := startChild(t, childSpec{Cgroup: g.path, Dirs: []string{dir}, Size: 256 * mib})
-	g.set(t, "rbps", 200*mib)
-	var told []perfcheck.Second
-	m := p.run(t, Job{Kind: Read, Block: mib, Depth: 4, Timing: timing(time.Second/2, 6*time.Second)}, func(s perfcheck.Second) {
-		if told = append(told, s); len(told) == 2 {
-			g.set(t, "rbps", 50*mib)
+	trying(t, func() error {
+		g.set(t, "rbps", 200*mib)
+		var told []perfcheck.Second
+		m := p.run(t, Job{Kind: Read, Block: mib, Depth: 4, Timing: timing(time.Second/2, 6*time.Second)}, func(s perfcheck.Second) {
+			if told = append(told, s); len(told) == 2 {
+				g.set(t, "rbps", 50*mib)
+			}
+		})
+		v := m.Series[0].Values
+		if len(v) != 6 || len(told) != 6 {
+			return fmt.Errorf("%d seconds, %d told", len(v), len(told))
 		}
+		// In 2 the cap falls, in 3 what was under way is let through.
+		errs := []error{
+			off("before", v[0], 200*float64(mib), 0.1), off("before", v[1], 200*float64(mib), 0.1),
+			off("after", v[4], 50*float64(mib), 0.15), off("after", v[5], 50*float64(mib), 0.15),
+		}
+		for i, s := range told {
+			if s.At != float64(i) || math.Abs(s.Value-v[i]) > 2*float64(mib) {
+				errs = append(errs, fmt.Errorf("second %d: told %+v, the series has %g", i, s, v[i]))
+			}
+		}
+		return errors.Join(errs...)
 	})
-	v := m.Series[0].Values
-	if len(v) != 6 || len(told) != 6 {
-		t.Fatalf("%d seconds, %d told", len(v), len(told))
-	}
-	for _, i := range []int{0, 1} {
-		near(t, "before", v[i], 200*float64(mib), 0.1)
-	}
-	for _, i := range []int{4, 5} { // in 2 the cap falls, in 3 what was under way is let through
-		near(t, "after", v[i], 50*float64(mib), 0.15)
-	}
-	for i, s := range told {
-		if s.At != float64(i) || math.Abs(s.Value-v[i]) > 2*float64(mib) {
-			t.Errorf("second %d: told %+v, the series has %g", i, s, v[i])
-		}
-	}
 }

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"reflect"
 	"regexp"
@@ -141,14 +142,16 @@ func TestTally(t *testing.T) {
 func TestRateMissed(t *testing.T) {
 	t.Parallel()
 	s, _ := prepared(t, 16*mib)
-	m, err := s.Run(t.Context(), Job{Kind: Commit, Sync: Fsync, Block: 8 * kib, Depth: 1, Rate: 1e6, Timing: timing(0, 500*time.Millisecond)}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Contains(m.Flags, perfcheck.FlagRateMissed) || m.Values["achieved"] > 0.9 {
-		t.Errorf("flags %v, achieved %g", m.Flags, m.Values["achieved"])
-	}
-	if all := m.Histograms["response"].Count(); all != 500000 {
-		t.Errorf("%d responses of 500000 requests that were due, %g never issued", all, m.Values["unfinished"])
-	}
+	trying(t, func() error {
+		m, err := s.Run(t.Context(), Job{Kind: Commit, Sync: Fsync, Block: 8 * kib, Depth: 1, Rate: 1e6, Timing: timing(0, 500*time.Millisecond)}, nil)
+		switch {
+		case err != nil:
+			return err // a disk on which other tests hold everybody up
+		case !slices.Contains(m.Flags, perfcheck.FlagRateMissed) || m.Values["achieved"] > 0.9:
+			return fmt.Errorf("flags %v, achieved %g", m.Flags, m.Values["achieved"])
+		case m.Histograms["response"].Count() != 500000:
+			return fmt.Errorf("%d responses of 500000 requests that were due, %g never issued", m.Histograms["response"].Count(), m.Values["unfinished"])
+		}
+		return nil
+	})
 }

@@ -126,6 +126,20 @@ func Prepare(ctx context.Context, dirs []string, o PrepareOptions) (*Set, error)
 	return s, nil
 }
 
+// Look says what Prepare would refuse, and writes nothing: so that a long run
+// does not learn it in its middle.
+func Look(ctx context.Context, dirs []string, o PrepareOptions) error {
+	facts, err := inspectAll(ctx, dirs)
+	if err != nil {
+		return err
+	}
+	var wrong []error
+	for _, f := range facts {
+		wrong = append(wrong, f.refuse(o.AllowRootDisk))
+	}
+	return join(wrong)
+}
+
 // inspectAll looks at all directories; the same one twice is an error.
 func inspectAll(ctx context.Context, dirs []string) ([]Facts, error) {
 	if len(dirs) == 0 {

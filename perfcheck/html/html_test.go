@@ -314,3 +314,25 @@ func TestSharedFlags(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// What was measured before, during and after shares a chart.
+func TestPhases(t *testing.T) {
+	t.Parallel()
+	of := func(d time.Duration) *perfcheck.Histogram {
+		h := perfcheck.NewHistogram()
+		h.RecordN(d, 100)
+		return h
+	}
+	test := &perfcheck.Test{ID: "x", Host: "h", Histograms: map[string]*perfcheck.Histogram{
+		"response_before": of(time.Millisecond), "response_during": of(time.Second), "response_after": of(2 * time.Millisecond), "service_before": of(time.Millisecond),
+	}}
+	got := (&group{ID: "x", tests: []*perfcheck.Test{test}}).latencies()
+	if len(got) != 2 || len(got[0].Legend) != 3 || got[0].Legend[1].Name != "during" || strings.Count(string(got[0].SVG), "<path") != 3 || !strings.HasPrefix(got[1].Caption, "service_before") {
+		t.Errorf("%+v", got)
+	}
+	s := perfcheck.Series{Name: "rate", Unit: perfcheck.PerSecond, Interval: 1, Values: []float64{1, 2, 3, 4}}
+	test.Series, test.Events = []perfcheck.Series{s}, []perfcheck.Event{{Kind: "trigger", At: 1, Length: 2}}
+	if c := (&group{ID: "x", tests: []*perfcheck.Test{test}}).overTime(); len(c) != 1 || strings.Count(string(c[0].SVG), `class="span"`) != 1 {
+		t.Errorf("%+v", c)
+	}
+}

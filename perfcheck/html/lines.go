@@ -125,6 +125,13 @@ func drawSeries(curves []curve, unit, label string) template.HTML {
 	x.high = width // the marks are round, the end is the data's
 	x.marks = slices.DeleteFunc(x.marks, func(m float64) bool { return m > width*1.001 })
 	y := linear(high, plotEnd, plotTop, func(v float64) string { return perfcheck.FormatValue(v, unit) })
+	for _, c := range curves {
+		for _, e := range c.events {
+			if e.Length > 0 {
+				d.span(x.at(e.At), x.at(e.At+e.Length), e.Kind)
+			}
+		}
+	}
 	d.frame(x, y)
 	d.text(plotRight, chartHeight-2, "end", "time")
 	for _, c := range curves {

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 
 	"cw/perfcheck"
 )
@@ -21,6 +23,13 @@ func (g *group) latencies() []chart {
 	}
 	var out []chart
 	for _, name := range slices.Sorted(maps.Keys(names)) {
+		base, phase, _ := cutLast(name)
+		if names[base+"_"+before] && names[base+"_"+during] && names[base+"_"+after] {
+			if phase == before { // one chart for the three
+				out = append(out, g.phases(base))
+			}
+			continue
+		}
 		curves := percentilesOf(g.tests, name)
 		if len(curves) == 0 {
 			continue
@@ -40,6 +49,41 @@ func (g *group) latencies() []chart {
 		})
 	}
 	return out
+}
+
+// The ends of the names of what was measured before, during and after
+// something happened.
+const before, during, after = "before", "during", "after"
+
+// cutLast parts a name at its last underscore.
+func cutLast(name string) (base, end string, ok bool) {
+	i := strings.LastIndexByte(name, '_')
+	if i < 0 {
+		return name, "", false
+	}
+	return name[:i], name[i+1:], true
+}
+
+// phases draws a latency before, during and after in one chart, all places
+// together.
+func (g *group) phases(base string) chart {
+	c := chart{Caption: base + " latency by percentile: before, during and after"}
+	var curves []curve
+	for i, phase := range []string{before, during, after} {
+		all := perfcheck.NewHistogram()
+		for _, t := range g.tests {
+			if h := t.Histograms[base+"_"+phase]; h != nil {
+				all.Merge(h)
+			}
+		}
+		class := "s" + strconv.Itoa(i+1)
+		for _, one := range percentilesOf([]*perfcheck.Test{{Histograms: map[string]*perfcheck.Histogram{base: all}}}, base) {
+			one.name, one.class = phase, "line "+class
+			curves, c.Legend = append(curves, one), append(c.Legend, legend{class, phase})
+		}
+	}
+	c.SVG = drawPercentiles(curves, g.ID+": "+c.Caption)
+	return c
 }
 
 // median is where the curves begin: the faster half is of no interest.
@@ -76,6 +120,9 @@ func percentilesOf(tests []*perfcheck.Test, name string) []curve {
 
 func drawPercentiles(curves []curve, label string) template.HTML {
 	low, high, end := math.Inf(1), 0.0, 0.0
+	if len(curves) == 0 {
+		return ""
+	}
 	for _, c := range curves {
 		for _, p := range c.points {
 			low, high, end = min(low, p.y), max(high, p.y), max(end, p.x)

@@ -40,6 +40,11 @@ func (d *drawing) dot(class string, x, y, r float64, title string) {
 	fmt.Fprintf(&d.b, `<circle class="%s" cx="%.1f" cy="%.1f" r="%g"><title>%s</title></circle>`, class, x, y, r, template.HTMLEscapeString(title))
 }
 
+// span shades a stretch of time.
+func (d *drawing) span(from, to float64, kind string) {
+	fmt.Fprintf(&d.b, `<rect class="span" x="%.1f" y="%.1f" width="%.1f" height="%.1f"><title>%s</title></rect>`, from, plotTop, max(1, to-from), plotEnd-plotTop, template.HTMLEscapeString(kind))
+}
+
 type point struct{ x, y float64 }
 
 func (d *drawing) path(class string, points []point, title string) {

@@ -35,9 +35,14 @@ func TestIperf3(t *testing.T) {
 		j := c.job
 		j.Target, j.Token, j.Timing, j.Engine = base.Target, base.Token, base.Timing, net.EngineIperf3
 		j.Warmup, j.Duration = 0, time.Second
-		m := a.measure(j)
-		// iperf3 is not ours: half of it is enough to see that units and sums are right.
-		near(t, c.name, m.Values["throughput"], 0.78*c.want, 0.4)
+		// iperf3 is not ours: half of it is enough to see that units and sums
+		// are right, and that once: one slow second of a shared machine proves
+		// nothing.
+		var m perfcheck.Measurement
+		tries(t, func() error {
+			m = a.measure(j)
+			return off(c.name, m.Values["throughput"], 0.78*c.want, 0.4)
+		})
 		if !slices.Contains(m.Flags, perfcheck.FlagExternal) || len(m.Series[0].Values) < 1 {
 			t.Errorf("%s: %v %v", c.name, m.Flags, m.Series)
 		}

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"cw/perfcheck"
@@ -9,6 +10,9 @@ import (
 	"cw/perfcheck/disk"
 	"cw/perfcheck/memory"
 	"cw/perfcheck/net"
+	"cw/perfcheck/replace"
+	"cw/perfcheck/snapshot"
+	"cw/perfcheck/vip"
 )
 
 // test is a test of any area.
@@ -20,8 +24,18 @@ type test struct {
 	// unsupported says why an external engine cannot run the test; nil when
 	// all can.
 	unsupported func(engine string) error
+	// derive makes the result of a host out of those that were measured
+	// before, for a test that measures nothing itself.
+	derive func(def perfcheck.Definition, before []perfcheck.Test, host string) perfcheck.Test
 	// job makes the workload's job for one measurement at a seat.
 	job func(ctx context.Context, r *runner, s seat, timing perfcheck.Timing) (any, error)
+}
+
+// Areas lists all areas.
+func Areas() []perfcheck.Area {
+	return []perfcheck.Area{
+		perfcheck.CPU, perfcheck.Memory, perfcheck.Disk, perfcheck.Net, perfcheck.Object, perfcheck.DB, perfcheck.Snapshot, perfcheck.VIP, perfcheck.Replace,
+	}
 }
 
 // Catalogue lists the tests of the areas, in the order in which they run.
@@ -29,6 +43,10 @@ func Catalogue(areas []perfcheck.Area) []perfcheck.Definition {
 	var defs []perfcheck.Definition
 	for _, t := range catalogue(areas) {
 		defs = append(defs, t.Definition)
+	}
+	// What is no workload of a host has no job: its verb runs it.
+	if slices.Contains(areas, perfcheck.Replace) {
+		defs = append(defs, replace.Tests()...)
 	}
 	return defs
 }
@@ -70,9 +88,21 @@ func catalogue(areas []perfcheck.Area) []test {
 					tests = append(tests, alone(entry))
 				}
 			}
+		case perfcheck.DB:
+			tests = append(tests, databaseTests()...)
+		case perfcheck.Object:
+			tests = append(tests, objectTests()...)
 		case perfcheck.Net:
 			for _, t := range net.Tests() {
 				tests = append(tests, test{Definition: t.Definition, MinDuration: t.MinDuration, everyPair: t.EveryPair, unsupported: netSupported(t), job: netJob(t)})
+			}
+		case perfcheck.VIP: // by VIP
+			for _, d := range vip.Tests() {
+				tests = append(tests, test{Definition: d})
+			}
+		case perfcheck.Snapshot: // by Snapshots, in its own order
+			for _, d := range snapshot.Tests() {
+				tests = append(tests, test{Definition: d})
 			}
 		}
 	}

@@ -31,6 +31,9 @@ func newClock(r *runner) *clock {
 
 // estimate is how long a test takes when nothing is measured again.
 func (r *runner) estimate(t test) time.Duration {
+	if t.derive != nil {
+		return 0
+	}
 	timing := r.timing(t)
 	rounds := len(r.rounds(t))
 	return time.Duration(r.reps(t)*rounds) * (timing.Warmup + timing.Duration + 200*time.Millisecond)

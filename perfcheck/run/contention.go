@@ -18,7 +18,7 @@ const contention = "contention"
 // sharedBackend are the disk tests that are run on one machine after another
 // as well, to see whether the machines share what they measure.
 func sharedBackend(id string) bool {
-	return slices.Contains([]string{"disk.read.1m.qd16", "disk.write.1m.qd16", "disk.randread.8k.qd32"}, id)
+	return slices.Contains([]string{"disk.read.1m.qd16", "disk.write.1m.qd16", "disk.randread.8k.qd32", "object.get.c16", "object.put.16m.c16", "db.read.c4"}, id)
 }
 
 // alone is a test on one machine after another.

@@ -202,3 +202,14 @@ func TestAHalfLineOfTheJournalIsNoResult(t *testing.T) {
 		t.Errorf("done: %v", done)
 	}
 }
+
+// What cannot be tested is said before the other tests take their time.
+func TestDirectoriesAreLookedAtFirst(t *testing.T) {
+	t.Parallel()
+	o := here(t, &quietReporter{t: t}, "cpu.int.t1", "disk.fdatasync.8k")
+	o.Areas, o.Dirs = []perfcheck.Area{perfcheck.CPU, perfcheck.Disk}, []string{"/nowhere/at/all"}
+	report, err := Run(t.Context(), o)
+	if err == nil || !strings.Contains(err.Error(), "/nowhere/at/all") || len(report.Tests) != 0 {
+		t.Errorf("%v, %d tests", err, len(report.Tests))
+	}
+}

@@ -5,15 +5,21 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"sync"
 
 	"cw/fault"
 	"cw/perfcheck"
 	"cw/perfcheck/cpu"
+	"cw/perfcheck/db"
 	"cw/perfcheck/disk"
 	"cw/perfcheck/memory"
 	"cw/perfcheck/net"
+	"cw/perfcheck/object"
+	"cw/perfcheck/replace"
+	"cw/perfcheck/snapshot"
+	"cw/perfcheck/vip"
 	"cw/remote/agent"
 )
 
@@ -21,6 +27,7 @@ import (
 const (
 	opHello   = "hello"
 	opClean   = "clean"
+	opLook    = "look"
 	opPrepare = "prepare"
 	opRelease = "release"
 	opListen  = "listen"
@@ -30,8 +37,8 @@ const (
 
 // PrepareArgs are the directories to test and how.
 type PrepareArgs struct {
-	Dirs    []string
-	Clean   bool // remove what an earlier run left
+	Dirs    []string // none: those that are found
+	Clean   bool     // remove what an earlier run left
 	Options disk.PrepareOptions
 }
 
@@ -43,13 +50,16 @@ type Prepared struct {
 
 type prepareNote struct{ Done, Total int64 }
 
+func noteTo(ctx context.Context, n prepareNote) { agent.Note(ctx, n) }
+
 // ServeAgent is the far side: it measures what it is told to until its input
 // ends, and removes what it made.
 func ServeAgent(ctx context.Context, in io.Reader, out io.Writer) error {
-	f := &farSide{life: ctx}
-	err := agent.Serve(ctx, in, out, map[string]agent.Handler{
+	f := &farSide{life: ctx, snap: newSnapshotSet()}
+	handlers := map[string]agent.Handler{
 		opHello:                              f.hello,
 		opClean:                              f.clean,
+		opLook:                               handler(look),
 		opPrepare:                            f.prepare,
 		opRelease:                            f.release,
 		opListen:                             f.listen,
@@ -61,7 +71,18 @@ func ServeAgent(ctx context.Context, in io.Reader, out io.Writer) error {
 		opMeasure + string(perfcheck.Net):    measured(net.Run),
 		opMeasure + string(perfcheck.Memory): measured(memory.Run),
 		opMeasure + string(perfcheck.CPU):    measured(cpu.Run),
-	})
+		opMeasure + string(perfcheck.DB):     measured(db.Run),
+		opObjectPrepare:                      f.objectPrepare,
+		opObjectLeftovers:                    f.objectLeftovers,
+		opObjectSweep:                        f.objectSweep,
+		opObjectClose:                        f.objectClose,
+		opMeasure + string(perfcheck.Object): f.object,
+
+		opMeasure + string(perfcheck.Replace): measured(replace.Read),
+	}
+	maps.Copy(handlers, snapshotHandlers(f.snap))
+	maps.Copy(handlers, vipHandlers(&f.eye, &f.seat))
+	err := agent.Serve(ctx, in, out, handlers)
 	return errors.Join(err, f.close())
 }
 
@@ -73,6 +94,11 @@ type farSide struct {
 	set    *disk.Set
 	server *net.Server
 	copies *disk.CopySet
+	snap   *snapshot.Set
+	eye    vip.Eye
+	seat   vip.Seat
+
+	objects *object.Set
 }
 
 // handler makes a call of a function that takes one argument.
@@ -114,6 +140,27 @@ func (f *farSide) clean(context.Context, json.RawMessage) (any, error) {
 	return nil, errors.Join(errs...)
 }
 
+// chosen are the directories that were named, or else those that are found.
+func chosen(ctx context.Context, dirs []string) ([]string, error) {
+	if len(dirs) > 0 {
+		return dirs, nil
+	}
+	dirs, err := disk.Found(ctx)
+	if err == nil && len(dirs) == 0 {
+		err = fault.New(fault.Check, "mount the data disks, or name a directory: --dir DIR (with --allow-root-disk on the disk of /)", "no disk but that of / is mounted")
+	}
+	return dirs, err
+}
+
+// look tells before a run what prepare would refuse.
+func look(ctx context.Context, a PrepareArgs) (any, error) {
+	dirs, err := chosen(ctx, a.Dirs)
+	if err != nil {
+		return nil, err
+	}
+	return nil, disk.Look(ctx, dirs, a.Options)
+}
+
 func (f *farSide) prepare(ctx context.Context, data json.RawMessage) (any, error) {
 	return handler(func(ctx context.Context, a PrepareArgs) (Prepared, error) {
 		f.mu.Lock()
@@ -121,6 +168,10 @@ func (f *farSide) prepare(ctx context.Context, data json.RawMessage) (any, error
 		var p Prepared
 		if f.set != nil {
 			return p, fault.New(fault.Usage, "", "its directories are prepared already")
+		}
+		var err error
+		if a.Dirs, err = chosen(ctx, a.Dirs); err != nil {
+			return p, err
 		}
 		for _, dir := range a.Dirs {
 			left, err := disk.Leftovers(dir)
@@ -220,7 +271,9 @@ func (f *farSide) copyClose(context.Context, json.RawMessage) (any, error) {
 func (f *farSide) close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var errs []error
+	f.eye.Stop()
+	tidy := context.WithoutCancel(f.life)
+	errs := []error{f.snap.Close(tidy), f.seat.Close(tidy)}
 	if f.server != nil {
 		errs = append(errs, f.server.Close())
 	}
@@ -230,5 +283,6 @@ func (f *farSide) close() error {
 	if f.copies != nil {
 		errs = append(errs, f.copies.Close())
 	}
+	errs = append(errs, f.closeObjects(f.life))
 	return errors.Join(errs...)
 }

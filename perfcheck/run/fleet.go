@@ -34,6 +34,7 @@ type Machine struct {
 // FleetOptions say how agents are started.
 type FleetOptions struct {
 	Binary string // see agent.Options
+	As     string // see agent.Options
 	Log    *slog.Logger
 }
 
@@ -49,7 +50,8 @@ type Member struct {
 	ahead time.Duration // its clock before ours
 	trip  time.Duration // of a question and its answer
 
-	noDisk error // why its directories are not tested
+	noDisk    error // why its directories are not tested
+	noObjects error // why it is not tested against object storage
 
 	mu  sync.Mutex
 	err error
@@ -83,7 +85,7 @@ func StartFleet(ctx context.Context, machines []Machine, o FleetOptions) (*Fleet
 }
 
 func (m *Member) start(ctx context.Context, o FleetOptions) error {
-	ao := agent.Options{Binary: o.Binary, Role: []string{AgentRole}, OnLog: func(line string) {
+	ao := agent.Options{Binary: o.Binary, As: o.As, Role: []string{AgentRole}, OnLog: func(line string) {
 		if o.Log != nil {
 			o.Log.Warn("agent", "host", m.Name, "text", line)
 		}

@@ -15,6 +15,9 @@ func (r *runner) test(ctx context.Context, t test) []perfcheck.Test {
 		omitted.Host = r.fleet.Members()[0].Name
 		return []perfcheck.Test{omitted}
 	}
+	if t.derive != nil {
+		return r.derived(t)
+	}
 	if r.o.Engine != "" && t.unsupported != nil {
 		if err := t.unsupported(r.o.Engine); err != nil {
 			return omit(t, rounds, err.Error())
@@ -40,6 +43,18 @@ func (r *runner) test(ctx context.Context, t test) []perfcheck.Test {
 		r.recovery(ctx, t, tests)
 	}
 	return append(tests, omitted...)
+}
+
+// derived makes the results of a test that measures nothing itself.
+func (r *runner) derived(t test) []perfcheck.Test {
+	var out []perfcheck.Test
+	for _, m := range r.fleet.Members() {
+		got := t.derive(t.Definition, r.report.Tests, m.Name)
+		got.Host = m.Name
+		perfcheck.Judge(&got, t.Definition, r.o.References)
+		out = append(out, got)
+	}
+	return out
 }
 
 // omit leaves a test out everywhere.
@@ -124,7 +139,7 @@ func judgeFlags(t *perfcheck.Test) {
 // mayBurst tells whether a test's result may rest on credits that run out.
 func mayBurst(d perfcheck.Definition) bool {
 	unit := d.Metrics[0].Unit
-	return (d.Area == perfcheck.Disk || d.Area == perfcheck.Net) && (unit == perfcheck.BytesPerSecond || unit == perfcheck.PerSecond)
+	return (d.Area == perfcheck.Disk || d.Area == perfcheck.Net || d.Area == perfcheck.Object || d.Area == perfcheck.DB) && (unit == perfcheck.BytesPerSecond || unit == perfcheck.PerSecond)
 }
 
 // only keeps the seats that are to be measured again.

@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "control" {
 		os.Exit(control(os.Args[2]))
 	}
+	if len(os.Args) > 2 && os.Args[1] == "snapshots" {
+		os.Exit(snapshots(os.Args[2]))
+	}
 	os.Exit(lab.Main(m))
 }
 

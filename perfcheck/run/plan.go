@@ -54,7 +54,7 @@ func (r *runner) reps(t test) int {
 	switch {
 	case t.once, many && p.Name == "quick":
 		return 1
-	case many && p.Name == qualify:
+	case many && p.Name == Qualify:
 		return min(p.Reps, 3)
 	}
 	return p.Reps

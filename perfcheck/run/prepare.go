@@ -4,11 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"cw/perfcheck"
 	"cw/schema"
 )
+
+// look refuses a run whose directories no machine can test, before the other
+// tests take their time. What only some machines lack is for prepare to tell.
+func (r *runner) look(ctx context.Context) error {
+	up := r.fleet.Up()
+	errs := Each(up, func(m *Member) error {
+		return m.a.Call(ctx, opLook, PrepareArgs{Dirs: r.o.Dirs, Options: r.o.Disk}, nil)
+	})
+	if slices.Contains(errs, nil) {
+		return nil
+	}
+	return errors.Join(errs...)
+}
 
 // prepare makes the files of the disk tests on all machines. A machine whose
 // directories must not be tested is an error of the run when it is the only
@@ -46,6 +61,13 @@ func (r *runner) prepare(ctx context.Context) error {
 			m.Hello.Inventory = map[string]any{}
 		}
 		m.Hello.Inventory["test_dirs"] = p.Facts
+		if len(args.Dirs) == 0 {
+			var dirs []string
+			for _, f := range p.Facts {
+				dirs = append(dirs, f.Dir)
+			}
+			r.o.Reporter.Warn(fmt.Sprintf("%s: the data disks are %s; --dir names others", m.Name, strings.Join(dirs, ", ")))
+		}
 		return nil
 	})
 	if ctx.Err() != nil {
@@ -82,6 +104,9 @@ func (r *runner) release(ctx context.Context) {
 func (s seat) unfit(area perfcheck.Area) error {
 	if area == perfcheck.Disk && s.from.noDisk != nil {
 		return s.from.noDisk
+	}
+	if area == perfcheck.Object && s.from.noObjects != nil {
+		return s.from.noObjects
 	}
 	return s.lost()
 }

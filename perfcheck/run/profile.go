@@ -27,7 +27,7 @@ type Profile struct {
 }
 
 // Profiles are the names of the profiles.
-func Profiles() []string { return []string{"quick", "standard", qualify, "soak"} }
+func Profiles() []string { return []string{"quick", "standard", Qualify, "soak"} }
 
 // ProfileOf returns a profile by its name.
 func ProfileOf(name string) (Profile, error) {
@@ -36,7 +36,7 @@ func ProfileOf(name string) (Profile, error) {
 		return Profile{Name: name, Timing: perfcheck.Timing{Warmup: time.Second, Duration: 3 * time.Second}, Reps: 3, BurstUnsafe: true}, nil
 	case "standard":
 		return Profile{Name: name, Timing: perfcheck.Timing{Warmup: 3 * time.Second, Duration: 10 * time.Second}, Reps: 3, BurstUnsafe: true}, nil
-	case qualify:
+	case Qualify:
 		return Profile{Name: name, Timing: perfcheck.Timing{Warmup: 2 * time.Second, Duration: 6 * time.Second}, Reps: 5, BurstUnsafe: true}, nil
 	case "soak":
 		return Profile{

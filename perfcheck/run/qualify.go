@@ -7,11 +7,11 @@ import (
 	"cw/perfcheck"
 )
 
-// qualify is the profile of a job that decides whether a type of VM is fit: a
+// Qualify is the profile of a job that decides whether a type of VM is fit: a
 // test for each question that a database vendor asks, often enough repeated to
 // be judged, and the sustained tests, which credits do not survive. Four hosts
 // take about three quarters of an hour.
-const qualify = "qualify"
+const Qualify = "qualify"
 
 // qualifying are the tests of the profile.
 func qualifying(id string) bool {
@@ -45,7 +45,7 @@ func sustainable(id string) bool {
 func sustained(t test) test {
 	t.ID += sustainedSuffix
 	t.Title += ", sustained"
-	t.Profiles = []string{qualify}
+	t.Profiles = []string{Qualify}
 	t.once, t.everyPair = true, false
 	return t
 }
@@ -62,7 +62,7 @@ func qualified(tests []test) []test {
 			area = t.Area
 		}
 		if qualifying(t.ID) {
-			t.Profiles = append(slices.Clone(t.Profiles), qualify)
+			t.Profiles = append(slices.Clone(t.Profiles), Qualify)
 		}
 		if out = append(out, t); sustainable(t.ID) {
 			long = append(long, sustained(t))

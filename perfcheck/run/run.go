@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -13,8 +14,10 @@ import (
 
 	"cw/fault"
 	"cw/perfcheck"
+	"cw/perfcheck/db"
 	"cw/perfcheck/disk"
 	"cw/perfcheck/net"
+	"cw/perfcheck/object"
 )
 
 // Options are what a run does.
@@ -29,10 +32,18 @@ type Options struct {
 	Machines []Machine
 	Agent    FleetOptions
 
-	Dirs   []string // for disk tests, on every machine
-	Disk   disk.PrepareOptions
-	Clean  bool   // remove what earlier runs left
-	Engine string // "" is cw's own; fio, iperf3
+	Dirs []string // for disk tests, on every machine
+	// FindDirs: without Dirs each machine's data disks are found where they are
+	// mounted.
+	FindDirs bool
+	Disk     disk.PrepareOptions
+	Clean    bool   // remove what earlier runs left
+	Engine   string // "" is cw's own; fio, iperf3
+	// Object is the store of object storage tests and the way to it; the run,
+	// the host and what is put are filled in.
+	Object *object.Settings
+	// Database is what database tests read, and how to get in.
+	Database *db.Target
 	// Topology chooses the pairs of network tests; "" is every pair for
 	// throughput, latency and path MTU, and neighbours for the rest.
 	Topology net.Topology
@@ -118,7 +129,13 @@ func Run(ctx context.Context, o Options) (*perfcheck.Report, error) {
 
 func (r *runner) run(ctx context.Context) error {
 	r.o.Reporter.Phase("starting cw on " + countOf(len(r.o.Machines), "machine"))
-	fleet, err := StartFleet(ctx, r.o.Machines, r.o.Agent)
+	// What lies in a store does not go with the agents: they outlive an
+	// interruption for as long as removing it takes.
+	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
+	ends := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
+	defer ends()
+	fleet, err := StartFleet(life, r.o.Machines, r.o.Agent)
 	if err != nil {
 		return err
 	}
@@ -135,9 +152,14 @@ func (r *runner) run(ctx context.Context) error {
 		first := fleet.Members()[0].Err()
 		return fault.Wrap(fault.KindOf(first), fault.HintOf(first), first)
 	}
+	if anyDisk(r.tests) {
+		if err := r.look(ctx); err != nil {
+			return err
+		}
+	}
 	r.clock = newClock(r)
 	done := r.o.Journal.Done()
-	prepared := false
+	prepared, objects := false, false
 	for i, t := range r.tests {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -150,6 +172,14 @@ func (r *runner) run(ctx context.Context) error {
 		if t.Area == perfcheck.Disk && !prepared {
 			prepared = true
 			if err := r.prepare(ctx); err != nil {
+				return err
+			}
+		}
+		if t.Area == perfcheck.Object && !objects {
+			objects = true
+			ends()
+			defer r.releaseObjects(ctx)
+			if err := r.prepareObjects(ctx); err != nil {
 				return err
 			}
 		}
@@ -173,8 +203,10 @@ func (r *runner) run(ctx context.Context) error {
 	return nil
 }
 
-func anyDisk(tests []test) bool {
-	return slices.ContainsFunc(tests, func(t test) bool { return t.Area == perfcheck.Disk })
+func anyDisk(tests []test) bool { return anyOf(perfcheck.Disk, tests) }
+
+func anyOf(area perfcheck.Area, tests []test) bool {
+	return slices.ContainsFunc(tests, func(t test) bool { return t.Area == area })
 }
 
 // leftover names what an earlier run left on a machine, or removes it.
@@ -208,11 +240,23 @@ func (o Options) tests() ([]test, error) {
 	tests, err := choose(all, o.Profile.Name, o.Only, o.Skip)
 	switch {
 	case err != nil:
-	case anyDisk(tests) && len(o.Dirs) == 0:
+	case anyDisk(tests) && len(o.Dirs) == 0 && !o.FindDirs:
 		err = fault.New(fault.Usage, "add --dir DIR, a directory on the disk to test; repeat it for each disk", "which disk to test was not said")
+	case anyOf(perfcheck.Object, tests) && o.Object == nil:
+		err = fault.New(fault.Usage, "add --url s3://bucket/prefix", "which store to measure was not said")
+	case anyOf(perfcheck.DB, tests) && o.Database == nil:
+		err = fault.New(fault.Usage, "add --dsn-file FILE or --db-cluster NAME", "which database to read from was not said")
 	case len(o.Machines) < 2 && !slices.ContainsFunc(tests, func(t test) bool { return t.Scope != perfcheck.Pair }):
 		// Among others they are skipped; alone there would be nothing to judge.
 		err = fault.New(fault.Usage, "name two or more: --host HOST,HOST, -f FILE or --cluster NAME", "a network test takes two hosts, there is %d", len(o.Machines))
+	}
+	for i, t := range tests {
+		if t.Area == perfcheck.DB && o.Database != nil && t.derive == nil {
+			tests[i] = withParam(t, "read", read(o.Database))
+		}
+		if t.Area == perfcheck.Object && o.Object != nil {
+			tests[i] = withParam(t, "store", cmp.Or(o.Object.Access.Endpoint, strings.TrimSpace("amazon "+o.Object.Access.Region))) // numbers of another are not compared
+		}
 	}
 	return tests, err
 }

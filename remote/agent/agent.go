@@ -38,7 +38,10 @@ type Options struct {
 	// lies beside it.
 	Binary string
 	Role   []string // arguments after "agent"
-	OnLog  func(line string)
+	// As is the OS user that it runs as there; "" is the SSH user. The folder
+	// is the SSH user's.
+	As    string
+	OnLog func(line string)
 }
 
 // Agent is a program on another host, or a child process on this one, that
@@ -123,7 +126,7 @@ func Start(ctx context.Context, h *remote.Host, o Options) (*Agent, error) {
 	}
 	a.run(ctx, func(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 		_, err := h.Run(ctx, remote.Cmd{
-			Args: append([]string{program, "agent"}, o.Role...), Dir: dir,
+			Args: append([]string{program, "agent"}, o.Role...), Dir: dir, As: o.As,
 			// What it would leave at home goes with the folder.
 			Env:   []string{homeVariable + "=" + dir + "/home", "XDG_CONFIG_HOME=" + dir + "/home"},
 			Stdin: stdin, Stdout: stdout, Stderr: &lines{on: o.OnLog},
@@ -152,6 +155,9 @@ func StartHere(ctx context.Context, name string, o Options) (*Agent, error) {
 	a.run(ctx, func(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 		cmd := exec.CommandContext(ctx, program, append([]string{"agent"}, o.Role...)...)
 		cmd.Args[0] = "cw" // not the name of a personality
+		if o.As == "root" && os.Getuid() != 0 {
+			cmd = exec.CommandContext(ctx, "sudo", append([]string{"-n", "--preserve-env=" + homeVariable + ",XDG_CONFIG_HOME", "--", filepath.Join(dir, "cw"), "agent"}, o.Role...)...)
+		}
 		cmd.Env = append(os.Environ(), homeVariable+"="+dir+"/home", "XDG_CONFIG_HOME="+dir+"/home")
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, &lines{on: o.OnLog}
 		// A Ctrl-C at the terminal is for the one that asked; a group of its
