@@ -49,6 +49,16 @@ const (
 
 	EventPerfStarted  = "perf-started"
 	EventPerfFinished = "perf-finished"
+
+	EventAlert          = "alert"
+	EventAlertResolved  = "alert-resolved"
+	EventSilenced       = "alert-silenced"
+	EventHealing        = "auto-recovery"
+	EventHealed         = "auto-recovery-done"
+	EventHealingFailed  = "auto-recovery-failed"
+	EventHealingStopped = "auto-recovery-stopped"
+	EventMonitorActs    = "monitor-acts"
+	EventMonitorStopped = "monitor-stopped"
 )
 
 // EventKind is a kind of event and what it means.
@@ -105,6 +115,15 @@ func EventKinds() []EventKind {
 		{EventUnloadInterrupted, Warning, "An unload was stopped by a signal."},
 		{EventPerfStarted, Info, "A performance check began, or went on."},
 		{EventPerfFinished, Info, "A performance check ended; a warning unless its verdict is pass (data: run, verdict)."},
+		{EventAlert, Warning, "A monitor found something wrong, and it stayed so (data: alert, rule, object)."},
+		{EventAlertResolved, Info, "What an alert was about is well again (data: alert, rule, object)."},
+		{EventSilenced, Info, "An operator had alerts silenced, or the silence ended before its time (data: by)."},
+		{EventHealing, Warning, "A monitor recovers failed nodes by itself (data: attempt, of, nodes)."},
+		{EventHealed, Info, "What a monitor recovered by itself is well (data: attempt, nodes)."},
+		{EventHealingFailed, Critical, "A monitor could not recover failed nodes (data: attempt, nodes)."},
+		{EventHealingStopped, Critical, "A monitor recovered the same nodes too often and leaves them to an operator (data: nodes)."},
+		{EventMonitorActs, Info, "A monitor began to act; others with the same store stand by (data: by)."},
+		{EventMonitorStopped, Info, "The monitor that acted was stopped (data: by)."},
 	}
 }
 

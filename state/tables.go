@@ -49,6 +49,33 @@ var migrations = []string{ //nolint:gochecknoglobals // constant table
 	alter table jobs add column options text not null default '';
 	alter table jobs add column timing text not null default '';
 	create table speed_groups (name text primary key, rate_limit bigint not null, updated_at bigint not null)`,
+	`create index events_by_cluster on events (cluster, id);
+	create index events_by_job on events (job, id);
+	create index jobs_by_state on jobs (state);
+	create index jobs_by_change on jobs (updated_at);
+	create table members (
+		kind text not null, name text not null, cluster text not null, host text not null, owner text not null,
+		state text not null, detail text not null, since bigint not null, seen bigint not null, expires bigint not null,
+		primary key (kind, name));
+	create table alerts (
+		id text primary key, mark text not null, rule text not null, severity text not null, cluster text not null,
+		host text not null, object text not null, job text not null, message text not null, remedy text not null,
+		began_at bigint not null, fired_at bigint not null, updated_at bigint not null, resolved_at bigint not null);
+	create unique index alerts_firing on alerts (mark) where resolved_at = 0;
+	create index alerts_by_time on alerts (fired_at);
+	create index alerts_by_end on alerts (resolved_at);
+	create table deliveries (
+		notice text not null, receiver text not null, state text not null, tries bigint not null, error text not null,
+		at bigint not null, primary key (notice, receiver));
+	create index deliveries_by_time on deliveries (at);
+	create table silences (
+		id text primary key, cluster text not null, host text not null, rule text not null, reason text not null,
+		owner text not null, created_at bigint not null, until bigint not null);
+	create table samples (
+		cluster text not null, host text not null, object text not null, metric text not null, at bigint not null,
+		value double precision not null);
+	create index samples_by_metric on samples (cluster, metric, at);
+	create index samples_by_time on samples (at)`,
 }
 
 func (s *Store) migrate(ctx context.Context) error {

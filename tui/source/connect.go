@@ -2,19 +2,11 @@ package source
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
-	"cw/cluster"
-	"cw/fault"
+	"cw/cluster/manage"
 )
 
 // connector is how the database is reached.
@@ -22,136 +14,14 @@ func (l *Live) connector() func(ctx context.Context) (*pgx.Conn, error) {
 	if l.o.Connect != nil {
 		return l.o.Connect
 	}
-	return l.connectEndpoint
+	return func(ctx context.Context) (*pgx.Conn, error) {
+		return l.look.Connect(ctx, l.o.Cluster, manage.ConnectOptions{Application: applicationName, Silent: l.silent, Log: l.log})
+	}
 }
 
-// connectEndpoint goes where clients of the cluster go. Where that is not
-// allowed from here, as with a firewall, it goes through the node's host. A
-// Greenplum lets its owner in there without a password, as its own utilities
-// expect, and to the owner it tells most.
-func (l *Live) connectEndpoint(ctx context.Context) (*pgx.Conn, error) {
-	to, tls, err := l.look.Endpoint(ctx, l.o.Cluster)
-	if err != nil {
-		return nil, err
-	}
+// silent says whether a host does not answer.
+func (l *Live) silent(host string) bool {
 	l.mu.Lock()
-	top, host := l.plan.top, l.plan.lay.Primary().Host
-	silent := slices.ContainsFunc(l.draft.Hosts.Items, func(h Host) bool { return h.Name == host && h.Err != "" })
-	l.mu.Unlock()
-	if top.Engine.Kind != cluster.Postgres && !silent {
-		owner := cluster.Endpoint{Host: "127.0.0.1", Port: to.Port, Database: to.Database, User: top.OSUser}
-		cfg, err := configOf(owner, nil)
-		if err != nil {
-			return nil, err
-		}
-		conn, err := l.connectThrough(ctx, host, cfg)
-		if err == nil || ctx.Err() != nil {
-			return conn, err
-		}
-		l.log.Debug("the owner is not let in", "host", host, "user", top.OSUser, "error", err)
-	}
-	cfg, err := configOf(to, tls)
-	if err != nil {
-		return nil, err
-	}
-	direct, cancel := context.WithTimeout(ctx, connectPatience)
-	conn, err := pgx.ConnectConfig(direct, cfg)
-	cancel()
-	if err == nil {
-		return conn, nil
-	}
-	if ctx.Err() == nil && notLetIn(err) && !silent {
-		conn, terr := l.connectThrough(ctx, host, cfg)
-		if terr == nil {
-			return conn, nil
-		}
-		l.log.Debug("no way through the host either", "host", host, "error", terr)
-	}
-	return nil, connectError(to, err)
-}
-
-// connectThrough connects from a host of the cluster.
-func (l *Live) connectThrough(ctx context.Context, host string, cfg *pgx.ConnConfig) (*pgx.Conn, error) {
-	fleet, err := l.look.Fleet(ctx, l.o.Cluster)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, connectPatience)
-	defer cancel()
-	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		return fleet.Host(host).DialContext(ctx, network, addr)
-	}
-	cfg.LookupFunc = func(_ context.Context, name string) ([]string, error) { return []string{name}, nil } // names are the host's business
-	return pgx.ConnectConfig(ctx, cfg)
-}
-
-// notLetIn says whether it could be otherwise from another address.
-func notLetIn(err error) bool {
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) {
-		return refused.Code == "28000" // no line in pg_hba.conf
-	}
-	var config *pgconn.ConnectError
-	return errors.As(err, &config)
-}
-
-func connectError(to cluster.Endpoint, err error) error {
-	if err == nil {
-		return nil
-	}
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) {
-		return fault.New(fault.Auth, "", "database %s at %s:%d: %s", to.Database, to.Host, to.Port, refused.Message)
-	}
-	return fault.New(fault.Unreachable, "", "database %s at %s:%d: %s", to.Database, to.Host, to.Port, plainCause(err))
-}
-
-// plainCause is the innermost text of pgx's long error.
-func plainCause(err error) string {
-	for {
-		next := errors.Unwrap(err)
-		if next == nil {
-			return err.Error()
-		}
-		var op *net.OpError
-		if errors.As(err, &op) {
-			return op.Err.Error()
-		}
-		err = next
-	}
-}
-
-func configOf(to cluster.Endpoint, tls *cluster.TLSStatus) (*pgx.ConnConfig, error) {
-	quote := func(s string) string { return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'" }
-	dsn := fmt.Sprintf("host=%s port=%d dbname=%s", quote(to.Host), to.Port, quote(to.Database))
-	if to.User != "" {
-		dsn += " user=" + quote(to.User)
-	}
-	if tls != nil && tls.CAFile != "" && readable(tls.CAFile) {
-		dsn += " sslmode=verify-ca sslrootcert=" + quote(tls.CAFile)
-	}
-	cfg, err := pgx.ParseConfig(dsn)
-	if err != nil {
-		return nil, fault.New(fault.Usage, "", "settings of database %s at %s:%s: %w", to.Database, to.Host, strconv.Itoa(to.Port), err)
-	}
-	if to.PasswordFile != "" {
-		text, err := os.ReadFile(to.PasswordFile)
-		if err != nil {
-			return nil, fault.New(fault.Auth, "run cw where the cluster was made, or set database.password_file", "password of %s: %w", to.User, err)
-		}
-		cfg.Password, _, _ = strings.Cut(strings.TrimRight(string(text), "\r\n"), "\n")
-		cfg.Password = strings.TrimRight(cfg.Password, "\r")
-	}
-	cfg.ConnectTimeout = connectPatience
-	cfg.RuntimeParams["application_name"] = applicationName
-	return cfg, nil
-}
-
-func readable(file string) bool {
-	f, err := os.Open(file)
-	if err != nil {
-		return false
-	}
-	_ = f.Close()
-	return true
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.draft.Hosts.Items, func(h Host) bool { return h.Name == host && h.Err != "" })
 }

@@ -12,7 +12,6 @@ import (
 
 const (
 	applicationName = "cw top"
-	connectPatience = 3 * time.Second
 	queryPatience   = 4 * time.Second // the server gives up after three
 	mppEvery        = 10 * time.Second
 	mppPatience     = time.Minute // after an answer that did not come
