@@ -258,18 +258,18 @@ func verbOf(recordState string) string {
 
 // Summary is a cluster in a list.
 type Summary struct {
-	Name      string `json:"name"`
-	Engine    string `json:"engine"`
-	Version   string `json:"version,omitempty"`
-	State     string `json:"state"` // creating, up, stopped, deleting: what cw last did
-	Hosts     int    `json:"hosts"`
-	Nodes     int    `json:"nodes"`
-	Endpoint  string `json:"endpoint"`
-	LockedBy  string `json:"locked_by,omitempty"`
+	Name     string `json:"name"`
+	Engine   string `json:"engine"`
+	Version  string `json:"version,omitempty"`
+	State    string `json:"state"` // creating, up, stopped, deleting: what cw last did
+	Hosts    int    `json:"hosts"`
+	Nodes    int    `json:"nodes"`
+	Endpoint string `json:"endpoint"`
+	LockedBy string `json:"locked_by,omitempty"`
 	// Health is up, degraded, down or unknown as a monitor saw it at SeenAt
 	// (RFC 3339); "" when nobody has looked lately.
-	Health string `json:"health,omitempty"`
-	SeenAt string `json:"seen_at,omitempty"`
+	Health    string `json:"health,omitempty"`
+	SeenAt    string `json:"seen_at,omitempty"`
 	CreatedAt string `json:"created_at"` // RFC 3339
 }
 

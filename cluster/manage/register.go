@@ -17,14 +17,16 @@ const registeredFor = time.Minute
 // are there, as this operation has just left them. It is a courtesy: the
 // cluster is kept in the store anyhow.
 func (op *Operation) register(ctx context.Context) {
-	name := op.Cluster
-	if op.Verb == VerbDelete {
+	name, health := op.Cluster, cluster.Up
+	switch op.Verb {
+	case VerbDelete:
 		_ = op.m.unregister(ctx, name)
 		return
-	}
-	health := cluster.Up
-	if op.k.record.State == state.ClusterStopped {
+	case VerbStop:
 		health = cluster.Down
+	case VerbCreate, VerbAdopt, VerbExpand, VerbStart, VerbRestart:
+	default: // which do not touch all of it
+		return
 	}
 	all := []state.Member{{Kind: state.MemberCluster, Name: name, Cluster: name, State: health}}
 	for _, h := range op.k.top.Hosts {
