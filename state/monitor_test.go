@@ -3,6 +3,7 @@ package state_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -190,7 +191,7 @@ func TestSilences(t *testing.T) {
 // What is over goes after its time, in batches; what goes on stays.
 func TestPrune(t *testing.T) {
 	t.Parallel()
-	stores(t, func(t *testing.T, s *state.Store, _ string) {
+	stores(t, func(t *testing.T, s *state.Store, dsn string) {
 		ctx := t.Context()
 		var samples []state.Sample
 		for i := range 4500 { // more than two batches
@@ -217,6 +218,9 @@ func TestPrune(t *testing.T) {
 		n, err := s.Prune(ctx, state.Retention{Events: time.Hour, Alerts: time.Nanosecond, Samples: 30 * time.Minute, Jobs: time.Hour, Audit: time.Hour})
 		if want := int64(4500 + 2); n != want || err != nil {
 			t.Errorf("dropped %d, want %d, %v", n, want, err)
+		}
+		if st, err := os.Stat(dsn); err == nil && st.Size() > 300e3 { // a SQLite file with the samples has 600 kB
+			t.Errorf("the file has %d bytes", st.Size())
 		}
 		left, err := s.Samples(ctx, "dw", state.MetricDiskUsed, time.Time{})
 		if err != nil || len(left) != 1 || left[0].Value != 1.5 {
