@@ -22,7 +22,7 @@ type View struct {
 	// StoreErr is why the store cannot be used at the moment; "" when it can.
 	StoreErr string
 	Clusters []*source.Snapshot // the newest of each watched cluster
-	Loads    []source.Load      // jobs of the store that run or ended lately
+	Jobs     []state.Job        // of the store, that run or ended lately
 	Alerts   []state.Alert      // those that fire
 	Notices  []NoticeCount      // what this process told so far
 }
