@@ -16,6 +16,9 @@ const (
 	leaseParts = 15.0 / 4         // renewals in a lifetime: three may fail before the lease is lost
 )
 
+// LeaseMonitor is the lease of the monitor that acts.
+const LeaseMonitor = "monitor"
+
 // LockedError says who holds a lease.
 type LockedError struct {
 	Name    string
