@@ -9,10 +9,12 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
+	"cw/cluster"
 	"cw/cluster/manage"
 	"cw/fault"
 	"cw/monitor/inspect"
@@ -159,7 +161,8 @@ func (a *App) report(ctx context.Context, name string, o reportOptions, rules []
 		Connect: func(ctx context.Context, database string) (*pgx.Conn, error) {
 			return m.Connect(ctx, name, manage.ConnectOptions{Application: "cw report", Database: database, Log: a.Log})
 		},
-		Differ: func(ctx context.Context) ([]report.Setting, error) { return differingSettings(ctx, m, name) },
+		Superuser: superuserOf(m, name, record.Engine),
+		Differ:    func(ctx context.Context) ([]report.Setting, error) { return differingSettings(ctx, m, name) },
 	})
 	if err != nil {
 		return err
@@ -168,6 +171,18 @@ func (a *App) report(ctx context.Context, name string, o reportOptions, rules []
 		return err
 	}
 	return o.verdict(r)
+}
+
+// superuserOf asks the superuser of a PostgreSQL on its host, since the admin
+// that cw makes is none. Of the other engines Connect is the owner already.
+func superuserOf(m *manage.Manager, name, engine string) report.Superuser {
+	if engine != cluster.Postgres {
+		return nil
+	}
+	return func(ctx context.Context, database, sql string, limit time.Duration) ([]string, error) {
+		rows, _, err := m.Ask(ctx, name, database, sql, limit)
+		return rows, err
+	}
 }
 
 // bind gives a function of a cluster its name.

@@ -9,10 +9,15 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"cw/monitor/inspect"
 )
 
 // Connect opens a connection to a database; "" is the cluster's own.
 type Connect func(ctx context.Context, database string) (*pgx.Conn, error)
+
+// Superuser asks what the connection's user may not; rows come as JSON.
+type Superuser func(ctx context.Context, database, sql string, limit time.Duration) ([]string, error)
 
 // questionLimit is how long one question of a report may take.
 const questionLimit = 20 * time.Second
@@ -20,9 +25,10 @@ const questionLimit = 20 * time.Second
 // asker asks the questions that are no rules. One connection is open at a
 // time, to the database that was asked last.
 type asker struct {
-	connect Connect
-	conn    *pgx.Conn
-	to      string
+	connect   Connect
+	superuser Superuser
+	conn      *pgx.Conn
+	to        string
 }
 
 func (a *asker) at(ctx context.Context, database string) (*pgx.Conn, error) {
@@ -64,31 +70,41 @@ func ask[T any](ctx context.Context, a *asker, database, sql string) ([]T, error
 	if _, err := tx.Exec(ctx, fmt.Sprintf("set local statement_timeout = %d; set local lock_timeout = '2s'", questionLimit.Milliseconds())); err != nil {
 		return nil, err
 	}
-	rows, err := tx.Query(ctx, "select row_to_json(answer)::text from ("+sql+") answer", pgx.QueryExecModeSimpleProtocol)
+	texts, err := texts(ctx, tx, sql)
+	if inspect.Refused(err) && a.superuser != nil {
+		_ = tx.Rollback(ctx)
+		texts, err = a.superuser(ctx, database, sql, questionLimit)
+	}
 	if err != nil {
 		return nil, plain(err)
 	}
 	out := []T{}
-	var text string
-	_, err = pgx.ForEachRow(rows, []any{&text}, func() error {
+	for _, text := range texts {
 		var v T
 		if err := json.Unmarshal([]byte(text), &v); err != nil {
-			return fmt.Errorf("the server's answer: %w", err)
+			return nil, fmt.Errorf("the server's answer: %w", err)
 		}
 		out = append(out, v)
-		return nil
-	})
-	return out, plain(err)
+	}
+	return out, nil
+}
+
+func texts(ctx context.Context, tx pgx.Tx, sql string) ([]string, error) {
+	rows, err := tx.Query(ctx, "select row_to_json(answer)::text from ("+sql+") answer", pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
 // plain makes the server's words the whole of an error.
 func plain(err error) error {
 	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
-		return err
-	}
-	if pg.Code == "57014" {
+	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &pg) && pg.Code == "57014" {
 		return fmt.Errorf("it took longer than %s", questionLimit)
+	}
+	if pg == nil {
+		return err
 	}
 	return errors.New(pg.Message)
 }

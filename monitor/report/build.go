@@ -34,7 +34,9 @@ type Options struct {
 
 	Status  func(ctx context.Context) (cluster.Status, error)
 	Connect Connect
-	Store   Store
+	// Superuser is asked what Connect's user may not; nil is none.
+	Superuser Superuser
+	Store     Store
 	// Differ tells settings that are not in force or not the same on all nodes.
 	Differ func(ctx context.Context) ([]Setting, error)
 }
@@ -69,7 +71,7 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 	if o.Redact == nil {
 		o.Redact = func(s string) string { return s }
 	}
-	b := &builder{o: o, ask: &asker{connect: o.Connect}, r: &Report{
+	b := &builder{o: o, ask: &asker{connect: o.Connect, superuser: o.Superuser}, r: &Report{
 		Cluster: o.Cluster, Engine: cluster.EngineStatus{Kind: o.Engine}, MadeAt: o.Now.UTC().Truncate(time.Second), By: o.Store.Who(),
 		Missing: []Missing{}, Findings: []inspect.Finding{}, Omitted: []inspect.Omitted{}, Tables: []Table{}, Queries: []Query{},
 		Settings: []Setting{}, Roles: []Role{}, Alerts: []state.Alert{},
@@ -161,7 +163,7 @@ func (b *builder) facts(ctx context.Context) {
 }
 
 func (b *builder) server() (s *inspect.Postgres, stop func(context.Context)) {
-	p := &inspect.Postgres{Connect: b.o.Connect}
+	p := &inspect.Postgres{Connect: b.o.Connect, Superuser: b.o.Superuser}
 	return p, p.Close
 }
 
