@@ -10,13 +10,14 @@ import (
 
 	"cw/cluster"
 	"cw/loadspec"
+	"cw/monitor/inspect"
 	"cw/schema"
 	"cw/state"
 )
 
 // explained are the files that cw can explain, by name.
 func explained() map[string]schema.Key {
-	return map[string]schema.Key{"config": configKeys(), "topology": cluster.Keys(), "loadspec": loadspec.Root(), "unloadspec": loadspec.UnloadRoot()}
+	return map[string]schema.Key{"config": configKeys(), "topology": cluster.Keys(), "loadspec": loadspec.Root(), "unloadspec": loadspec.UnloadRoot(), "rules": inspect.Keys()}
 }
 
 func newExplain(a *App) *cobra.Command {
@@ -28,7 +29,8 @@ cw explain events, the types of events.` + exitHelp(),
 		Example: `  cw explain topology
   cw explain events
   cw explain topology.layout
-  cw explain loadspec.gpload.input`,
+  cw explain loadspec.gpload.input
+  cw explain rules`,
 		Args: args(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			path := strings.Split(args[0], ".")

@@ -15,8 +15,8 @@ const (
 )
 
 const (
-	day  = 24 * 3600.0
-	mebi = 1 << 20
+	daySeconds = 24 * 3600.0
+	mebi       = 1 << 20
 )
 
 // Rules are the built-in rules.
@@ -30,7 +30,7 @@ func Rules() []Rule {
 		{Name: HostSilent, Meaning: "A host does not answer. What runs on it is part of the alert.", Confirm: 8 * time.Second, Clear: 10 * time.Second, Severity: state.Warning},
 		{Name: HostClock, Meaning: "A host's clock is away from that of the monitor.", Confirm: time.Minute, Clear: 2 * time.Minute, Warn: 0.5, Critical: 5, Unit: UnitSeconds},
 		{Name: DiskFull, Meaning: "A file system with a data directory is nearly full.", Confirm: 5 * time.Second, Clear: 30 * time.Second, Warn: 0.85, Critical: 0.95, Unit: UnitShare},
-		{Name: DiskForecast, Meaning: "A file system with a data directory will be full soon, if it goes on growing as it did.", Clear: 2 * time.Hour, Warn: 3 * day, Critical: day, Below: true, Unit: UnitSeconds},
+		{Name: DiskForecast, Meaning: "A file system with a data directory will be full soon, if it goes on growing as it did.", Clear: 2 * time.Hour, Warn: 3 * daySeconds, Critical: daySeconds, Below: true, Unit: UnitSeconds},
 		{Name: NodeDown, Meaning: "A node does not run, or does not take connections, on a host that answers.", Confirm: 4 * time.Second, Clear: 5 * time.Second, Severity: state.Warning},
 		{Name: NodeSync, Meaning: "A standby or mirror runs, and does not follow its primary.", Confirm: time.Minute, Clear: 10 * time.Second, Severity: state.Warning},
 		{Name: NodeRole, Meaning: "A node acts in another role than it should.", Confirm: 30 * time.Second, Clear: 10 * time.Second, Severity: state.Warning},
@@ -40,7 +40,7 @@ func Rules() []Rule {
 		{Name: DatabaseAccess, Meaning: "The nodes run, and the database lets the monitor not in.", Confirm: 5 * time.Second, Clear: 5 * time.Second, Severity: state.Critical},
 		{Name: LoadFailed, Meaning: "A load or unload failed.", Severity: state.Critical},
 		{Name: LoadStalled, Meaning: "A load or unload runs, and reads nothing.", Confirm: 10 * time.Minute, Severity: state.Warning},
-		{Name: CertExpiry, Meaning: "The certificate of a cluster's endpoint runs out.", Warn: 21 * day, Critical: 3 * day, Below: true, Unit: UnitSeconds},
+		{Name: CertExpiry, Meaning: "The certificate of a cluster's endpoint runs out.", Warn: 21 * daySeconds, Critical: 3 * daySeconds, Below: true, Unit: UnitSeconds},
 		{Name: HealingStopped, Meaning: "Automatic recovery was tried too often, or is not possible, and was given up.", Severity: state.Critical},
 	}
 }

@@ -54,9 +54,7 @@ const (
 	EventAlertResolved  = "alert-resolved"
 	EventSilenced       = "alert-silenced"
 	EventHealing        = "auto-recovery"
-	EventHealed         = "auto-recovery-done"
 	EventHealingFailed  = "auto-recovery-failed"
-	EventHealingStopped = "auto-recovery-stopped"
 	EventMonitorActs    = "monitor-acts"
 	EventMonitorStopped = "monitor-stopped"
 )
@@ -119,9 +117,7 @@ func EventKinds() []EventKind {
 		{EventAlertResolved, Info, "What an alert was about is well again (data: alert, rule, object)."},
 		{EventSilenced, Info, "An operator had alerts silenced, or the silence ended before its time (data: by)."},
 		{EventHealing, Warning, "A monitor recovers failed nodes by itself (data: attempt, of, nodes)."},
-		{EventHealed, Info, "What a monitor recovered by itself is well (data: attempt, nodes)."},
 		{EventHealingFailed, Critical, "A monitor could not recover failed nodes (data: attempt, nodes)."},
-		{EventHealingStopped, Critical, "A monitor recovered the same nodes too often and leaves them to an operator (data: nodes)."},
 		{EventMonitorActs, Info, "A monitor began to act; others with the same store stand by (data: by)."},
 		{EventMonitorStopped, Info, "The monitor that acted was stopped (data: by)."},
 	}

@@ -92,3 +92,24 @@ func (op *Operation) Settings() []string {
 	slices.Sort(names)
 	return slices.Compact(names)
 }
+
+// asker is an engine whose superuser can be asked a question on its host.
+type asker interface {
+	Ask(ctx context.Context, database, question string, limit time.Duration) ([]string, error)
+}
+
+// Ask asks a question that only the database's superuser may ask, on its
+// host; rows come as JSON. Nothing can be changed by it. known is false where
+// the engine has no such way: there Connect is the superuser's already.
+func (m *Manager) Ask(ctx context.Context, name, database, question string, limit time.Duration) (rows []string, known bool, err error) {
+	eng, err := m.look(ctx, name)
+	if err != nil {
+		return nil, false, err
+	}
+	s, ok := eng.(asker)
+	if !ok {
+		return nil, false, nil
+	}
+	rows, err = s.Ask(ctx, database, question, limit)
+	return rows, true, err
+}

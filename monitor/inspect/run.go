@@ -112,9 +112,9 @@ func ask(ctx context.Context, s Server, rule Rule, db string) (found []Finding, 
 		}
 		f := Finding{
 			Rule: rule.Name, Title: rule.Title, Severity: severity, Database: db, Object: a.Object, Value: a.Value, Unit: rule.Unit,
-			Text: strings.TrimSpace(strings.Join(nonEmpty(rule.Unit.text(a.Value), a.Detail), ", ")),
+			Text: strings.TrimSpace(strings.Join(nonEmpty(rule.Unit.Text(a.Value), a.Detail), ", ")),
 		}
-		f.Remedy = strings.NewReplacer("{object}", a.Object, "{database}", db, "{value}", rule.Unit.text(a.Value)).Replace(rule.Remedy)
+		f.Remedy = strings.NewReplacer("{object}", a.Object, "{database}", db, "{value}", rule.Unit.Text(a.Value)).Replace(rule.Remedy)
 		found = append(found, f)
 	}
 	slices.SortStableFunc(found, func(a, b Finding) int { return worse(rule, a, b) })
@@ -156,8 +156,8 @@ func (r Rule) judge(v *float64) (Severity, bool) {
 	return "", false
 }
 
-// text writes a value for people.
-func (u Unit) text(v *float64) string {
+// Text writes a value for people.
+func (u Unit) Text(v *float64) string {
 	if v == nil {
 		return ""
 	}

@@ -7,6 +7,7 @@ package metrics
 import (
 	"time"
 
+	"cw/monitor"
 	"cw/state"
 	"cw/tui/source"
 )
@@ -21,15 +22,8 @@ type View struct {
 	LookedAt time.Time
 	// StoreErr is why the store cannot be used at the moment; "" when it can.
 	StoreErr string
-	Clusters []*source.Snapshot // the newest of each watched cluster
-	Jobs     []state.Job        // of the store, that run or ended lately
-	Alerts   []state.Alert      // those that fire
-	Notices  []NoticeCount      // what this process told so far
-}
-
-// NoticeCount is how many notices of a receiver ended in some way.
-type NoticeCount struct {
-	Receiver string
-	Result   string // sent, failed (given up), retried
-	N        int64
+	Clusters []*source.Snapshot    // the newest of each watched cluster
+	Jobs     []state.Job           // of the store, that run or ended lately
+	Alerts   []state.Alert         // those that fire
+	Notices  []monitor.NoticeCount // what this process told so far
 }
