@@ -168,7 +168,7 @@ func TestRuleChanges(t *testing.T) {
 	if _, ok := c.Rule("nothing"); ok {
 		t.Error("there is no such rule")
 	}
-	if r, _ := c.Rule(CertExpiry); r.Judge(22*day) != "" || r.Judge(20*day) != state.Warning || r.Judge(-5) != state.Critical {
+	if r, _ := c.Rule(CertExpiry); r.Judge(22*daySeconds) != "" || r.Judge(20*daySeconds) != state.Warning || r.Judge(-5) != state.Critical {
 		t.Errorf("%+v", r)
 	}
 	p := newPlay(t, c)

@@ -92,85 +92,140 @@ func TestSnapshot(t *testing.T) {
 	}{
 		"well":           {postgres, func(*source.Snapshot) {}, nil},
 		"well greenplum": {greenplum, func(*source.Snapshot) {}, nil},
-		"a standby's host": {postgres, func(s *source.Snapshot) { silence(s, 2) },
-			[]string{"host.silent warning db2 : host db2 does not answer; standby n2 is there"}},
-		"the primary's host": {postgres, func(s *source.Snapshot) { silence(s, 1); noDatabase(s, cluster.Unknown) },
-			[]string{"host.silent critical db1 : cluster dw is down because of it"}},
-		"two hosts": {postgres, func(s *source.Snapshot) { silence(s, 2, 3) },
-			[]string{"host.silent warning db2 : standby n2", "host.silent warning db3 : standby n3"}},
-		"all hosts": {postgres, func(s *source.Snapshot) { silence(s, 1, 2, 3); noDatabase(s, cluster.Unknown) },
-			[]string{"cluster.unknown critical  : none of the 3 hosts of cluster dw answers"}},
-		"all hosts, and the database answers": {postgres, func(s *source.Snapshot) { silence(s, 1, 2, 3); s.Nodes.Items[0].State = cluster.NodeUp },
-			[]string{"host.silent warning db1 : primary n1", "host.silent warning db2 : standby n2", "host.silent warning db3 : standby n3"}},
-		"why": {postgres, func(s *source.Snapshot) { silence(s, 2); s.Hosts.Items[1].Err = "host key has changed" },
-			[]string{"host.silent warning db2 : host db2 does not answer: host key has changed"}},
-		"a standby": {postgres, func(s *source.Snapshot) { stop(s, 2) },
-			[]string{"node.down warning db2 n2: standby n2 on db2 is down"}},
-		"the primary": {postgres, func(s *source.Snapshot) { stop(s, 1); noDatabase(s, cluster.Degraded) },
-			[]string{"node.down critical db1 n1: cluster dw is down because of it"}},
-		"all nodes": {postgres, func(s *source.Snapshot) { stop(s, 1, 2, 3); noDatabase(s, cluster.Down) },
-			[]string{"cluster.down critical  : none of its 3 nodes runs"}},
-		"no way in": {postgres, func(s *source.Snapshot) { noDatabase(s, cluster.Up); s.Nodes.Items[1].Mode, s.Nodes.Items[2].Mode = "", "" },
-			[]string{"database.access critical  : although primary n1 runs: connection refused"}},
-		"a standby that does not stream": {postgres, func(s *source.Snapshot) {
-			set(s, 3, func(n *source.Node) { n.Mode, n.LagBytes = cluster.ModeDetached, nil })
+		"a standby's host": {
+			postgres, func(s *source.Snapshot) { silence(s, 2) },
+			[]string{"host.silent warning db2 : host db2 does not answer; standby n2 is there"},
 		},
-			[]string{"node.sync warning db3 n3: standby n3 on db3 runs, and does not follow its primary"}},
-		"lag": {postgres, func(s *source.Snapshot) { *s.Nodes.Items[1].LagBytes = 300 << 20; *s.Nodes.Items[2].LagBytes = 5 << 30 },
-			[]string{"node.lag critical db3 n3: 5.4GB behind its primary", "node.lag warning db2 n2: 315MB behind its primary"}},
-		"a second primary": {postgres, func(s *source.Snapshot) { set(s, 2, func(n *source.Node) { n.Role = cluster.NodePrimary }) },
-			[]string{"node.role critical db2 n2: second primary"}},
-		"a primary that recovers": {postgres, func(s *source.Snapshot) { set(s, 1, func(n *source.Node) { n.Role = cluster.NodeStandby }) },
-			[]string{"node.role critical db1 n1: takes no writes"}},
-		"a full disk": {postgres, func(s *source.Snapshot) { s.Hosts.Items[2].Mounts[0].Used = 900 },
-			[]string{"disk.full warning db3 /data: 90 % full"}},
-		"a full disk, and its node": {postgres, func(s *source.Snapshot) { s.Hosts.Items[2].Mounts[0].Used = 999; stop(s, 3) },
-			[]string{"disk.full critical db3 /data: standby n3 there does not run"}},
-		"a full disk, and the primary": {postgres, func(s *source.Snapshot) {
-			s.Hosts.Items[0].Mounts[0].Used = 999
-			stop(s, 1)
-			noDatabase(s, cluster.Degraded)
+		"the primary's host": {
+			postgres, func(s *source.Snapshot) { silence(s, 1); noDatabase(s, cluster.Unknown) },
+			[]string{"host.silent critical db1 : cluster dw is down because of it"},
 		},
-			[]string{"disk.full critical db1 /data: cluster dw is down because of it"}},
-		"another disk is full": {postgres, func(s *source.Snapshot) { s.Hosts.Items[2].Mounts[1].Used = 999; stop(s, 3) },
-			[]string{"disk.full critical db3 /: file system / of", "node.down warning db3 n3: is down"}},
-		"a clock": {postgres, func(s *source.Snapshot) { *s.Hosts.Items[1].ClockOffset = -3 },
-			[]string{"host.clock warning db2 : clock of host db2 is 3s behind"}},
+		"two hosts": {
+			postgres, func(s *source.Snapshot) { silence(s, 2, 3) },
+			[]string{"host.silent warning db2 : standby n2", "host.silent warning db3 : standby n3"},
+		},
+		"all hosts": {
+			postgres, func(s *source.Snapshot) { silence(s, 1, 2, 3); noDatabase(s, cluster.Unknown) },
+			[]string{"cluster.unknown critical  : none of the 3 hosts of cluster dw answers"},
+		},
+		"all hosts, and the database answers": {
+			postgres, func(s *source.Snapshot) { silence(s, 1, 2, 3); s.Nodes.Items[0].State = cluster.NodeUp },
+			[]string{"host.silent warning db1 : primary n1", "host.silent warning db2 : standby n2", "host.silent warning db3 : standby n3"},
+		},
+		"why": {
+			postgres, func(s *source.Snapshot) { silence(s, 2); s.Hosts.Items[1].Err = "host key has changed" },
+			[]string{"host.silent warning db2 : host db2 does not answer: host key has changed"},
+		},
+		"a standby": {
+			postgres, func(s *source.Snapshot) { stop(s, 2) },
+			[]string{"node.down warning db2 n2: standby n2 on db2 is down"},
+		},
+		"the primary": {
+			postgres, func(s *source.Snapshot) { stop(s, 1); noDatabase(s, cluster.Degraded) },
+			[]string{"node.down critical db1 n1: cluster dw is down because of it"},
+		},
+		"all nodes": {
+			postgres, func(s *source.Snapshot) { stop(s, 1, 2, 3); noDatabase(s, cluster.Down) },
+			[]string{"cluster.down critical  : none of its 3 nodes runs"},
+		},
+		"no way in": {
+			postgres, func(s *source.Snapshot) {
+				noDatabase(s, cluster.Up)
+				s.Nodes.Items[1].Mode, s.Nodes.Items[2].Mode = "", ""
+			},
+			[]string{"database.access critical  : although primary n1 runs: connection refused"},
+		},
+		"a standby that does not stream": {
+			postgres, func(s *source.Snapshot) {
+				set(s, 3, func(n *source.Node) { n.Mode, n.LagBytes = cluster.ModeDetached, nil })
+			},
+			[]string{"node.sync warning db3 n3: standby n3 on db3 runs, and does not follow its primary"},
+		},
+		"lag": {
+			postgres, func(s *source.Snapshot) { *s.Nodes.Items[1].LagBytes = 300 << 20; *s.Nodes.Items[2].LagBytes = 5 << 30 },
+			[]string{"node.lag critical db3 n3: 5.4GB behind its primary", "node.lag warning db2 n2: 315MB behind its primary"},
+		},
+		"a second primary": {
+			postgres, func(s *source.Snapshot) { set(s, 2, func(n *source.Node) { n.Role = cluster.NodePrimary }) },
+			[]string{"node.role critical db2 n2: second primary"},
+		},
+		"a primary that recovers": {
+			postgres, func(s *source.Snapshot) { set(s, 1, func(n *source.Node) { n.Role = cluster.NodeStandby }) },
+			[]string{"node.role critical db1 n1: takes no writes"},
+		},
+		"a full disk": {
+			postgres, func(s *source.Snapshot) { s.Hosts.Items[2].Mounts[0].Used = 900 },
+			[]string{"disk.full warning db3 /data: 90 % full"},
+		},
+		"a full disk, and its node": {
+			postgres, func(s *source.Snapshot) { s.Hosts.Items[2].Mounts[0].Used = 999; stop(s, 3) },
+			[]string{"disk.full critical db3 /data: standby n3 there does not run"},
+		},
+		"a full disk, and the primary": {
+			postgres, func(s *source.Snapshot) {
+				s.Hosts.Items[0].Mounts[0].Used = 999
+				stop(s, 1)
+				noDatabase(s, cluster.Degraded)
+			},
+			[]string{"disk.full critical db1 /data: cluster dw is down because of it"},
+		},
+		"another disk is full": {
+			postgres, func(s *source.Snapshot) { s.Hosts.Items[2].Mounts[1].Used = 999; stop(s, 3) },
+			[]string{"disk.full critical db3 /: file system / of", "node.down warning db3 n3: is down"},
+		},
+		"a clock": {
+			postgres, func(s *source.Snapshot) { *s.Hosts.Items[1].ClockOffset = -3 },
+			[]string{"host.clock warning db2 : clock of host db2 is 3s behind"},
+		},
 		"a clock, from afar": {postgres, func(s *source.Snapshot) { *s.Hosts.Items[1].ClockOffset = -0.8; s.Hosts.Items[1].ClockError = 0.6 }, nil},
-		"the clock here": {postgres, func(s *source.Snapshot) {
-			for i := range s.Hosts.Items {
-				*s.Hosts.Items[i].ClockOffset = 60
-			}
+		"the clock here": {
+			postgres, func(s *source.Snapshot) {
+				for i := range s.Hosts.Items {
+					*s.Hosts.Items[i].ClockOffset = 60
+				}
+			},
+			[]string{"host.clock critical  monitor: the monitor's own machine is 1m0s behind"},
 		},
-			[]string{"host.clock critical  monitor: the monitor's own machine is 1m0s behind"}},
-		"a mirror's host": {greenplum, func(s *source.Snapshot) {
-			silence(s, 3)
-			// The fault tolerance server has seen it: n3 is down, n5 acts for n4.
-			set(s, 3, func(n *source.Node) { n.State = cluster.NodeDown })
-			set(s, 4, func(n *source.Node) { n.State, n.Role = cluster.NodeDown, cluster.NodeMirror })
-			set(s, 5, func(n *source.Node) { n.Role, n.Mode = cluster.NodePrimary, cluster.ModeNotSync })
-			set(s, 2, func(n *source.Node) { n.Mode = cluster.ModeNotSync })
+		"a mirror's host": {
+			greenplum, func(s *source.Snapshot) {
+				silence(s, 3)
+				// The fault tolerance server has seen it: n3 is down, n5 acts for n4.
+				set(s, 3, func(n *source.Node) { n.State = cluster.NodeDown })
+				set(s, 4, func(n *source.Node) { n.State, n.Role = cluster.NodeDown, cluster.NodeMirror })
+				set(s, 5, func(n *source.Node) { n.Role, n.Mode = cluster.NodePrimary, cluster.ModeNotSync })
+				set(s, 2, func(n *source.Node) { n.Mode = cluster.ModeNotSync })
+			},
+			[]string{"host.silent warning db3 : mirror n3 and primary n4 are there"},
 		},
-			[]string{"host.silent warning db3 : mirror n3 and primary n4 are there"}},
-		"a mirror": {greenplum, func(s *source.Snapshot) {
-			stop(s, 3)
-			set(s, 2, func(n *source.Node) { n.Mode = cluster.ModeNotSync })
+		"a mirror": {
+			greenplum, func(s *source.Snapshot) {
+				stop(s, 3)
+				set(s, 2, func(n *source.Node) { n.Mode = cluster.ModeNotSync })
+			},
+			[]string{"node.down warning db3 n3: mirror n3 (content 0) on db3"},
 		},
-			[]string{"node.down warning db3 n3: mirror n3 (content 0) on db3"}},
-		"a primary whose mirror acts": {greenplum, func(s *source.Snapshot) {
-			stop(s, 2)
-			set(s, 3, func(n *source.Node) { n.Role, n.Mode = cluster.NodePrimary, cluster.ModeNotSync })
+		"a primary whose mirror acts": {
+			greenplum, func(s *source.Snapshot) {
+				stop(s, 2)
+				set(s, 3, func(n *source.Node) { n.Role, n.Mode = cluster.NodePrimary, cluster.ModeNotSync })
+			},
+			[]string{"node.down warning db2 n2: primary n2"},
 		},
-			[]string{"node.down warning db2 n2: primary n2"}},
-		"still exchanged": {greenplum, func(s *source.Snapshot) {
-			set(s, 2, func(n *source.Node) { n.Role = cluster.NodeMirror })
-			set(s, 3, func(n *source.Node) { n.Role = cluster.NodePrimary })
+		"still exchanged": {
+			greenplum, func(s *source.Snapshot) {
+				set(s, 2, func(n *source.Node) { n.Role = cluster.NodeMirror })
+				set(s, 3, func(n *source.Node) { n.Role = cluster.NodePrimary })
+			},
+			[]string{"node.role warning db2 n2: acts as mirror", "node.role warning db3 n3: acts as primary"},
 		},
-			[]string{"node.role warning db2 n2: acts as mirror", "node.role warning db3 n3: acts as primary"}},
-		"a whole segment": {greenplum, func(s *source.Snapshot) { silence(s, 2, 3) },
-			[]string{"host.silent critical db2 : cluster dw is down", "host.silent critical db3 : cluster dw is down"}},
-		"the coordinator": {greenplum, func(s *source.Snapshot) { stop(s, 1); noDatabase(s, cluster.Degraded) },
-			[]string{"node.down critical db1 n1: because of it"}},
+		"a whole segment": {
+			greenplum, func(s *source.Snapshot) { silence(s, 2, 3) },
+			[]string{"host.silent critical db2 : cluster dw is down", "host.silent critical db3 : cluster dw is down"},
+		},
+		"the coordinator": {
+			greenplum, func(s *source.Snapshot) { stop(s, 1); noDatabase(s, cluster.Degraded) },
+			[]string{"node.down critical db1 n1: because of it"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
