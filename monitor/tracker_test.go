@@ -13,7 +13,7 @@ func at(seconds float64) time.Time {
 	return time.Unix(1_800_000_000, 0).Add(time.Duration(seconds * float64(time.Second)))
 }
 
-var down = Condition{Rule: NodeDown, Severity: state.Warning, Cluster: "dw", Host: "db2", Object: "n2", Message: "n2 is down"} //nolint:gochecknoglobals // test value
+var down = Condition{Rule: NodeDown, Severity: state.Warning, Cluster: "dw", Host: "db2", Object: "n2", Message: "n2 is down"}
 
 // look is a look that sees the conditions.
 func look(found ...Condition) Look {
@@ -168,7 +168,7 @@ func TestRuleChanges(t *testing.T) {
 	if _, ok := c.Rule("nothing"); ok {
 		t.Error("there is no such rule")
 	}
-	if r, _ := c.Rule(CertExpiry); r.Judge(22*day) != "" || r.Judge(20*day) != state.Warning || r.Judge(-5) != state.Critical {
+	if r, _ := c.Rule(CertExpiry); r.Judge(22*daySeconds) != "" || r.Judge(20*daySeconds) != state.Warning || r.Judge(-5) != state.Critical {
 		t.Errorf("%+v", r)
 	}
 	p := newPlay(t, c)

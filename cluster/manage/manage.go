@@ -320,6 +320,16 @@ func (m *Manager) Holder(ctx context.Context, name string) (*state.LockedError, 
 	return nil, err
 }
 
+// Changing is who changes a cluster just now; nil when nobody does. That its
+// tables are being moved is no such change.
+func (m *Manager) Changing(ctx context.Context, name string) (*state.LockedError, error) {
+	held, err := m.Store.Holder(ctx, leaseName(name))
+	if errors.Is(err, state.ErrNotFound) {
+		return nil, nil
+	}
+	return held, err
+}
+
 // Unlock takes the leases of a cluster away from whoever holds them.
 func (m *Manager) Unlock(ctx context.Context, name string) error {
 	return errors.Join(m.breakLease(ctx, name, leaseName(name)), m.breakLease(ctx, name, redistributeLease(name)))
