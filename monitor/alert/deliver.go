@@ -41,7 +41,7 @@ func (d *Dispatcher) work(ctx, sending context.Context, in <-chan []batch) {
 // tell claims a batch, sends it and says how that went. It is false when the
 // batch is somebody else's.
 func (d *Dispatcher) tell(ctx, sending context.Context, b batch) bool {
-	log := d.o.Log.With("receiver", b.receiver.Name, "reason", b.reason)
+	logger := d.o.Log.With("receiver", b.receiver.Name, "reason", b.reason)
 	// Each claim goes from one state to the next only: a copy of the store
 	// that lags must not mix what was tried with what is new.
 	stale, retry := never, never
@@ -54,7 +54,7 @@ func (d *Dispatcher) tell(ctx, sending context.Context, b batch) bool {
 	claim, err := d.o.Store.ClaimDeliveries(ctx, b.receiver.Name, b.notices, stale, retry)
 	if err != nil || len(claim.Notices) == 0 {
 		if err != nil && ctx.Err() == nil {
-			log.Warn("a notice cannot be claimed", "error", err)
+			logger.Warn("a notice cannot be claimed", "error", err)
 		}
 		return false
 	}
@@ -83,7 +83,7 @@ func (d *Dispatcher) tell(ctx, sending context.Context, b batch) bool {
 	d.count(b.receiver.Name, how)
 	d.o.OnTold(b.receiver, n, how, err)
 	if err != nil {
-		log.Warn("a receiver could not be told", "result", how, "tries", claim.Tries, "error", err)
+		logger.Warn("a receiver could not be told", "result", how, "tries", claim.Tries, "error", err)
 	}
 	if how == state.GivenUp {
 		d.gaveUp(sending, n, err)
