@@ -170,12 +170,17 @@ func (r *Report) rolePart() part {
 
 // may lists what a role may do.
 func (o Role) may() string {
+	if o.Superuser {
+		if o.Login {
+			return "everything, log in"
+		}
+		return "everything"
+	}
 	var out []string
 	for _, c := range []struct {
 		may  bool
 		what string
 	}{
-		{o.Superuser, "everything"},
 		{o.Login, "log in"},
 		{o.CreateRole, "make roles"},
 		{o.CreateDB, "make databases"},
@@ -218,7 +223,9 @@ func (r *Report) backupPart() part {
 
 func (r *Report) loadPart() part {
 	p := part{ID: SectionLoads, Title: "Loads and unloads", Why: r.why(SectionLoads)}
-	if l := r.Loads; l != nil {
+	if l := r.Loads; l != nil && l.Count == 0 {
+		p.Notes = append(p.Notes, fmt.Sprintf("None in the last %d days that the store knows.", l.Days))
+	} else if l != nil {
 		p.Notes = append(p.Notes, fmt.Sprintf("%s in the last %d days (all that the store knows): %d failed, %d running; %s, %d rows, %d rejected.",
 			count(l.Count, "job"), l.Days, l.Failed, l.Running, schema.FormatSize(l.Bytes), l.Rows, l.Rejected))
 	}

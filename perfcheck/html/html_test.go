@@ -261,7 +261,7 @@ func TestPercentiles(t *testing.T) {
 			t.Errorf("p90 is %g", p.Y)
 		}
 	}
-	if math.Abs(last-1) > 0.02 || math.Abs(c[0].points[len(c[0].points)-1].x-3) > 1e-6 {
+	if math.Abs(last-1) > 0.02 || math.Abs(c[0].points[len(c[0].points)-1].X-3) > 1e-6 {
 		t.Errorf("it ends at %g", last)
 	}
 }
