@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -75,14 +76,14 @@ func (r *Report) diskPart() part {
 	}
 	for _, h := range r.Capacity.Hosts {
 		for _, m := range h.Mounts {
-			rate, full := "", m.Forecast.WhyNot
+			perDay, full := "", m.Forecast.WhyNot
 			if m.Forecast.BytesPerDay != nil {
-				rate = signed(*m.Forecast.BytesPerDay)
+				perDay = signed(*m.Forecast.BytesPerDay)
 			}
 			if m.Forecast.FullAt != nil {
 				full = m.Forecast.FullAt.UTC().Format(time.DateOnly)
 			}
-			p.Rows = append(p.Rows, []string{h.Name, m.Path, schema.FormatSize(m.Size), percent(m.share()), schema.FormatSize(m.Free), rate, full, m.Forecast.Confidence})
+			p.Rows = append(p.Rows, []string{h.Name, m.Path, schema.FormatSize(m.Size), percent(m.share()), schema.FormatSize(m.Free), perDay, full, m.Forecast.Confidence})
 		}
 	}
 	return p
@@ -101,11 +102,11 @@ func (r *Report) databasePart() part {
 		return p
 	}
 	for _, d := range r.Capacity.Databases {
-		rate := ""
+		perDay := ""
 		if d.GrowthPerDay != nil {
-			rate = signed(*d.GrowthPerDay)
+			perDay = signed(*d.GrowthPerDay)
 		}
-		p.Rows = append(p.Rows, []string{d.Name, schema.FormatSize(d.Size), rate, d.WhyNot})
+		p.Rows = append(p.Rows, []string{d.Name, schema.FormatSize(d.Size), perDay, d.WhyNot})
 	}
 	return p
 }
@@ -260,9 +261,18 @@ func percent(share float64) string { return strconv.FormatFloat(100*share, 'f', 
 
 func signed(v float64) string {
 	if v > 0 {
-		return "+" + schema.FormatSize(int64(v))
+		return "+" + rate(v)
 	}
-	return schema.FormatSize(int64(v))
+	return rate(v)
+}
+
+// rate writes bytes a day, which are not known to more than four digits.
+func rate(v float64) string {
+	if v == 0 {
+		return "0B"
+	}
+	p := math.Pow(10, math.Floor(math.Log10(math.Abs(v)))-3)
+	return schema.FormatSize(int64(math.Round(v/p) * p))
 }
 
 // seconds writes a duration in the unit that fits.
