@@ -174,7 +174,7 @@ func tlsServer(t *testing.T, says byte, left time.Duration) string {
 				return
 			}
 			go func() {
-				defer c.Close()
+				defer func() { _ = c.Close() }()
 				var ask [8]byte
 				if _, err := io.ReadFull(c, ask[:]); err != nil || fmt.Sprintf("%x", ask) != "0000000804d2162f" {
 					return
@@ -224,13 +224,13 @@ func TestCertificates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if _, err := Certificates(t.Context(), c); !errors.Is(err, errNoTLS) {
 		t.Errorf("a server without TLS: %v", err)
 	}
 	// One that says nothing holds nobody up.
 	here, there := net.Pipe()
-	defer there.Close()
+	defer func() { _ = there.Close() }()
 	go func() { _, _ = io.Copy(io.Discard, there) }()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -246,7 +246,8 @@ func TestFindings(t *testing.T) {
 			{Rule: "age.transaction", Title: "Transactions that have been open for long", Severity: inspect.Critical, Object: "pid 7", Text: "9h", Remedy: "cw cluster status CLUSTER"},
 			{Rule: "own", Title: "XYZ", Severity: inspect.Notice, Database: "shop", Object: "a"},
 			{Rule: "age.transaction", Title: "Transactions that have been open for long", Severity: inspect.Warning, Object: "pid 8", Text: "2h"},
-			{Rule: "age.transaction", Severity: inspect.Warning, Object: "pid 9"}, {Rule: "age.transaction", Severity: inspect.Warning, Object: "pid 10"},
+			{Rule: "age.transaction", Severity: inspect.Warning, Object: "pid 9"},
+			{Rule: "age.transaction", Severity: inspect.Warning, Object: "pid 10"},
 		},
 		Omitted: []inspect.Omitted{{Rule: "wal.archive", Reason: "no"}},
 	}
