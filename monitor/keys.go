@@ -15,8 +15,9 @@ func ruleNames() []string {
 	}
 }
 
-// Grouped are the words that alerts can be grouped by.
-func Grouped() []string { return []string{"cluster", "rule", "host", "severity"} }
+// Grouped are the words that alerts can be grouped by; by alert each is a
+// notice of its own.
+func Grouped() []string { return []string{"cluster", "rule", "host", "severity", "alert"} }
 
 // How a mail server is talked to.
 const (
@@ -112,7 +113,7 @@ func routeKey() *schema.Key {
 		{Name: "severities", Type: schema.List, Elem: &schema.Key{Type: schema.Enum, Enum: slices.Clone(state.Severities()[1:])}, Doc: "Left out: all."},
 		{Name: "clusters", Type: schema.List, Elem: &text, Example: `["prod-*"]`, Doc: "Names or patterns; left out: all."},
 		{Name: "rules", Type: schema.List, Elem: &text, Example: `["host.*", "disk.full"]`, Doc: "Names or patterns; left out: all."},
-		{Name: "group_by", Type: schema.List, Elem: &schema.Key{Type: schema.Enum, Enum: Grouped()}, Default: "cluster", Doc: "Alerts that agree in these are one notice."},
+		{Name: "group_by", Type: schema.List, Elem: &schema.Key{Type: schema.Enum, Enum: Grouped()}, Default: "cluster", Doc: "Alerts that agree in these are one notice; by alert each is its own."},
 		{Name: "group_wait", Type: schema.Span, Default: "2s", Doc: "How long a notice waits for further alerts of its group, up to 5m."},
 		{Name: "repeat", Type: schema.Span, Default: "4h", Doc: "How often it is told again while it fires, 1m at least; 0 is never."},
 	}}

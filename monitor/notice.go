@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -69,13 +70,17 @@ func NewNotice(id, status, reason, receiver string, group map[string]string, now
 	if n.Group == nil {
 		n.Group = map[string]string{}
 	}
+	rank := func(severity string) int { return slices.Index(state.Severities(), severity) }
+	alerts = slices.SortedStableFunc(slices.Values(alerts), func(a, b state.Alert) int { // the worst first, then as they came
+		return cmp.Or(rank(b.Severity)-rank(a.Severity), a.FiredAt.Compare(b.FiredAt), cmp.Compare(a.Mark, b.Mark))
+	})
 	for _, a := range alerts {
 		end, status := now, Firing
 		if !a.ResolvedAt.IsZero() {
 			end, status = a.ResolvedAt, Resolved
 		}
 		n.Alerts = append(n.Alerts, NoticeAlert{Alert: a, Status: status, Seconds: int64(max(end.Sub(a.BeganAt), 0) / time.Second)})
-		if slices.Index(state.Severities(), a.Severity) > slices.Index(state.Severities(), n.Severity) {
+		if rank(a.Severity) > rank(n.Severity) {
 			n.Severity = a.Severity
 		}
 	}

@@ -244,7 +244,7 @@ func TestNoticeText(t *testing.T) {
 			t.Errorf("%q is missing in %s", want, two.Text)
 		}
 	}
-	if two.Title != "cw: critical: 2 alerts of dw1: node.down, host.silent" || two.Severity != state.Critical {
+	if two.Title != "cw: critical: 2 alerts of dw1: host.silent, node.down" || two.Severity != state.Critical {
 		t.Errorf("title %q, severity %s", two.Title, two.Severity)
 	}
 	long := NewNotice("n3", Firing, ReasonFired, "ops", nil, at, 0, slices.Repeat([]state.Alert{a}, 70))

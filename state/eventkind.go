@@ -94,7 +94,7 @@ func EventKinds() []EventKind {
 		{EventCheckFailed, Warning, "Required checks of hosts failed (data: failed)."},
 		{EventLimitChanged, Info, "The speed limit of a load or unload was changed (data: from, to in bytes per second, by)."},
 		{EventAction, Info, "An operator had something done: a load paused or cancelled, a session ended, a lock taken away (data: by)."},
-		{EventNotTold, Warning, "Somebody who is to be told of a job's end (NOTIFY) could not be told."},
+		{EventNotTold, Warning, "Somebody who is to be told of a job's end (NOTIFY), or of an alert, could not be told."},
 		{EventLoadStarted, Info, "A load began, or went on where it had ended."},
 		{EventLoadProgress, Info, "How far a load is: every 10 %, and after a while without."},
 		{EventLoadPaused, Info, "A load reads nothing more until it is continued."},

@@ -31,13 +31,15 @@ const (
 
 // Rule is one thing that is looked at.
 type Rule struct {
-	Name     string // stable, as table.bloat
-	Title    string
-	Engines  []string // none is all
-	Scope    Scope
-	SQL      string // answers with object, and if it likes value and detail
-	Needs    string // a relation or extension without which it is left out
-	From, To int    // server versions as server_version_num has them, To excluded; 0 is no bound
+	Name    string // stable, as table.bloat
+	Title   string
+	Engines []string // none is all
+	Scope   Scope
+	SQL     string // answers with object, and if it likes value and detail
+	// Superuser is for what others see only in part, without an error.
+	Superuser bool
+	Needs     string // a relation or extension without which it is left out
+	From, To  int    // server versions as server_version_num has them, To excluded; 0 is no bound
 	// Bounds of value, in Unit. Without any each row is a finding of Severity.
 	Warn, Critical *float64
 	Below          bool // less is worse

@@ -26,6 +26,7 @@ func Keys() schema.Key {
 		{Name: "scope", Type: schema.Enum, Enum: []string{string(Cluster), string(Database)}, Default: string(Cluster), Doc: "Asked once, or in every database."},
 		{Name: "sql", Required: true, Example: "select relname as object, 0.3 as value from pg_class", Doc: "A question whose rows have object, and if they like value (a number) and detail."},
 		{Name: "needs", Example: "pg_stat_statements", Doc: "A relation or extension without which it is left out."},
+		{Name: "superuser", Type: schema.Bool, Default: "false", Doc: "Asked as the superuser where the usual connection is not: for what others see only in part. What is refused to it is asked so anyway."},
 		{Name: "from", Type: schema.Int, Example: "130000", Doc: "The least server version, as server_version_num."},
 		{Name: "to", Type: schema.Int, Example: "170000", Doc: "The first server version for which it is not."},
 		{Name: "warn", Example: "0.2", Doc: "From this value on it is a warning."},
@@ -54,7 +55,7 @@ type ruleEntry struct {
 	Unit                            Unit
 	Engines                         []string
 	From, To                        int
-	Below, Watch                    bool
+	Below, Watch, Superuser         bool
 	Warn, Critical                  yaml.Node
 }
 
@@ -74,7 +75,7 @@ func Parse(file string, data []byte) ([]Rule, error) {
 		path := "rules[" + strconv.Itoa(i) + "]"
 		r := Rule{
 			Name: e.Name, Title: e.Title, Engines: e.Engines, Scope: e.Scope, SQL: strings.TrimSpace(e.SQL), Needs: e.Needs, From: e.From, To: e.To,
-			Below: e.Below, Unit: e.Unit, Severity: e.Severity, Remedy: strings.TrimSpace(e.Remedy), Watch: e.Watch, File: file,
+			Below: e.Below, Superuser: e.Superuser, Unit: e.Unit, Severity: e.Severity, Remedy: strings.TrimSpace(e.Remedy), Watch: e.Watch, File: file,
 		}
 		if r.Scope == "" {
 			r.Scope = Cluster

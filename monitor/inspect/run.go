@@ -98,7 +98,13 @@ func ask(ctx context.Context, s Server, rule Rule, db string) (found []Finding, 
 			return nil, rule.Needs + " is not there"
 		}
 	}
-	answers, err := s.Ask(ctx, db, rule.SQL, questionLimit)
+	question := s.Ask
+	if more, ok := s.(interface {
+		AskSuperuser(ctx context.Context, database, sql string, limit time.Duration) ([]Answer, error)
+	}); ok && rule.Superuser {
+		question = more.AskSuperuser
+	}
+	answers, err := question(ctx, db, rule.SQL, questionLimit)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil, fmt.Sprintf("it took longer than %s", questionLimit)
 	}

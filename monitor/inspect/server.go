@@ -107,6 +107,19 @@ func Refused(err error) bool {
 	return errors.As(err, &pg) && pg.Code == "42501"
 }
 
+// AskSuperuser is Ask with the rights of the superuser, where there is a way
+// to them.
+func (p *Postgres) AskSuperuser(ctx context.Context, database, sql string, limit time.Duration) ([]Answer, error) {
+	c, err := p.at(ctx, database)
+	if err != nil {
+		return nil, err
+	}
+	if p.Superuser == nil || c.PgConn().ParameterStatus("is_superuser") == "on" {
+		return p.Ask(ctx, database, sql, limit)
+	}
+	return p.askSuperuser(ctx, database, sql, limit)
+}
+
 func (p *Postgres) askSuperuser(ctx context.Context, database, sql string, limit time.Duration) ([]Answer, error) {
 	rows, err := p.Superuser(ctx, database, sql, limit)
 	if err != nil {

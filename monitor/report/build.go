@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"cw/cluster"
@@ -50,6 +52,8 @@ const (
 	BackDays    = 30
 	historyDays = 90
 )
+
+var clusterWord = regexp.MustCompile(`(\bcw [a-z]+(?: [a-z]+)* )CLUSTER\b`)
 
 // builder is a report that is being made.
 type builder struct {
@@ -188,7 +192,7 @@ func (b *builder) findings(ctx context.Context) error {
 			if b.skipped(f.Rule) {
 				continue
 			}
-			f.Object, f.Text, f.Remedy = b.o.Redact(f.Object), b.o.Redact(f.Text), b.o.Redact(f.Remedy)
+			f.Object, f.Text, f.Remedy = b.o.Redact(f.Object), b.o.Redact(f.Text), b.o.Redact(b.named(f.Remedy))
 			b.r.Findings = append(b.r.Findings, f)
 		}
 		for _, o := range got.Omitted {
@@ -198,6 +202,11 @@ func (b *builder) findings(ctx context.Context) error {
 		b.r.Asked = got.Asked
 	}
 	return err
+}
+
+// named puts the cluster's name where a rule's remedy has a command of cw.
+func (b *builder) named(remedy string) string {
+	return clusterWord.ReplaceAllString(remedy, "${1}"+strings.ReplaceAll(b.o.Cluster, "$", "$$"))
 }
 
 // errOf says why something is not known in this version.

@@ -57,7 +57,7 @@ func NewForecast(history []Point, size float64) Forecast {
 	case last.Value >= size:
 		f.FullAt = &last.At
 	case perDay < size/1e6: // less than a millionth a day is standing still
-		f.WhyNot = "it does not grow"
+		f.WhyNot, f.Confidence = "it does not grow", ""
 	default:
 		left := time.Duration(min(float64(farthest)*2, max(0, size-level)/slope*1e9))
 		if left > farthest {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -75,14 +76,14 @@ func (r *Report) diskPart() part {
 	}
 	for _, h := range r.Capacity.Hosts {
 		for _, m := range h.Mounts {
-			rate, full := "", m.Forecast.WhyNot
+			perDay, full := "", m.Forecast.WhyNot
 			if m.Forecast.BytesPerDay != nil {
-				rate = signed(*m.Forecast.BytesPerDay)
+				perDay = signed(*m.Forecast.BytesPerDay)
 			}
 			if m.Forecast.FullAt != nil {
 				full = m.Forecast.FullAt.UTC().Format(time.DateOnly)
 			}
-			p.Rows = append(p.Rows, []string{h.Name, m.Path, schema.FormatSize(m.Size), percent(m.share()), schema.FormatSize(m.Free), rate, full, m.Forecast.Confidence})
+			p.Rows = append(p.Rows, []string{h.Name, m.Path, schema.FormatSize(m.Size), percent(m.share()), schema.FormatSize(m.Free), perDay, full, m.Forecast.Confidence})
 		}
 	}
 	return p
@@ -101,11 +102,11 @@ func (r *Report) databasePart() part {
 		return p
 	}
 	for _, d := range r.Capacity.Databases {
-		rate := ""
+		perDay := ""
 		if d.GrowthPerDay != nil {
-			rate = signed(*d.GrowthPerDay)
+			perDay = signed(*d.GrowthPerDay)
 		}
-		p.Rows = append(p.Rows, []string{d.Name, schema.FormatSize(d.Size), rate, d.WhyNot})
+		p.Rows = append(p.Rows, []string{d.Name, schema.FormatSize(d.Size), perDay, d.WhyNot})
 	}
 	return p
 }
@@ -170,12 +171,17 @@ func (r *Report) rolePart() part {
 
 // may lists what a role may do.
 func (o Role) may() string {
+	if o.Superuser {
+		if o.Login {
+			return "everything, log in"
+		}
+		return "everything"
+	}
 	var out []string
 	for _, c := range []struct {
 		may  bool
 		what string
 	}{
-		{o.Superuser, "everything"},
 		{o.Login, "log in"},
 		{o.CreateRole, "make roles"},
 		{o.CreateDB, "make databases"},
@@ -218,7 +224,9 @@ func (r *Report) backupPart() part {
 
 func (r *Report) loadPart() part {
 	p := part{ID: SectionLoads, Title: "Loads and unloads", Why: r.why(SectionLoads)}
-	if l := r.Loads; l != nil {
+	if l := r.Loads; l != nil && l.Count == 0 {
+		p.Notes = append(p.Notes, fmt.Sprintf("None in the last %d days that the store knows.", l.Days))
+	} else if l != nil {
 		p.Notes = append(p.Notes, fmt.Sprintf("%s in the last %d days (all that the store knows): %d failed, %d running; %s, %d rows, %d rejected.",
 			count(l.Count, "job"), l.Days, l.Failed, l.Running, schema.FormatSize(l.Bytes), l.Rows, l.Rejected))
 	}
@@ -253,9 +261,18 @@ func percent(share float64) string { return strconv.FormatFloat(100*share, 'f', 
 
 func signed(v float64) string {
 	if v > 0 {
-		return "+" + schema.FormatSize(int64(v))
+		return "+" + rate(v)
 	}
-	return schema.FormatSize(int64(v))
+	return rate(v)
+}
+
+// rate writes bytes a day, which are not known to more than four digits.
+func rate(v float64) string {
+	if v == 0 {
+		return "0B"
+	}
+	p := math.Pow(10, math.Floor(math.Log10(math.Abs(v)))-3)
+	return schema.FormatSize(int64(math.Round(v/p) * p))
 }
 
 // seconds writes a duration in the unit that fits.

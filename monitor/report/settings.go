@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"slices"
+
+	"cw/cluster"
 )
 
 // settings that are away from what the profile has, not in force, set for
@@ -13,7 +15,12 @@ func (b *builder) settings(ctx context.Context) error {
 	if b.o.Differ != nil {
 		got, err := b.o.Differ(ctx)
 		b.missing(SectionSettings, "", err)
-		all = append(all, got...)
+		for _, d := range got {
+			// What tells nodes apart has to differ.
+			if d.Reason != ReasonDiffers || !cluster.OwnsSetting(d.Name) && d.Name != "log_directory" {
+				all = append(all, d)
+			}
+		}
 	}
 	queries := []string{scopedQuery, changedQuery}
 	switch {
@@ -65,7 +72,9 @@ where not (split_part(c.line, '=', 1) = 'search_path' and r.rolname is null and 
 // changedQuery are those that matter to speed and safety and are not the
 // server's default.
 const changedQuery = `select name, current_setting(name) as value,
-  coalesce(boot_val || coalesce(' x ' || nullif(unit, ''), ''), '') as "default", source, 'changed' as reason
+  case when boot_val !~ '^[0-9]+$' then boot_val when unit ~ '^[0-9]*(B|kB|MB)$' then pg_size_pretty(boot_val::bigint * coalesce(nullif(substring(unit from '^[0-9]+'), ''), '1')::bigint
+    * case when unit like '%MB' then 1048576 when unit like '%kB' then 1024 else 1 end) else boot_val || coalesce(unit, '') end as "default",
+  case when sourcefile like '%/conf.d/cw-%' then 'profile of cw' when sourcefile is not null then regexp_replace(sourcefile, '^.*/', '') || coalesce(':' || sourceline, '') else source end as source, 'changed' as reason
 from pg_settings
 where setting is distinct from boot_val and source not in ('default', 'override', 'client', 'session') and name in (
   'shared_buffers', 'work_mem', 'maintenance_work_mem', 'autovacuum_work_mem', 'effective_cache_size', 'huge_pages', 'temp_buffers', 'hash_mem_multiplier',

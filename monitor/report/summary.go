@@ -106,7 +106,7 @@ func (b *builder) ownMount(host string, m Mount) {
 	v := max(0, left.Seconds())
 	b.add(inspect.Finding{
 		Rule: monitor.DiskForecast, Title: "Disk that will be full soon", Severity: severity, Object: object, Value: &v, Unit: inspect.Seconds,
-		Text:   fmt.Sprintf("full on %s at %s a day (confidence: %s)", f.FullAt.UTC().Format(time.DateOnly), schema.FormatSize(int64(*f.BytesPerDay)), f.Confidence),
+		Text:   fmt.Sprintf("full on %s at %s a day (confidence: %s)", f.FullAt.UTC().Format(time.DateOnly), rate(*f.BytesPerDay), f.Confidence),
 		Remedy: "make room before, or a larger disk: cw cluster expand " + b.o.Cluster + " adds hosts",
 	})
 }

@@ -20,14 +20,14 @@ type group struct {
 	Flags     []string // that all places have
 	Metrics   *grid
 	Matrix    *matrix
-	Charts    []chart
+	Charts    []figure
 	Open      bool
 
 	tests, earlier []*perfcheck.Test
 }
 
-// chart is a drawing with its caption.
-type chart struct {
+// figure is a drawing with its caption.
+type figure struct {
 	Caption string
 	SVG     template.HTML
 	Legend  []legend

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"cw/chart"
 	"cw/perfcheck"
 )
 
@@ -196,30 +197,10 @@ func TestChartTellsTheTruth(t *testing.T) {
 	for i, f := range found {
 		x, _ := strconv.ParseFloat(f[1], 64)
 		y, _ := strconv.ParseFloat(f[2], 64)
-		v := (plotEnd - y) / (plotEnd - plotTop) * top
-		at := (x - plotLeft) / (plotRight - plotLeft) * 9
+		v := (chart.Bottom - y) / (chart.Bottom - chart.Top) * top
+		at := (x - chart.Left) / (chart.Right - chart.Left) * 9
 		if math.Abs(v-vals[i]) > 2 || math.Abs(at-(2*float64(i)+1)) > 0.1 {
 			t.Errorf("point %d: %g at %g s, want %g at %d s", i, v, at, vals[i], 2*i+1)
-		}
-	}
-}
-
-// Thinning keeps the greatest and the least of every stretch.
-func TestThinKeepsPeaks(t *testing.T) {
-	t.Parallel()
-	rng := rand.New(rand.NewPCG(1, 2))
-	for _, n := range []int{10, 399, 400, 401, 3600, 7201} {
-		var points []point
-		for i := range n {
-			points = append(points, point{float64(i), rng.Float64()})
-		}
-		points[n/2].y, points[n/3].y = 7, -7
-		got := thin(points)
-		if len(got) > mostPoints+2 || !slices.ContainsFunc(got, func(p point) bool { return p.y == 7 }) || !slices.ContainsFunc(got, func(p point) bool { return p.y == -7 }) {
-			t.Errorf("%d points became %d", n, len(got))
-		}
-		if !slices.IsSortedFunc(got, func(a, b point) int { return int(a.x - b.x) }) {
-			t.Errorf("%d points are out of order", n)
 		}
 	}
 }
@@ -272,15 +253,15 @@ func TestPercentiles(t *testing.T) {
 	}
 	last := 0.0
 	for _, p := range c[0].points {
-		if p.y < last {
-			t.Errorf("it falls at %g", p.x)
+		if p.Y < last {
+			t.Errorf("it falls at %g", p.X)
 		}
-		last = p.y
-		if p.x == 1 && math.Abs(p.y-0.9) > 0.02 { // p90
-			t.Errorf("p90 is %g", p.y)
+		last = p.Y
+		if p.X == 1 && math.Abs(p.Y-0.9) > 0.02 { // p90
+			t.Errorf("p90 is %g", p.Y)
 		}
 	}
-	if math.Abs(last-1) > 0.02 || math.Abs(c[0].points[len(c[0].points)-1].x-3) > 1e-6 {
+	if math.Abs(last-1) > 0.02 || math.Abs(c[0].points[len(c[0].points)-1].X-3) > 1e-6 {
 		t.Errorf("it ends at %g", last)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"cw/chart"
 	"cw/perfcheck"
 )
 
@@ -13,13 +14,13 @@ import (
 type curve struct {
 	name   string
 	class  string
-	points []point // in the values' units
+	points []chart.Point // in the values' units
 	events []perfcheck.Event
 }
 
 // overTime draws the series of a test, one chart for each quantity, a line for
 // each place.
-func (g *group) overTime() []chart {
+func (g *group) overTime() []figure {
 	var names []string
 	for _, t := range g.tests {
 		for _, s := range t.Series {
@@ -28,7 +29,7 @@ func (g *group) overTime() []chart {
 			}
 		}
 	}
-	var out []chart
+	var out []figure
 	for _, name := range names {
 		curves, unit := seriesOf(g.tests, name)
 		old, _ := seriesOf(g.earlier, name)
@@ -44,7 +45,7 @@ func (g *group) overTime() []chart {
 		if len(old) > 0 {
 			legends = append(legends, legend{"earlier", "earlier run"})
 		}
-		out = append(out, chart{
+		out = append(out, figure{
 			Caption: fmt.Sprintf("%s over time, %s", name, unitText(unit)), Legend: legends,
 			SVG: drawSeries(append(old, curves...), unit, g.ID+": "+name+" over time"),
 		})
@@ -61,7 +62,7 @@ func seriesOf(tests []*perfcheck.Test, name string) (out []curve, unit string) {
 			}
 			c := curve{name: t.Where(), events: t.Events}
 			for i, v := range s.Values {
-				c.points = append(c.points, point{(float64(i) + 0.5) * s.Interval, v})
+				c.points = append(c.points, chart.Point{X: (float64(i) + 0.5) * s.Interval, Y: v})
 			}
 			out, unit = append(out, c), s.Unit
 		}
@@ -80,7 +81,7 @@ func extreme(curves []curve, sign float64) int {
 	for i, c := range curves {
 		sum := 0.0
 		for _, p := range c.points {
-			sum += p.y
+			sum += p.Y
 		}
 		if v := sign * sum / float64(len(c.points)); i == 0 || v > best {
 			best, at = v, i
@@ -117,66 +118,36 @@ func drawSeries(curves []curve, unit, label string) template.HTML {
 	var width, high float64
 	for _, c := range curves {
 		for _, p := range c.points {
-			width, high = max(width, p.x), max(high, p.y)
+			width, high = max(width, p.X), max(high, p.Y)
 		}
 	}
-	d := newDrawing(chartWidth, chartHeight, "chart", label)
-	x := linear(width, plotLeft, plotRight, func(v float64) string { return clockText(v, width) })
-	x.high = width // the marks are round, the end is the data's
-	x.marks = slices.DeleteFunc(x.marks, func(m float64) bool { return m > width*1.001 })
-	y := linear(high, plotEnd, plotTop, func(v float64) string { return perfcheck.FormatValue(v, unit) })
+	d := chart.New(chart.Width, chart.Height, "chart", label)
+	x := chart.Linear(width, chart.Left, chart.Right, func(v float64) string { return clockText(v, width) })
+	x.High = width // the marks are round, the end is the data's
+	x.Marks = slices.DeleteFunc(x.Marks, func(m float64) bool { return m > width*1.001 })
+	y := chart.Linear(high, chart.Bottom, chart.Top, func(v float64) string { return perfcheck.FormatValue(v, unit) })
 	for _, c := range curves {
 		for _, e := range c.events {
 			if e.Length > 0 {
-				d.span(x.at(e.At), x.at(e.At+e.Length), e.Kind)
+				d.Span(x.At(e.At), x.At(e.At+e.Length), e.Kind)
 			}
 		}
 	}
-	d.frame(x, y)
-	d.text(plotRight, chartHeight-2, "end", "time")
+	d.Frame(x, y)
+	d.Text(chart.Right, chart.Height-2, "end", "time")
 	for _, c := range curves {
-		var points []point
-		for _, p := range thin(c.points) {
-			points = append(points, point{x.at(p.x), y.at(p.y)})
+		var points []chart.Point
+		for _, p := range chart.Thin(c.points) {
+			points = append(points, chart.Point{X: x.At(p.X), Y: y.At(p.Y)})
 		}
-		d.path(c.class, points, c.name)
+		d.Path(c.class, points, c.name)
 		for _, e := range c.events {
-			at := x.at(e.At)
-			d.line("event", at, plotTop, at, plotEnd)
-			d.dot("event", at, plotTop, 4, fmt.Sprintf("%s, %s after %s: %s", c.name, e.Kind, clockText(e.At, e.At), e.Text))
+			at := x.At(e.At)
+			d.Line("event", at, chart.Top, at, chart.Bottom)
+			d.Dot("event", at, chart.Top, 4, fmt.Sprintf("%s, %s after %s: %s", c.name, e.Kind, clockText(e.At, e.At), e.Text))
 		}
 	}
-	return d.html()
-}
-
-// mostPoints is how many points a line of a chart has at most: more than the
-// chart has places for. An hour of seconds is thinned to it.
-const mostPoints = 400
-
-// thin keeps of every few points the least and the greatest, so that no stall
-// and no peak is lost from a long series.
-func thin(points []point) []point {
-	if len(points) <= mostPoints {
-		return points
-	}
-	per := 2 * (len(points) + mostPoints - 1) / mostPoints
-	var out []point
-	for part := range slices.Chunk(points, per) {
-		low, high := 0, 0
-		for i, p := range part {
-			if p.y < part[low].y {
-				low = i
-			}
-			if p.y > part[high].y {
-				high = i
-			}
-		}
-		out = append(out, part[min(low, high)])
-		if low != high {
-			out = append(out, part[max(low, high)])
-		}
-	}
-	return out
+	return d.HTML()
 }
 
 // clockText writes a time since the beginning, in the unit that fits the whole.

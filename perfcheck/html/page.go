@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"cw/chart"
 	"cw/perfcheck"
 )
 
@@ -64,7 +65,7 @@ type area struct {
 
 func newPage(r, earlier *perfcheck.Report) *page {
 	p := &page{
-		Style: template.CSS(style), //nolint:gosec // the package's own file
+		Style: template.CSS(chart.Style() + style), //nolint:gosec // cw's own files
 		Title: "cw perf " + r.Run.ID, Report: r, Notes: r.Remarks(),
 	}
 	p.Facts = facts(r)

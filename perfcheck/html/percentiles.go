@@ -9,19 +9,20 @@ import (
 	"strconv"
 	"strings"
 
+	"cw/chart"
 	"cw/perfcheck"
 )
 
 // latencies draws the percentiles of every histogram of a test: how long all
 // but the slowest took, the tail stretched so that it can be read.
-func (g *group) latencies() []chart {
+func (g *group) latencies() []figure {
 	names := map[string]bool{}
 	for _, t := range g.tests {
 		for name := range t.Histograms {
 			names[name] = true
 		}
 	}
-	var out []chart
+	var out []figure
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		base, phase, _ := cutLast(name)
 		if names[base+"_"+before] && names[base+"_"+during] && names[base+"_"+after] {
@@ -43,7 +44,7 @@ func (g *group) latencies() []chart {
 		if len(old) > 0 {
 			legends = append(legends, legend{"earlier", "earlier run"})
 		}
-		out = append(out, chart{
+		out = append(out, figure{
 			Caption: name + " latency by percentile", Legend: legends,
 			SVG: drawPercentiles(append(old, curves...), g.ID+": "+name+" latency by percentile"),
 		})
@@ -66,8 +67,8 @@ func cutLast(name string) (base, end string, ok bool) {
 
 // phases draws a latency before, during and after in one chart, all places
 // together.
-func (g *group) phases(base string) chart {
-	c := chart{Caption: base + " latency by percentile: before, during and after"}
+func (g *group) phases(base string) figure {
+	c := figure{Caption: base + " latency by percentile: before, during and after"}
 	var curves []curve
 	for i, phase := range []string{before, during, after} {
 		all := perfcheck.NewHistogram()
@@ -110,9 +111,9 @@ func percentilesOf(tests []*perfcheck.Test, name string) []curve {
 		const steps = 60
 		for i := range steps + 1 {
 			at := begin + (end-begin)*float64(i)/steps
-			c.points = append(c.points, point{at, max(h.Quantile(1-math.Pow(10, -at)), 1e-9)})
+			c.points = append(c.points, chart.Point{X: at, Y: max(h.Quantile(1-math.Pow(10, -at)), 1e-9)})
 		}
-		c.points = append(c.points, point{end, max(h.Max(), 1e-9)})
+		c.points = append(c.points, chart.Point{X: end, Y: max(h.Max(), 1e-9)})
 		out = append(out, c)
 	}
 	return out
@@ -125,17 +126,17 @@ func drawPercentiles(curves []curve, label string) template.HTML {
 	}
 	for _, c := range curves {
 		for _, p := range c.points {
-			low, high, end = min(low, p.y), max(high, p.y), max(end, p.x)
+			low, high, end = min(low, p.Y), max(high, p.Y), max(end, p.X)
 		}
 	}
-	d := newDrawing(chartWidth, chartHeight, "chart", label)
-	x := &axis{low: tail(median), high: end, from: plotLeft, to: plotRight}
+	d := chart.New(chart.Width, chart.Height, "chart", label)
+	x := &chart.Axis{Low: tail(median), High: end, From: chart.Left, To: chart.Right}
 	for _, q := range nines {
 		if tail(q) <= end*1.001 {
-			x.marks = append(x.marks, tail(q))
+			x.Marks = append(x.Marks, tail(q))
 		}
 	}
-	x.format = func(at float64) string {
+	x.Format = func(at float64) string {
 		for _, q := range nines {
 			if math.Abs(tail(q)-at) < 1e-9 {
 				return fmt.Sprintf("p%g", math.Round(q*1e7)/1e5)
@@ -143,17 +144,17 @@ func drawPercentiles(curves []curve, label string) template.HTML {
 		}
 		return ""
 	}
-	y := logarithmic(low, high, plotEnd, plotTop, func(v float64) string { return perfcheck.FormatValue(v, perfcheck.Seconds) })
-	d.frame(x, y)
-	d.text(plotRight, chartHeight-2, "end", "percentile")
+	y := chart.Logarithmic(low, high, chart.Bottom, chart.Top, func(v float64) string { return perfcheck.FormatValue(v, perfcheck.Seconds) })
+	d.Frame(x, y)
+	d.Text(chart.Right, chart.Height-2, "end", "percentile")
 	for _, c := range curves {
-		var points []point
+		var points []chart.Point
 		for _, p := range c.points {
-			points = append(points, point{x.at(p.x), y.at(p.y)})
+			points = append(points, chart.Point{X: x.At(p.X), Y: y.At(p.Y)})
 		}
-		d.path(c.class, points, c.name)
+		d.Path(c.class, points, c.name)
 	}
-	return d.html()
+	return d.HTML()
 }
 
 // strip shows the main metric of all places as dots on one line from zero.
@@ -167,13 +168,13 @@ func (g *group) strip() template.HTML {
 		return ""
 	}
 	const width, middle, margin = 160.0, 8.0, 5.0
-	d := newDrawing(width, 2*middle, "strip", "by place, from 0 to "+perfcheck.FormatValue(high, m.Unit))
-	d.line("axis", margin, middle, width-margin, middle)
+	d := chart.New(width, 2*middle, "strip", "by place, from 0 to "+perfcheck.FormatValue(high, m.Unit))
+	d.Line("axis", margin, middle, width-margin, middle)
 	for _, t := range g.tests {
 		if m, ok := t.Metrics[t.Main]; ok {
 			at := margin + max(0, m.Value)/high*(width-2*margin)
-			d.dot("v-"+string(t.Verdict), at, middle, 4, t.Where()+": "+perfcheck.FormatValue(m.Value, m.Unit))
+			d.Dot("v-"+string(t.Verdict), at, middle, 4, t.Where()+": "+perfcheck.FormatValue(m.Value, m.Unit))
 		}
 	}
-	return d.html()
+	return d.HTML()
 }
