@@ -1,7 +1,7 @@
-// Package labtest has monitors watch a real cluster on hosts that lose their
+// Package labtest has monitors watch real clusters on hosts that lose their
 // network and their power: network namespaces with the real OpenSSH and
-// PostgreSQL. One monitor is a process of its own, so that it can be killed;
-// another one stands by in the test. They share a store in a PostgreSQL.
+// PostgreSQL. Where two monitors share a store, one is a process of its own,
+// so that it can be killed.
 package labtest
 
 import (
@@ -76,8 +76,8 @@ func (p place) pool(string) (*remote.Pool, error) {
 	return remote.NewPool(remote.Options{KnownHosts: filepath.Join(p.Dir, "known_hosts"), ConnectTimeout: 5 * time.Second, KeepAlive: 2 * time.Second}), nil
 }
 
-// site is a cluster of three in a lab, with the store of its monitors.
-type site struct {
+// guarded is a cluster of three in a lab, with the store of its monitors.
+type guarded struct {
 	*lab.Lab
 	place
 	t     *testing.T
@@ -87,12 +87,12 @@ type site struct {
 	times map[string][]time.Duration
 }
 
-func newSite(t *testing.T) *site {
+func newGuarded(t *testing.T) *guarded {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("-short: makes a real cluster")
 	}
-	s := &site{Lab: lab.Up(t, 3), t: t, times: map[string][]time.Duration{}}
+	s := &guarded{Lab: lab.Up(t, 3), t: t, times: map[string][]time.Duration{}}
 	s.place = place{Store: pgtest.Start(t).DSN("postgres"), Dir: t.TempDir()}
 	s.Run(3, "mount", "-t", "tmpfs", "-o", "size=400m,mode=1777", "none", "/data") // a disk that a test can fill
 	var err error
@@ -139,7 +139,7 @@ hosts:
 // process starts a monitor as a process in a process-id namespace of its own:
 // to the others it is on another machine, whose end they cannot see. The
 // returned function kills it.
-func (s *site) process() (kill func()) {
+func (s *guarded) process() (kill func()) {
 	s.t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -176,7 +176,7 @@ func (s *site) process() (kill func()) {
 
 // standby runs a monitor in this process. Its end is checked, and what it said
 // is shown when the test fails.
-func (s *site) standby() (stop func()) {
+func (s *guarded) standby() (stop func()) {
 	s.t.Helper()
 	store, err := state.Open(s.t.Context(), s.Store)
 	if err != nil {
@@ -223,7 +223,7 @@ func (l *lockedText) String() string {
 }
 
 // until waits for something in the store.
-func (s *site) until(what string, patience time.Duration, ok func() bool) time.Duration {
+func (s *guarded) until(what string, patience time.Duration, ok func() bool) time.Duration {
 	s.t.Helper()
 	began := time.Now()
 	for !ok() {
@@ -239,7 +239,7 @@ func (s *site) until(what string, patience time.Duration, ok func() bool) time.D
 }
 
 // alerts are those of a rule and host, firing or over.
-func (s *site) alerts(rule, host string) (out []state.Alert) {
+func (s *guarded) alerts(rule, host string) (out []state.Alert) {
 	s.t.Helper()
 	all, err := s.store.Alerts(s.t.Context(), state.AlertFilter{})
 	if err != nil {
@@ -253,7 +253,7 @@ func (s *site) alerts(rule, host string) (out []state.Alert) {
 	return out
 }
 
-func (s *site) firing(rule, host string) (state.Alert, bool) {
+func (s *guarded) firing(rule, host string) (state.Alert, bool) {
 	for _, a := range s.alerts(rule, host) {
 		if a.ResolvedAt.IsZero() {
 			return a, true
@@ -264,7 +264,7 @@ func (s *site) firing(rule, host string) (state.Alert, bool) {
 
 // fires waits for the alert of a fault that began at, and notes how long that
 // took.
-func (s *site) fires(what, rule, host string, began time.Time) state.Alert {
+func (s *guarded) fires(what, rule, host string, began time.Time) state.Alert {
 	s.t.Helper()
 	var a state.Alert
 	s.until(what, 40*time.Second, func() (ok bool) { a, ok = s.firing(rule, host); return ok })
@@ -275,13 +275,13 @@ func (s *site) fires(what, rule, host string, began time.Time) state.Alert {
 }
 
 // ends waits until nothing of a rule and host fires.
-func (s *site) ends(what, rule, host string) {
+func (s *guarded) ends(what, rule, host string) {
 	s.t.Helper()
 	s.until(what+" is over", 90*time.Second, func() bool { _, ok := s.firing(rule, host); return !ok })
 }
 
 // calm waits until the cluster is seen to be well and nothing fires.
-func (s *site) calm() {
+func (s *guarded) calm() {
 	s.t.Helper()
 	s.until("all is well", 90*time.Second, func() bool {
 		all, err := s.store.Members(s.t.Context(), state.MemberCluster)
