@@ -94,7 +94,11 @@ func TestJobs(t *testing.T) {
 	j := &Jobs{Since: now}
 	at := func(d time.Duration, jobs ...state.Job) string {
 		var out []string
-		for _, c := range j.Look(jobs, rules, now.Add(d)) {
+		found, blind := j.Look(jobs, rules, now.Add(d))
+		for _, b := range blind {
+			out = append(out, "blind "+b.Job)
+		}
+		for _, c := range found {
 			if c.Job == "" || c.Remedy == "" || c.Cluster != "" {
 				t.Errorf("%+v", c)
 			}
@@ -115,10 +119,14 @@ func TestJobs(t *testing.T) {
 	paused, slow := runs, runs
 	paused.State = state.Paused
 	slow.Limit = 10
-	if got := at(2*time.Second, old, failed, runs); got != "load.failed l2" {
+	if got := at(0, old, failed, runs); got != "blind l3, load.failed l2" {
 		t.Error(got)
 	}
-	if got := at(30*time.Second, runs); got != "" {
+	if got := at(30*time.Second, runs); got != "blind l3" {
+		t.Error(got)
+	}
+	j.Known = map[string]bool{"l1": true}
+	if got := at(31*time.Second, old, runs); got != "blind l3, load.failed l1" {
 		t.Error(got)
 	}
 	if got := at(2*time.Minute, runs); got != "load.stalled l3 since 0s" {
@@ -141,7 +149,8 @@ func TestJobs(t *testing.T) {
 	j = &Jobs{}
 	fired := time.Duration(0)
 	for d := time.Duration(0); d < 15*time.Minute && fired == 0; d += 5 * time.Second {
-		if len(tr.Observe(now.Add(d), monitor.Look{Rules: JobRules(), Every: 10 * time.Second, Found: j.Look([]state.Job{runs}, rules, now.Add(d))})) > 0 {
+		found, blind := j.Look([]state.Job{runs}, rules, now.Add(d))
+		if len(tr.Observe(now.Add(d), monitor.Look{Rules: JobRules(), Every: 10 * time.Second, Found: found, Blind: blind})) > 0 {
 			fired = d
 		}
 	}

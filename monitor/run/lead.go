@@ -55,13 +55,13 @@ func newLeader(ctx context.Context, o Options, name string) *leader {
 func (l *leader) run() {
 	ctx := l.ctx
 	defer l.wg.Wait()
-	since, err := l.takeOver(ctx)
+	jobs, err := l.takeOver(ctx)
 	for err != nil {
 		l.o.Log.Warn("what fires is not known yet", "error", err)
 		if !sleep(ctx, time.Second) {
 			return
 		}
-		since, err = l.takeOver(ctx)
+		jobs, err = l.takeOver(ctx)
 	}
 	if l.o.Notify != nil {
 		l.wg.Go(func() { l.o.Notify(ctx) })
@@ -69,7 +69,6 @@ func (l *leader) run() {
 	l.every(ctx, "clusters", clusterEvery, l.clusters)
 	l.every(ctx, "alerts", firingEvery, l.readFiring)
 	l.every(ctx, "members", beatEvery, l.beat)
-	jobs := &probe.Jobs{Since: since}
 	l.every(ctx, "jobs", jobEvery, func(ctx context.Context) error { return l.readJobs(ctx, jobs) })
 	l.wg.Go(func() { l.prune(ctx) })
 	tick := time.NewTicker(judgeEvery)
@@ -121,19 +120,19 @@ func (l *leader) note(what string, err error) {
 	}
 }
 
-// takeOver learns what fires already, and says that this monitor acts. since is
-// from when on jobs that fail are news: when the one before was seen last.
-func (l *leader) takeOver(ctx context.Context) (since time.Time, err error) {
+// takeOver learns what fires already, and says that this monitor acts. Jobs
+// that fail are news from when on the one before was seen last.
+func (l *leader) takeOver(ctx context.Context) (*probe.Jobs, error) {
 	limited, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()
 	firing, err := l.o.Store.Alerts(limited, state.AlertFilter{Firing: true})
 	if err != nil {
-		return since, err
+		return nil, err
 	}
-	since = time.Now()
+	since := time.Now()
 	others, err := l.o.Store.Members(limited, state.MemberMonitor)
 	if err != nil {
-		return since, err
+		return nil, err
 	}
 	for _, m := range others {
 		if m.Name != l.name && m.State == Leading && m.SeenAt.Before(since) {
@@ -142,7 +141,7 @@ func (l *leader) takeOver(ctx context.Context) (since time.Time, err error) {
 	}
 	ends, err := l.o.Store.Events(limited, state.EventFilter{Kinds: []string{state.EventMonitorStopped}, Since: since.Add(-time.Hour), Limit: 1})
 	if err != nil {
-		return since, err
+		return nil, err
 	}
 	for _, e := range ends {
 		if e.At.Before(since) {
@@ -155,7 +154,13 @@ func (l *leader) takeOver(ctx context.Context) (since time.Time, err error) {
 	l.mu.Lock()
 	l.firing = firing
 	l.mu.Unlock()
-	return since, l.o.Store.AddEvent(limited, state.Event{
+	known := map[string]bool{}
+	for _, a := range firing {
+		if a.Rule == monitor.LoadFailed {
+			known[a.Job] = true
+		}
+	}
+	return &probe.Jobs{Since: since, Known: known}, l.o.Store.AddEvent(limited, state.Event{
 		Kind: state.EventMonitorActs, Message: fmt.Sprintf("monitor %s acts; %d alerts fire", l.name, len(firing)), Data: map[string]any{"by": l.o.Store.Who()},
 	})
 }
@@ -195,8 +200,8 @@ func (l *leader) readJobs(ctx context.Context, jobs *probe.Jobs) error {
 	l.mu.Lock()
 	l.jobs = all
 	l.mu.Unlock()
-	found := jobs.Look(all, l.o.Config.Rule, now)
-	l.observe(ctx, nil, monitor.Look{Rules: probe.JobRules(), Every: 2 * jobEvery, Found: found})
+	found, blind := jobs.Look(all, l.o.Config.Rule, now)
+	l.observe(ctx, nil, monitor.Look{Rules: probe.JobRules(), Every: 2 * jobEvery, Found: found, Blind: blind})
 	return nil
 }
 

@@ -126,12 +126,29 @@ func TestOneLeads(t *testing.T) {
 		t.Errorf("%v %v", held, err)
 	}
 	stopFirst()
+	mu.Lock()
+	views = nil
+	mu.Unlock()
 	eventually(t, "the other leader", func() bool { return events(t, s, state.EventMonitorActs) == 2 })
 	mu.Lock()
 	if notifying > 1 {
 		t.Errorf("%d tell people", notifying)
 	}
 	mu.Unlock()
+	eventually(t, "the second one's look at the jobs", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		seen := 0 // views after it looked, the first of which may be in the midst of it
+		for _, v := range views {
+			if v.Leading && len(v.Jobs) == 1 {
+				seen++
+			}
+		}
+		return seen > 1
+	})
+	if n := events(t, s, state.EventAlertResolved); n != 1 {
+		t.Errorf("%d alerts ended by the takeover", n-1)
+	}
 	if err := s.StartJob(ctx, job.ID); err != nil {
 		t.Fatal(err)
 	}
