@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cw/cluster"
+	"cw/cluster/manage"
 	"cw/monitor"
 	"cw/state"
 )
@@ -53,7 +54,7 @@ func TestMonitors(t *testing.T) {
 	for _, e := range events {
 		kinds[e.Kind]++
 	}
-	if kinds[state.EventAlert] != len(alerts) || kinds[state.EventFault]+kinds[state.EventStateChanged] > 0 {
+	if kinds[state.EventAlert] != len(alerts) || kinds[state.EventStateChanged] > 0 {
 		t.Errorf("%d alerts, events %v", len(alerts), kinds)
 	}
 	marks := map[string]int{}
@@ -164,15 +165,22 @@ func (s *guarded) fullDisk() {
 	s.calm()
 }
 
+// recover is what an operator does. After a loss of power it may have to be
+// done twice: the few process ids of a host of the lab are used again soon, and
+// PostgreSQL takes another one's for that in its lock file.
 func (s *guarded) recover() {
 	s.t.Helper()
-	op, err := s.m.Recover(s.t.Context(), "lab", cluster.RecoverOptions{})
-	if err == nil && op.Nothing == "" {
-		_, err = op.Run(s.t.Context(), nil)
+	var err error
+	for range 3 {
+		var op *manage.Operation
+		if op, err = s.m.Recover(s.t.Context(), "lab", cluster.RecoverOptions{}); err == nil && op.Nothing == "" {
+			_, err = op.Run(s.t.Context(), nil)
+		}
+		if err == nil {
+			return
+		}
 	}
-	if err != nil {
-		s.t.Fatalf("recover: %v", err)
-	}
+	s.t.Fatalf("recover: %v", err)
 }
 
 // deadHost takes a standby's power away, and, when kill is given, the leader
