@@ -284,8 +284,17 @@ func (s *guarded) ends(what, rule, host string) {
 func (s *guarded) calm() {
 	s.t.Helper()
 	s.until("all is well", 90*time.Second, func() bool {
-		all, err := s.store.Members(s.t.Context(), state.MemberCluster)
+		all, err := s.store.Members(s.t.Context(), "")
+		if err != nil {
+			return false
+		}
+		up := 0
+		for _, m := range all {
+			if (m.Kind == state.MemberCluster || m.Kind == state.MemberHost) && m.State == cluster.Up { // hosts, too, are up
+				up++
+			}
+		}
 		_, firing := s.firing("", "")
-		return err == nil && len(all) == 1 && all[0].State == cluster.Up && !firing
+		return up == 1+len(s.Hosts) && !firing
 	})
 }
