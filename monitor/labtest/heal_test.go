@@ -20,8 +20,6 @@ import (
 	"cw/state"
 )
 
-func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
-
 // site is a lab with a cluster, and one who heals it.
 type site struct {
 	*lab.Lab
