@@ -120,10 +120,10 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 }
 
 // Serve answers until ctx ends.
-func (b *Board) Serve(ctx context.Context, l net.Listener, log *slog.Logger) error {
+func (b *Board) Serve(ctx context.Context, l net.Listener, logger *slog.Logger) error {
 	s := &http.Server{
 		Handler: b.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stop()
