@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -55,7 +56,7 @@ func (b *builder) baseBackup(ctx context.Context) error {
 		found, err = ask[row](ctx, b.ask, "", strings.Replace(files, "%s", "''", 1))
 	}
 	if err != nil {
-		return errOf("the log's folder cannot be listed: %v", err)
+		return fmt.Errorf("the log's folder cannot be listed: %w", err)
 	}
 	if len(found) == 0 {
 		b.r.Backup.WhyNot = "no base backup has left a trace in the server's log folder; what is kept elsewhere, as volume snapshots or pg_dump's files, cannot be seen from here"
@@ -107,7 +108,7 @@ func (b *builder) gpbackup(ctx context.Context) error {
 	type file struct{ Name string }
 	files, err := ask[file](ctx, b.ask, "", `select name from pg_ls_dir('.') as name where name in ('gpbackup_history.yaml', 'gpbackup_history.db')`)
 	if err != nil {
-		return errOf("gpbackup's history cannot be looked for: %v", err)
+		return fmt.Errorf("gpbackup's history cannot be looked for: %w", err)
 	}
 	for _, f := range files {
 		if f.Name == "gpbackup_history.yaml" {
@@ -134,12 +135,12 @@ func (b *builder) gpbackupYAML(ctx context.Context) error {
 	type text struct{ Text string }
 	got, err := ask[text](ctx, b.ask, "", "select pg_read_file('gpbackup_history.yaml', 0, 33554432) as text")
 	if err != nil {
-		return errOf("gpbackup's history cannot be read: %v", err)
+		return fmt.Errorf("gpbackup's history cannot be read: %w", err)
 	}
 	newest := ""
 	if len(got) == 1 {
 		if newest, err = newestGpbackup([]byte(got[0].Text)); err != nil {
-			return errOf("gpbackup's history: %v", err)
+			return fmt.Errorf("gpbackup's history: %w", err)
 		}
 	}
 	if newest == "" {
@@ -165,6 +166,7 @@ func newestGpbackup(text []byte) (string, error) {
 			Timestamp   string `yaml:"timestamp"`
 			Status      string `yaml:"status"`
 			DateDeleted string `yaml:"datedeleted"`
+			OnlyNames   bool   `yaml:"metadataonly"`
 		} `yaml:"backupconfigs"`
 	}
 	if err := yaml.Unmarshal(text, &history); err != nil {
@@ -175,7 +177,7 @@ func newestGpbackup(text []byte) (string, error) {
 		if _, err := time.Parse("20060102150405", h.Timestamp); err != nil || len(h.Timestamp) != 14 {
 			continue
 		}
-		if (h.Status == "" || strings.EqualFold(h.Status, "success")) && h.DateDeleted == "" {
+		if (h.Status == "" || strings.EqualFold(h.Status, "success")) && h.DateDeleted == "" && !h.OnlyNames {
 			newest = max(newest, h.Timestamp)
 		}
 	}

@@ -243,12 +243,12 @@ func (r *Report) alertPart() part {
 			p.Notes = append(p.Notes, fmt.Sprintf("The newest %d of %d are listed.", mostAlerts, len(r.Alerts)))
 			break
 		}
-		p.Rows = append(p.Rows, []string{clock(a.FiredAt), alertLength(a, r.MadeAt), a.Severity, a.Rule, a.Message})
+		p.Rows = append(p.Rows, []string{clock(a.FiredAt), alertLength(a), a.Severity, a.Rule, a.Message})
 	}
 	return p
 }
 
-func alertLength(a state.Alert, now time.Time) string {
+func alertLength(a state.Alert) string {
 	if a.ResolvedAt.IsZero() {
 		return "still fires"
 	}

@@ -24,7 +24,7 @@ from pg_roles r %s where r.rolname !~ '^pg_' and (r.rolcanlogin or r.rolsuper or
 	const kind = `case when a.rolpassword is null then 'none' when a.rolpassword like 'SCRAM-SHA-256$%' then 'scram-sha-256' when a.rolpassword like 'md5%' then 'md5' else 'other' end`
 	found, err := ask[row](ctx, b.ask, "", fmt.Sprintf(from, kind, "join pg_authid a on a.oid = r.oid"))
 	if err != nil && ctx.Err() == nil {
-		b.missing(SectionRoles, "", errOf("how passwords are stored: %v", err))
+		b.missing(SectionRoles, "", fmt.Errorf("how passwords are stored: %w", err))
 		found, err = ask[row](ctx, b.ask, "", fmt.Sprintf(from, "'unknown'", ""))
 	}
 	if err != nil {
@@ -32,7 +32,7 @@ from pg_roles r %s where r.rolname !~ '^pg_' and (r.rolcanlogin or r.rolsuper or
 	}
 	if len(found) > mostRoles {
 		found = found[:mostRoles]
-		b.missing(SectionRoles, "", errOf("only %d roles are listed, superusers first", mostRoles))
+		b.missing(SectionRoles, "", fmt.Errorf("only %d roles are listed, superusers first", mostRoles))
 	}
 	for _, r := range found {
 		r.Replication, r.BypassRLS = r.Whole.Replication, r.Whole.BypassRLS

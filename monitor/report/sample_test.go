@@ -12,7 +12,7 @@ import (
 func at(text string) time.Time {
 	t, err := time.Parse("2006-01-02 15:04", text)
 	if err != nil {
-		panic(err) //nolint:forbidigo // of a test's own constants
+		panic(err)
 	}
 	return t
 }
