@@ -9,7 +9,9 @@ import (
 func newClusterList(a *App) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List the clusters that cw knows", Args: noArgs,
-		Long:    "List the clusters in the store. No host is asked; see cw cluster status for that." + exitHelp(),
+		Long: `List the clusters in the store, those of all who share it. LAST is what cw did
+last with a cluster, HEALTH how a monitor (cw monitor) saw it within the last
+minute. No host is asked; see cw cluster status for that.` + exitHelp(),
 		Example: "  cw cluster list -o json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			m, err := a.manager(cmd.Context())
@@ -20,9 +22,9 @@ func newClusterList(a *App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			t := table{cols: cols("NAME", "ENGINE", "VERSION", "LAST", "HOSTS", "NODES", "ENDPOINT", "LOCKED BY", "+CREATED")}
+			t := table{cols: cols("NAME", "ENGINE", "VERSION", "LAST", "HEALTH", "HOSTS", "NODES", "ENDPOINT", "LOCKED BY", "+CREATED", "+SEEN")}
 			for _, s := range items {
-				t.add(s.Name, s.Engine, s.Version, s.State, fmt.Sprint(s.Hosts), fmt.Sprint(s.Nodes), s.Endpoint, s.LockedBy, s.CreatedAt)
+				t.add(s.Name, s.Engine, s.Version, s.State, s.Health, fmt.Sprint(s.Hosts), fmt.Sprint(s.Nodes), s.Endpoint, s.LockedBy, s.CreatedAt, s.SeenAt)
 			}
 			return a.print(list("ClusterList", items), t)
 		},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cw/loadspec/run"
 	"cw/schema"
 	"cw/state"
 )
@@ -49,7 +50,8 @@ type jobDoc struct {
 	ETASeconds   *int64          `json:"eta_seconds"` // null when unknown
 	Owner        string          `json:"owner"`
 	Error        string          `json:"error,omitempty"`
-	Timing       json.RawMessage `json:"timing,omitempty"` // of the last run, once it has ended
+	Timing       json.RawMessage `json:"timing,omitempty"`  // of the last run, once it has ended
+	Workers      []run.Worker    `json:"workers,omitempty"` // machines that read for it now
 }
 
 func newJobDoc(j state.Job) jobDoc {
@@ -75,10 +77,10 @@ func newJobDoc(j state.Job) jobDoc {
 }
 
 func jobTable() table {
-	return table{cols: cols("JOB", "STATE", "TABLE", "DONE", "BYTES", "ROWS", "RATE", "LIMIT", "ETA", "STARTED", "+KIND", "+GROUP", "+REJECTED", "+SKIPPED", "+OBJECTS", "+OWNER", "+FILE", "+ERROR")}
+	return table{cols: cols("JOB", "STATE", "TABLE", "DONE", "BYTES", "ROWS", "RATE", "LIMIT", "ETA", "STARTED", "+KIND", "+GROUP", "+REJECTED", "+SKIPPED", "+OBJECTS", "+WORKERS", "+OWNER", "+FILE", "+ERROR")}
 }
 
-func (t *table) addJob(j state.Job) {
+func (t *table) addJob(j state.Job, workers []run.Worker) {
 	rate, eta := "", ""
 	if j.Active() {
 		rate, eta = schema.FormatRate(j.Rate), formatETA(j.ETASeconds)
@@ -87,14 +89,20 @@ func (t *table) addJob(j state.Job) {
 		}
 	}
 	firstLine, _, _ := strings.Cut(redact(j.Error), "\n")
+	hosts := make([]string, len(workers))
+	for i, w := range workers {
+		hosts[i] = w.Host
+	}
 	t.add(j.ID, j.State, j.Target, percent(j.Bytes, j.BytesTotal), schema.FormatSize(j.Bytes), fmt.Sprint(j.Rows), rate, schema.FormatRate(j.WantLimit), eta,
-		j.StartedAt.Local().Format(time.RFC3339), j.Kind, j.Group, fmt.Sprint(j.Rejected), fmt.Sprint(j.Skipped), fmt.Sprintf("%d/%d", j.Objects, j.ObjectsTotal), j.Owner, j.SpecFile, firstLine)
+		j.StartedAt.Local().Format(time.RFC3339), j.Kind, j.Group, fmt.Sprint(j.Rejected), fmt.Sprint(j.Skipped), fmt.Sprintf("%d/%d", j.Objects, j.ObjectsTotal), strings.Join(hosts, ","), j.Owner, j.SpecFile, firstLine)
 }
 
-func (a *App) printJob(j state.Job) error {
+func (a *App) printJob(j state.Job, workers ...run.Worker) error {
 	t := jobTable()
-	t.addJob(j)
-	return a.print(object("Job", newJobDoc(j)), t)
+	t.addJob(j, workers)
+	d := newJobDoc(j)
+	d.Workers = workers
+	return a.print(object("Job", d), t)
 }
 
 // skippedText tells what was loaded before.

@@ -31,7 +31,7 @@ sessions are doing, both as the target database knows it.` + exitHelp(4, 5),
 			if objects || workers {
 				return a.loadInspect(cmd.Context(), j, objects, workers)
 			}
-			return a.loadShow(j)
+			return a.loadShow(cmd.Context(), j)
 		},
 	}
 	c.Flags().BoolVar(&objects, "objects", false, "how far it is with each object")
@@ -40,8 +40,17 @@ sessions are doing, both as the target database knows it.` + exitHelp(4, 5),
 	return c
 }
 
-func (a *App) loadShow(j state.Job) error {
-	if err := a.printJob(j); err != nil || a.flags.output != "table" {
+func (a *App) loadShow(ctx context.Context, j state.Job) error {
+	st, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := run.Workers(ctx, st)
+	if err != nil {
+		return err
+	}
+	workers := all[j.ID]
+	if err := a.printJob(j, workers...); err != nil || a.flags.output != "table" {
 		return err
 	}
 	say := func(what, text string) {
@@ -50,6 +59,16 @@ func (a *App) loadShow(j state.Job) error {
 		}
 	}
 	say("limited by", j.LimitReason)
+	for _, w := range workers {
+		text := schema.FormatRate(w.Rate)
+		if w.Rate == 0 {
+			text = "0B/s"
+		}
+		if w.Silent {
+			text = "does not answer"
+		}
+		say("read by", w.Host+", "+text)
+	}
 	var t run.Timing
 	if j.Timing != "" && json.Unmarshal([]byte(j.Timing), &t) == nil {
 		say("time", t.Text())

@@ -79,7 +79,7 @@ type Route struct {
 	Severities []string // none is all
 	Clusters   []string // patterns
 	Rules      []string // patterns
-	GroupBy    []string // cluster, rule, host, severity; alerts that agree in them are one notice
+	GroupBy    []string // of Grouped; alerts that agree in them are one notice
 	GroupWait  time.Duration
 	Repeat     time.Duration // while it fires; 0 is never
 }

@@ -20,6 +20,9 @@ type Condition struct {
 	Job      string
 	Message  string // one sentence that names the object
 	Remedy   string // the next command
+	// Since is since when it is so, where that is known better than by having
+	// been seen first: a silent host is so since its last sign of life.
+	Since time.Time
 }
 
 // Mark tells conditions apart: two of one mark are the same thing.
@@ -62,4 +65,5 @@ type Rule struct {
 	Below          bool // small values are the bad ones
 	Unit           string
 	Severity       string
+	Off            bool // it is not watched for
 }

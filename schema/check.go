@@ -269,6 +269,11 @@ func (c *checker) checkScalar(n *yaml.Node, k Key, path string) {
 			c.add(n, path, "%s: %q is not a duration: write 300ms, 5s or 1m", label(path), n.Value)
 		}
 		n.Tag = "!!str"
+	case Span:
+		if _, err := ParseSpan(n.Value); err != nil {
+			c.add(n, path, "%s: %v", label(path), err)
+		}
+		n.Tag = "!!str"
 	default:
 		n.Tag = "!!str"
 	}

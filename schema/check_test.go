@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"cw/fault"
 	"cw/schema"
@@ -157,5 +158,25 @@ func TestProblemsAreErrors(t *testing.T) {
 	var ps schema.Problems
 	if !errors.As(schema.Problems{{File: "f", Message: "m"}}.Err(), &ps) {
 		t.Error("not Problems")
+	}
+}
+
+func TestSpans(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Duration{"90d": 90 * 24 * time.Hour, "1.5d": 36 * time.Hour, "36h": 36 * time.Hour, " 5s ": 5 * time.Second, "0": 0, "0d": 0} {
+		if d, err := schema.ParseSpan(text); err != nil || d != want {
+			t.Errorf("%q: %s, %v", text, d, err)
+		}
+	}
+	for _, text := range []string{"", "d", "-1d", "-5s", "5", "NaNd", "Infd", "1e9d", "soon", "1h-3h"} {
+		if d, err := schema.ParseSpan(text); err == nil {
+			t.Errorf("%q is taken as %s", text, d)
+		}
+	}
+	for want, d := range map[string]time.Duration{"90d": 90 * 24 * time.Hour, "36h": 36 * time.Hour, "1h30m": 90 * time.Minute, "10s": 10 * time.Second, "4h": 4 * time.Hour, "1m10s": 70 * time.Second, "500ms": time.Second / 2, "20m": 20 * time.Minute, "0s": 0, "10h0m10s": 10*time.Hour + 10*time.Second} {
+		got := schema.FormatSpan(d)
+		if back, err := schema.ParseSpan(got); got != want || err != nil || back != d {
+			t.Errorf("%s: %s, read back %s, %v", d, got, back, err)
+		}
 	}
 }

@@ -88,6 +88,8 @@ func (b *jsonBuilder) value(k Key, path string) *JSONSchema {
 		return text(`^\s*([0-9]+|([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*%)\s*$`)
 	case Duration:
 		return text(`^\s*([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+\s*$|^0$`)
+	case Span:
+		return text(`^\s*([0-9]+(\.[0-9]*)?d|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+|0)\s*$`)
 	case List:
 		elem := Key{}
 		if k.Elem != nil {

@@ -23,10 +23,11 @@ const (
 	Map           // mapping with Keys, or with any keys when Keys is empty and Elem says of what
 	Sections      // gpload's way to write a mapping: a sequence of one-key mappings with Keys
 	Count         // a number, or a share of all: 100, 5%, 0.5%
+	Span          // Duration, with days too: 90d, 36h, 0
 )
 
 func (t Type) String() string {
-	return [...]string{"string", "integer", "boolean", "one of", "size", "rate", "duration", "list", "mapping", "list of one-key mappings", "number or percentage"}[t]
+	return [...]string{"string", "integer", "boolean", "one of", "size", "rate", "duration", "list", "mapping", "list of one-key mappings", "number or percentage", "duration"}[t]
 }
 
 // Key is one key of a file: what it is called, what it takes, what it means.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // unitBytes maps a unit, lower case, to bytes: decimal without i, binary with
@@ -107,4 +108,38 @@ func ParseCount(s string) (n int64, percent float64, err error) {
 		return 0, 0, fmt.Errorf("%q is no number", s)
 	}
 	return n, 0, nil
+}
+
+// ParseSpan reads a duration that may be long: 90d, 1.5d, 36h, 5s, 0. It is
+// never negative.
+func ParseSpan(s string) (time.Duration, error) {
+	t := strings.TrimSpace(s)
+	if days, ok := strings.CutSuffix(t, "d"); ok {
+		n, err := strconv.ParseFloat(days, 64)
+		if err == nil && n >= 0 && n <= 36500 { // a hundred years
+			return time.Duration(n * 24 * float64(time.Hour)), nil
+		}
+	}
+	d, err := time.ParseDuration(t)
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("%q is not a duration: write 90d, 36h, 5m or 10s", s)
+	}
+	return d, nil
+}
+
+// FormatSpan writes a duration as ParseSpan reads it and people do: 90d, 36h,
+// 1h30m, 10s.
+func FormatSpan(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= 2*day && d%day == 0 {
+		return strconv.FormatInt(int64(d/day), 10) + "d"
+	}
+	text := d.String()
+	if short, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = short + "m"
+	}
+	if short, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = short + "h"
+	}
+	return text
 }

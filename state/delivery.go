@@ -25,6 +25,11 @@ type Delivery struct {
 	At       time.Time // of the last change
 }
 
+// claimQuery makes a delivery, or takes one that is not being worked on.
+const claimQuery = `insert into deliveries (notice, receiver, state, tries, error, at) values (?,?,?,1,'',?)
+	on conflict (notice, receiver) do update set state=excluded.state, tries=deliveries.tries+1, at=excluded.at
+	where deliveries.state=? and deliveries.at<=? or deliveries.state=? and deliveries.at<=? returning tries`
+
 // ClaimDelivery takes it upon this process to deliver a notice. It is refused
 // (false) when the notice was delivered or given up, when another process is
 // at it since less than stale, or when its next try is not due. A claim that
@@ -35,9 +40,7 @@ func (s *Store) ClaimDelivery(ctx context.Context, notice, receiver string, stal
 	if err != nil {
 		return 0, false, err
 	}
-	err = s.queryRow(ctx, `insert into deliveries (notice, receiver, state, tries, error, at) values (?,?,?,1,'',?)
-		on conflict (notice, receiver) do update set state=excluded.state, tries=deliveries.tries+1, at=excluded.at
-		where deliveries.state=? and deliveries.at<=? or deliveries.state=? and deliveries.at<=? returning tries`,
+	err = s.queryRow(ctx, claimQuery,
 		notice, receiver, Sending, micros(now), Sending, micros(now.Add(-stale)), TryLater, micros(now.Add(-retry))).Scan(&tries)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, false, nil

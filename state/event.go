@@ -79,7 +79,7 @@ func (s *Store) AddEventOnce(ctx context.Context, e Event, within time.Duration)
 	}
 	var message string
 	var at int64
-	err = tx.QueryRowContext(ctx, s.rebind("select message, at from events where kind=? and cluster=? and job=? and host=? and at>=? order by id desc limit 1"),
+	err = tx.QueryRowContext(ctx, s.rebind("select message, at from events where kind=? and cluster=? and job=? and host=? and at>=? order by at desc, id desc limit 1"),
 		e.Kind, e.Cluster, e.Job, e.Host, micros(now.Add(-within))).Scan(&message, &at)
 	switch {
 	case err == nil && message == e.Message:

@@ -54,9 +54,7 @@ const (
 	EventAlertResolved  = "alert-resolved"
 	EventSilenced       = "alert-silenced"
 	EventHealing        = "auto-recovery"
-	EventHealed         = "auto-recovery-done"
 	EventHealingFailed  = "auto-recovery-failed"
-	EventHealingStopped = "auto-recovery-stopped"
 	EventMonitorActs    = "monitor-acts"
 	EventMonitorStopped = "monitor-stopped"
 )
@@ -96,7 +94,7 @@ func EventKinds() []EventKind {
 		{EventCheckFailed, Warning, "Required checks of hosts failed (data: failed)."},
 		{EventLimitChanged, Info, "The speed limit of a load or unload was changed (data: from, to in bytes per second, by)."},
 		{EventAction, Info, "An operator had something done: a load paused or cancelled, a session ended, a lock taken away (data: by)."},
-		{EventNotTold, Warning, "Somebody who is to be told of a job's end (NOTIFY) could not be told."},
+		{EventNotTold, Warning, "Somebody who is to be told of a job's end (NOTIFY), or of an alert, could not be told."},
 		{EventLoadStarted, Info, "A load began, or went on where it had ended."},
 		{EventLoadProgress, Info, "How far a load is: every 10 %, and after a while without."},
 		{EventLoadPaused, Info, "A load reads nothing more until it is continued."},
@@ -119,9 +117,7 @@ func EventKinds() []EventKind {
 		{EventAlertResolved, Info, "What an alert was about is well again (data: alert, rule, object)."},
 		{EventSilenced, Info, "An operator had alerts silenced, or the silence ended before its time (data: by)."},
 		{EventHealing, Warning, "A monitor recovers failed nodes by itself (data: attempt, of, nodes)."},
-		{EventHealed, Info, "What a monitor recovered by itself is well (data: attempt, nodes)."},
 		{EventHealingFailed, Critical, "A monitor could not recover failed nodes (data: attempt, nodes)."},
-		{EventHealingStopped, Critical, "A monitor recovered the same nodes too often and leaves them to an operator (data: nodes)."},
 		{EventMonitorActs, Info, "A monitor began to act; others with the same store stand by (data: by)."},
 		{EventMonitorStopped, Info, "The monitor that acted was stopped (data: by)."},
 	}

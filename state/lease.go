@@ -13,8 +13,11 @@ import (
 
 const (
 	leaseTTL   = 15 * time.Second // a dead holder on another machine blocks no longer than this
-	leaseRenew = 4 * time.Second  // three renewals may fail before the lease is lost
+	leaseParts = 15.0 / 4         // renewals in a lifetime: three may fail before the lease is lost
 )
+
+// LeaseMonitor is the lease of the monitor that acts.
+const LeaseMonitor = "monitor"
 
 // LockedError says who holds a lease.
 type LockedError struct {
@@ -37,6 +40,7 @@ func (e *LockedError) FaultKind() fault.Kind { return fault.Locked }
 type Lease struct {
 	s    *Store
 	name string
+	ttl  time.Duration
 	stop context.CancelFunc
 	done sync.WaitGroup
 }
@@ -47,16 +51,22 @@ type Lease struct {
 // A lease whose holder is dead or expired is taken over; a live one is a
 // *LockedError.
 func (s *Store) Acquire(ctx context.Context, name, purpose string) (context.Context, *Lease, error) {
-	if err := s.take(ctx, name, purpose); err != nil {
+	return s.AcquireFor(ctx, name, purpose, leaseTTL)
+}
+
+// AcquireFor is Acquire with another lifetime: how long a holder that died on
+// another machine blocks the others.
+func (s *Store) AcquireFor(ctx context.Context, name, purpose string, ttl time.Duration) (context.Context, *Lease, error) {
+	if err := s.take(ctx, name, purpose, ttl); err != nil {
 		return ctx, nil, err
 	}
 	held, stop := context.WithCancelCause(ctx)
-	l := &Lease{s: s, name: name, stop: func() { stop(nil) }}
+	l := &Lease{s: s, name: name, ttl: ttl, stop: func() { stop(nil) }}
 	l.done.Go(func() { l.renew(held, stop) })
 	return held, l, nil
 }
 
-func (s *Store) take(ctx context.Context, name, purpose string) error {
+func (s *Store) take(ctx context.Context, name, purpose string, ttl time.Duration) error {
 	now, err := s.now(ctx)
 	if err != nil {
 		return err
@@ -82,7 +92,7 @@ func (s *Store) take(ctx context.Context, name, purpose string) error {
 	_, err = tx.ExecContext(ctx, s.rebind(`insert into leases (name, owner, machine, pid, born, purpose, since, expires) values (?,?,?,?,?,?,?,?)
 		on conflict (name) do update set owner=excluded.owner, machine=excluded.machine, pid=excluded.pid, born=excluded.born,
 		purpose=excluded.purpose, since=excluded.since, expires=excluded.expires`),
-		name, s.self.user+"@"+s.self.host, s.self.machine, s.self.pid, s.self.born, purpose, micros(now), micros(now.Add(leaseTTL)))
+		name, s.self.user+"@"+s.self.host, s.self.machine, s.self.pid, s.self.born, purpose, micros(now), micros(now.Add(ttl)))
 	if err != nil {
 		return s.failed(err)
 	}
@@ -104,7 +114,8 @@ func readLease(row *sql.Row) (o owner, since, expires time.Time, purpose string,
 }
 
 func (l *Lease) renew(ctx context.Context, lost context.CancelCauseFunc) {
-	tick := time.NewTicker(leaseRenew)
+	every := time.Duration(float64(l.ttl) / leaseParts)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	last := time.Now()
 	for {
@@ -113,27 +124,31 @@ func (l *Lease) renew(ctx context.Context, lost context.CancelCauseFunc) {
 			return
 		case <-tick.C:
 		}
-		mine, err := l.extend(ctx)
+		mine, err := l.extend(ctx, l.ttl-every-time.Since(last))
 		switch {
 		case err == nil && !mine:
 			lost(fault.New(fault.Locked, "", "%s was taken over by another run (unlocked while this one was working)", l.name))
 			return
 		case err == nil:
 			last = time.Now()
-		case time.Since(last) > leaseTTL-leaseRenew:
+		case time.Since(last) > l.ttl-every:
 			lost(fmt.Errorf("lease %s could not be renewed for %s: %w", l.name, time.Since(last).Round(time.Second), err))
 			return
 		}
 	}
 }
 
-func (l *Lease) extend(ctx context.Context) (bool, error) {
+// extend renews the lease. A store that does not answer must not keep its
+// holder believing in it: there is an answer within patience.
+func (l *Lease) extend(ctx context.Context, patience time.Duration) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, max(patience, time.Second))
+	defer cancel()
 	now, err := l.s.now(ctx)
 	if err != nil {
 		return false, err
 	}
 	n, err := l.s.exec(ctx, "update leases set expires=? where name=? and machine=? and pid=? and born=?",
-		micros(now.Add(leaseTTL)), l.name, l.s.self.machine, l.s.self.pid, l.s.self.born)
+		micros(now.Add(l.ttl)), l.name, l.s.self.machine, l.s.self.pid, l.s.self.born)
 	return n > 0, err
 }
 

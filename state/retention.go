@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -60,5 +61,29 @@ func (s *Store) Prune(ctx context.Context, r Retention) (int64, error) {
 			}
 		}
 	}
-	return total, nil
+	if s.shared || total == 0 {
+		return total, nil
+	}
+	return total, s.shrink(ctx)
+}
+
+// shrink gives free pages of the file back to the file system, some at a time.
+// Of a store that an older cw made they are kept for later rows.
+func (s *Store) shrink(ctx context.Context) error {
+	for before := int64(-1); ; {
+		var free int64
+		if err := s.queryRow(ctx, "pragma freelist_count").Scan(&free); err != nil {
+			return s.failed(err)
+		}
+		if free == 0 || free == before {
+			break
+		}
+		before = free
+		page := func(func(...any) error) (struct{}, error) { return struct{}{}, nil }
+		if _, err := collect(ctx, s, page, fmt.Sprintf("pragma incremental_vacuum(%d)", pruneBatch)); err != nil {
+			return err
+		}
+	}
+	_, err := s.exec(ctx, "pragma wal_checkpoint(truncate)")
+	return err
 }

@@ -67,7 +67,8 @@ func (s *Store) openSQLite(path string) error {
 	}
 	_ = f.Close()
 	// FULL: the step journal must survive a power cut, not only a kill.
-	pragmas := "?_pragma=busy_timeout(15000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_txlock=immediate"
+	// auto_vacuum: what Prune drops is given back to the file system.
+	pragmas := "?_pragma=auto_vacuum(2)&_pragma=busy_timeout(15000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_txlock=immediate"
 	escaped := strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
 	if s.db, err = sql.Open("sqlite", "file:"+escaped+pragmas); err != nil {
 		return fmt.Errorf("open store: %w", err)

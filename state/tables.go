@@ -51,6 +51,7 @@ var migrations = []string{ //nolint:gochecknoglobals // constant table
 	create table speed_groups (name text primary key, rate_limit bigint not null, updated_at bigint not null)`,
 	`create index events_by_cluster on events (cluster, id);
 	create index events_by_job on events (job, id);
+	create index events_by_kind on events (kind, cluster, at);
 	create index jobs_by_state on jobs (state);
 	create index jobs_by_change on jobs (updated_at);
 	create table members (

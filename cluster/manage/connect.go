@@ -88,6 +88,36 @@ func (m *Manager) Connect(ctx context.Context, name string, o ConnectOptions) (*
 	return nil, connectError(to, err)
 }
 
+// Dial opens a bare connection to where clients of a cluster connect, through
+// that host where it cannot be reached from here.
+func (m *Manager) Dial(ctx context.Context, name string) (net.Conn, cluster.Endpoint, error) {
+	k, err := m.find(ctx, name)
+	if err != nil {
+		return nil, cluster.Endpoint{}, err
+	}
+	to, _, err := m.Endpoint(ctx, name)
+	if err != nil {
+		return nil, to, err
+	}
+	addr := net.JoinHostPort(to.Host, strconv.Itoa(to.Port))
+	direct, cancel := context.WithTimeout(ctx, connectPatience)
+	defer cancel()
+	c, err := (&net.Dialer{}).DialContext(direct, "tcp", addr)
+	if err == nil {
+		return c, to, nil
+	}
+	fleet, ferr := m.fleet(k)
+	if ferr != nil {
+		return nil, to, ferr
+	}
+	through, cancel := context.WithTimeout(ctx, connectPatience)
+	defer cancel()
+	if c, terr := fleet.Host(k.lay.Primary().Host).DialContext(through, "tcp", addr); terr == nil {
+		return c, to, nil
+	}
+	return nil, to, connectError(to, err)
+}
+
 // connectThrough connects from a host of the cluster.
 func (m *Manager) connectThrough(ctx context.Context, k *known, host string, cfg *pgx.ConnConfig) (*pgx.Conn, error) {
 	fleet, err := m.fleet(k)

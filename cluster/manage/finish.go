@@ -46,6 +46,7 @@ func (op *Operation) finish(ctx context.Context, run state.Run) error {
 		data["state"], data["state_before"] = now, before
 	}
 	op.event(ctx, state.Event{Kind: pastOf[op.Verb], Message: message, Data: data})
+	op.register(ctx)
 	if op.Verb != VerbDelete {
 		return nil
 	}

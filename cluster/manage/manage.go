@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cw/cluster"
@@ -257,20 +258,28 @@ func verbOf(recordState string) string {
 
 // Summary is a cluster in a list.
 type Summary struct {
-	Name      string `json:"name"`
-	Engine    string `json:"engine"`
-	Version   string `json:"version,omitempty"`
-	State     string `json:"state"` // creating, up, stopped, deleting: what cw last did
-	Hosts     int    `json:"hosts"`
-	Nodes     int    `json:"nodes"`
-	Endpoint  string `json:"endpoint"`
-	LockedBy  string `json:"locked_by,omitempty"`
+	Name     string `json:"name"`
+	Engine   string `json:"engine"`
+	Version  string `json:"version,omitempty"`
+	State    string `json:"state"` // creating, up, stopped, deleting: what cw last did
+	Hosts    int    `json:"hosts"`
+	Nodes    int    `json:"nodes"`
+	Endpoint string `json:"endpoint"`
+	LockedBy string `json:"locked_by,omitempty"`
+	// Health is up, degraded, down or unknown as a monitor saw it at SeenAt
+	// (RFC 3339); "" when nobody has looked lately.
+	Health    string `json:"health,omitempty"`
+	SeenAt    string `json:"seen_at,omitempty"`
 	CreatedAt string `json:"created_at"` // RFC 3339
 }
 
 // List lists the clusters of the store without contacting them.
 func (m *Manager) List(ctx context.Context) ([]Summary, error) {
 	records, err := m.Store.Clusters(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seen, err := m.Store.Members(ctx, state.MemberCluster)
 	if err != nil {
 		return nil, err
 	}
@@ -286,6 +295,9 @@ func (m *Manager) List(ctx context.Context) ([]Summary, error) {
 		}
 		if held, err := m.Store.Holder(ctx, leaseName(r.Name)); err == nil {
 			s.LockedBy = held.Owner
+		}
+		if i := slices.IndexFunc(seen, func(m state.Member) bool { return m.Name == r.Name }); i >= 0 {
+			s.Health, s.SeenAt = seen[i].State, seen[i].SeenAt.Format("2006-01-02T15:04:05Z")
 		}
 		out = append(out, s)
 	}
@@ -306,6 +318,16 @@ func (m *Manager) Holder(ctx context.Context, name string) (*state.LockedError, 
 	}
 	_, err = m.Store.Cluster(ctx, name) // a wrong name is an error, an unlocked cluster is not
 	return nil, err
+}
+
+// Changing is who changes a cluster just now; nil when nobody does. That its
+// tables are being moved is no such change.
+func (m *Manager) Changing(ctx context.Context, name string) (*state.LockedError, error) {
+	held, err := m.Store.Holder(ctx, leaseName(name))
+	if errors.Is(err, state.ErrNotFound) {
+		return nil, nil
+	}
+	return held, err
 }
 
 // Unlock takes the leases of a cluster away from whoever holds them.

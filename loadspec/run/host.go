@@ -143,16 +143,21 @@ func (j *job) beatHosts(ctx context.Context, hosts []*host) {
 	tick := time.NewTicker(hostBeat)
 	defer tick.Stop()
 	rates := make([]int64, len(hosts))
+	workers := make([]Worker, len(hosts))
 	for {
 		shares := speed.Share(j.limiter.Rate(), rates)
 		for i, h := range hosts {
 			since, err := h.beat(ctx, beatArgs{Limit: shares[i], Pause: j.limiter.Paused()})
 			if err != nil {
 				rates[i] = 0 // whoever runs the statement learns it from the segments
-				continue
+			} else {
+				rates[i] = int64(float64(since.Taken) / hostBeat.Seconds())
+				j.state.elsewhere(since)
 			}
-			rates[i] = int64(float64(since.Taken) / hostBeat.Seconds())
-			j.state.elsewhere(since)
+			workers[i] = Worker{Host: h.a.Host(), Rate: rates[i], Bytes: h.last.Taken, Silent: err != nil}
+		}
+		if j.o.Workers != nil {
+			j.o.Workers(workers)
 		}
 		select {
 		case <-tick.C:

@@ -47,9 +47,10 @@ func recorded(ctx context.Context, st *state.Store, id string, o Options, told [
 			o.Log.Warn("the job's record could not be written", "job", id, "error", err)
 		}
 	}}
-	o.Job, o.Control, o.Reporter = id, r.control, r
+	o.Job, o.Control, o.Reporter, o.Workers = id, r.control, r, r.elsewhere
 	r.started(job)
 	res, err := run(held, o)
+	r.workers.leave(r)
 	r.finish(res, err)
 	r.tell(ctx, told)
 	return res, err
@@ -68,6 +69,7 @@ type recorder struct {
 	written time.Time
 	last    Progress
 	mark    milestone
+	workers presence
 
 	ofGroup, groupLimit int64 // bytes per second
 	shared              time.Time
@@ -144,6 +146,7 @@ func (r *recorder) Progress(p Progress) {
 	if err != nil {
 		r.warn(err)
 	}
+	r.here(p)
 	r.written, r.last = time.Now(), p
 }
 

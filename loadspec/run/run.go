@@ -41,8 +41,18 @@ type Options struct {
 	Hosts    *remote.Pool      // the way to PARALLEL.HOSTS; nil: there is none
 	Binary   string            // cw's file for them; "" the running program
 	Patience time.Duration     // how long the database may be gone; 0: 5 minutes
+	Workers  func([]Worker)    // told every few seconds which machines read, and how fast; nil: silent
 	Again    bool              // load what an earlier job has loaded into the table, too
 	Watch    time.Duration     // then look for new objects, this often, until the context ends; 0: only what there is
+}
+
+// Worker is a machine that reads for a job.
+type Worker struct {
+	Host   string    `json:"host"`
+	Rate   int64     `json:"rate"`             // bytes per second
+	Bytes  int64     `json:"bytes"`            // since the job's run began
+	Silent bool      `json:"silent,omitempty"` // it does not answer
+	SeenAt time.Time `json:"seen_at,omitzero"` // by Workers
 }
 
 // Control is what operators want of the running job.

@@ -46,6 +46,7 @@ type Rule struct {
 	Unit           Unit
 	Severity       Severity
 	Remedy         string // {object}, {database} and {value} are replaced
+	Watch          bool   // a monitor asks it every minute, and alerts
 	File           string // where it is from
 }
 

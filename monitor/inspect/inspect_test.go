@@ -249,6 +249,7 @@ func TestParse(t *testing.T) {
 		"  - {name: a, title: t, sql: s, remedy: r, scope: table}\n":                                              "cluster",
 		"  - {name: a, title: t, sql: s;, remedy: r, below: true, warn: 0.5, critical: 0.1, unit: share}\n":       "",
 		"  - {name: a, title: t, sql: s, remedy: r, engines: [postgres], from: 130000, severity: notice}\n":       "",
+		"  - {name: a, title: t, sql: s, remedy: r, watch: true}\n":                                               "",
 		"  - {name: a, title: t, sql: s, remedy: r, engines: [oracle]}\n":                                         "greenplum",
 		"  - {name: a, title: t, sql: s, remedy: r, critical: 1e3, warn: 10, unit: seconds, scope: database}\n\n": "",
 	} {
@@ -260,7 +261,10 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}
-	base := []Rule{{Name: "a"}, {Name: "b"}}
+	base := []Rule{{Name: "a"}, {Name: "b", Watch: true}}
+	if got := Watched(base); len(got) != 1 || got[0].Name != "b" {
+		t.Errorf("watched %+v", got)
+	}
 	if got := Merge(base, []Rule{{Name: "a", Title: "own"}}); len(got) != 2 || got[0].Name != "b" || got[1].Title != "own" {
 		t.Errorf("%+v", got)
 	}

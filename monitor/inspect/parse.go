@@ -2,6 +2,7 @@ package inspect
 
 import (
 	_ "embed"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,6 +35,7 @@ func Keys() schema.Key {
 		{Name: "unit", Type: schema.Enum, Enum: []string{string(Bytes), string(Seconds), string(Share), "count"}, Default: "count", Doc: "What value is."},
 		{Name: "severity", Type: schema.Enum, Enum: []string{string(Notice), string(Warning), string(Critical)}, Default: string(Warning), Doc: "Of every row, where there are no bounds."},
 		{Name: "remedy", Required: true, Example: "vacuum analyze {object}", Doc: "The next step; {object}, {database} and {value} are replaced."},
+		{Name: "watch", Type: schema.Bool, Default: "false", Doc: "A monitor asks it every minute, and alerts; rules that do have to be cheap."},
 	}}
 	return schema.Key{Type: schema.Map, Keys: []schema.Key{
 		{Name: "apiVersion", Type: schema.Enum, Enum: []string{"cw/v1"}, Required: true, Example: "cw/v1", Doc: "Version of the file format."},
@@ -53,7 +55,7 @@ type ruleEntry struct {
 	Unit                            Unit
 	Engines                         []string
 	From, To                        int
-	Below, Superuser                bool
+	Below, Watch, Superuser         bool
 	Warn, Critical                  yaml.Node
 }
 
@@ -73,7 +75,7 @@ func Parse(file string, data []byte) ([]Rule, error) {
 		path := "rules[" + strconv.Itoa(i) + "]"
 		r := Rule{
 			Name: e.Name, Title: e.Title, Engines: e.Engines, Scope: e.Scope, SQL: strings.TrimSpace(e.SQL), Needs: e.Needs, From: e.From, To: e.To,
-			Below: e.Below, Superuser: e.Superuser, Unit: e.Unit, Severity: e.Severity, Remedy: strings.TrimSpace(e.Remedy), File: file,
+			Below: e.Below, Superuser: e.Superuser, Unit: e.Unit, Severity: e.Severity, Remedy: strings.TrimSpace(e.Remedy), Watch: e.Watch, File: file,
 		}
 		if r.Scope == "" {
 			r.Scope = Cluster
@@ -129,4 +131,9 @@ func Merge(base, own []Rule) []Rule {
 		}
 	}
 	return append(out, own...)
+}
+
+// Watched are the rules that a monitor asks.
+func Watched(all []Rule) []Rule {
+	return slices.DeleteFunc(slices.Clone(all), func(r Rule) bool { return !r.Watch })
 }

@@ -20,10 +20,34 @@ const questionLimit = 30 * time.Second
 // counted.
 const most = 50
 
-// Run asks all rules that fit the engine and the version. A question that
-// fails is left out with its reason; only a server that does not answer at
-// all is an error.
+// Run asks all rules that fit the engine and the version, and tries how good
+// the passwords are. A question that fails is left out with its reason; only a
+// server that does not answer at all is an error.
 func Run(ctx context.Context, s Server, engine string, rules []Rule) (*Result, error) {
+	r, err := Questions(ctx, s, engine, rules)
+	if err != nil {
+		return r, err
+	}
+	weak, err := passwords(ctx, s)
+	switch {
+	case ctx.Err() != nil:
+		return r, context.Cause(ctx)
+	case err != nil:
+		r.Omitted = append(r.Omitted, Omitted{Rule: weakPassword, Reason: err.Error()})
+	default:
+		r.Asked++
+		r.Findings = append(r.Findings, weak...)
+	}
+	worstFirst(r.Findings)
+	return r, nil
+}
+
+func worstFirst(all []Finding) {
+	slices.SortStableFunc(all, func(a, b Finding) int { return cmp.Compare(rank(b.Severity), rank(a.Severity)) })
+}
+
+// Questions is Run without the passwords: what may be asked every minute.
+func Questions(ctx context.Context, s Server, engine string, rules []Rule) (*Result, error) {
 	facts, err := s.Facts(ctx)
 	if err != nil {
 		return nil, err
@@ -57,17 +81,7 @@ func Run(ctx context.Context, s Server, engine string, rules []Rule) (*Result, e
 			r.Asked++
 		}
 	}
-	weak, err := passwords(ctx, s)
-	switch {
-	case ctx.Err() != nil:
-		return r, context.Cause(ctx)
-	case err != nil:
-		r.Omitted = append(r.Omitted, Omitted{Rule: weakPassword, Reason: err.Error()})
-	default:
-		r.Asked++
-		r.Findings = append(r.Findings, weak...)
-	}
-	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return cmp.Compare(rank(b.Severity), rank(a.Severity)) })
+	worstFirst(r.Findings)
 	return r, nil
 }
 

@@ -127,7 +127,7 @@ func (l *Live) writeEvents(ctx context.Context) {
 		queue := l.watch.queue
 		l.watch.queue = nil
 		l.mu.Unlock()
-		if l.o.ReadOnly {
+		if l.o.ReadOnly || l.monitored(ctx) {
 			continue
 		}
 		for _, e := range queue {
@@ -138,6 +138,14 @@ func (l *Live) writeEvents(ctx context.Context) {
 		}
 		l.store.now()
 	}
+}
+
+// monitored says whether a monitor acts: it tells what it sees, and one thing
+// is to be one event. It is asked when there is something to tell, which is
+// seldom.
+func (l *Live) monitored(ctx context.Context) bool {
+	held, err := l.o.Store.LeaseHeld(ctx, state.LeaseMonitor)
+	return err == nil && held
 }
 
 // writeOnce leaves an event out when the last one about the same thing says

@@ -30,6 +30,7 @@ type dbCollector struct {
 	histErr error
 	readAt  time.Time     // what all segments said
 	wait    time.Duration // until they are asked again
+	listed  time.Time     // when the sessions were
 }
 
 func (g *dbCollector) pause() time.Duration {
@@ -45,6 +46,7 @@ type answer struct {
 	sessions []Session
 	hid      bool
 	user     string
+	skipped  bool // the sessions were not asked for
 	history  []Event
 	can      *abilities
 	errs     map[string]error // of parts, by column
@@ -107,7 +109,14 @@ func (g *dbCollector) ask(ctx context.Context, c *pgx.Conn, a *answer) (err erro
 			return err
 		}
 	}
-	if a.sessions, a.hid, err = readSessions(ctx, c, a.can); err != nil {
+	text := maxQueryText
+	if g.live.o.Lean {
+		if text, a.skipped = 0, time.Since(g.listed) < leanSessions; a.skipped {
+			return nil
+		}
+		g.listed = time.Now()
+	}
+	if a.sessions, a.hid, err = readSessions(ctx, c, a.can, text); err != nil {
 		if c.IsClosed() {
 			return err
 		}
@@ -157,7 +166,7 @@ func (g *dbCollector) publish(a answer) {
 	l.seen.db, l.seen.dbErr = a.view, ""
 	if err := a.errs["sessions"]; err != nil {
 		l.draft.Sessions.Err = reason(err)
-	} else {
+	} else if !a.skipped {
 		l.draft.Sessions = Sessions{Section: Section{CollectedAt: now}, Items: a.sessions}
 	}
 	if a.history != nil {

@@ -15,7 +15,7 @@ func (l *Live) connector() func(ctx context.Context) (*pgx.Conn, error) {
 		return l.o.Connect
 	}
 	return func(ctx context.Context) (*pgx.Conn, error) {
-		return l.look.Connect(ctx, l.o.Cluster, manage.ConnectOptions{Application: applicationName, Silent: l.silent, Log: l.log})
+		return l.look.Connect(ctx, l.o.Cluster, manage.ConnectOptions{Application: l.o.Application, Silent: l.silent, Log: l.log})
 	}
 }
 

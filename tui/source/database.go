@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,6 +17,7 @@ const (
 	mppEvery        = 10 * time.Second
 	mppPatience     = time.Minute // after an answer that did not come
 	maxSessions     = 5000
+	leanSessions    = 15 * time.Second
 	maxQueryText    = 4000 // characters of a query in the list; the detail has all
 )
 
@@ -23,6 +25,7 @@ const (
 // and details take turns.
 type database struct {
 	connect func(ctx context.Context) (*pgx.Conn, error)
+	name    string // as the server shows it
 	log     *slog.Logger
 	turn    chan struct{}
 	conn    *pgx.Conn
@@ -44,8 +47,8 @@ type abilities struct {
 
 func (a *abilities) has(view, column string) bool { return a.columns[view][column] }
 
-func newDatabase(connect func(ctx context.Context) (*pgx.Conn, error), log *slog.Logger) *database {
-	return &database{connect: connect, log: log, turn: make(chan struct{}, 1)}
+func newDatabase(connect func(ctx context.Context) (*pgx.Conn, error), name string, log *slog.Logger) *database {
+	return &database{connect: connect, name: name, log: log, turn: make(chan struct{}, 1)}
 }
 
 // do runs fn with the session, which is opened when there is none.
@@ -84,7 +87,7 @@ func (d *database) open(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, queryPatience)
 	defer cancel()
 	for _, setting := range []string{
-		"set application_name = '" + applicationName + "'", "set statement_timeout = '3s'", "set lock_timeout = '50ms'", "set default_transaction_read_only = on",
+		"set application_name = '" + strings.ReplaceAll(d.name, "'", "''") + "'", "set statement_timeout = '3s'", "set lock_timeout = '50ms'", "set default_transaction_read_only = on",
 		"set log_min_duration_statement = -1", "set log_statement = 'none'", // only a superuser may
 	} {
 		if _, err := conn.Exec(ctx, setting); err != nil {

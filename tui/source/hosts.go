@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 )
 
 const (
-	staleAfter  = 2500 * time.Millisecond // without a sample a host is stale, and Err says why
+	staleLeast  = 2500 * time.Millisecond // without a sample a host is stale, and Err says why
 	giveUpAfter = 15 * time.Second        // then the command is started anew
 	maxBackoff  = 10 * time.Second
 )
@@ -22,7 +23,7 @@ const (
 // prints a sample a second, started again when it ends.
 func (l *Live) collectHost(ctx context.Context, h *remote.Host) {
 	dirs := l.dataDirs(h.Name())
-	s := &sampling{live: l, host: h.Name(), last: time.Now()}
+	s := &sampling{live: l, host: h.Name(), last: time.Now(), staleAfter: max(staleLeast, time.Second+l.o.SampleEvery*3/2)}
 	var guard sync.WaitGroup
 	watched, stop := context.WithCancel(ctx)
 	guard.Go(func() { s.guard(watched) })
@@ -67,11 +68,13 @@ func (l *Live) dataDirs(host string) []string {
 
 // sampling is the state of one host's watching.
 type sampling struct {
-	live *Live
-	host string
+	live       *Live
+	host       string
+	staleAfter time.Duration
 
 	mu      sync.Mutex
 	before  sample
+	far     farClock
 	last    time.Time // of the last sample, at first of the beginning
 	began   time.Time // of the command that runs
 	why     error     // why the last command ended
@@ -89,7 +92,7 @@ func (s *sampling) run(ctx context.Context, h *remote.Host, dirs []string) error
 	s.restart, s.began = cancel, time.Now()
 	s.mu.Unlock()
 	r := &sampleReader{emit: s.take}
-	_, err := h.Run(ctx, remote.Cmd{Args: append([]string{"/bin/sh", "-c", samplerScript, "cw"}, dirs...), Dir: "/", Stdout: r})
+	_, err := h.Run(ctx, remote.Cmd{Args: append([]string{"/bin/sh", "-c", samplerScript, "cw", strconv.Itoa(int(s.live.o.SampleEvery / time.Second))}, dirs...), Dir: "/", Stdout: r})
 	return err
 }
 
@@ -99,10 +102,18 @@ func (s *sampling) take(cpus int, b sample) {
 	s.mu.Lock()
 	a := s.before
 	s.before, s.last, s.why = b, now, nil
+	s.far.take(b, s.began, now)
+	offset, within := s.far.offset()
 	back := s.stale && s.told
 	s.stale, s.told = false, false
 	s.mu.Unlock()
-	s.live.setHost(s.host, func(h Host) Host { return advance(h, cpus, a, b, now) })
+	s.live.setHost(s.host, func(h Host) Host {
+		h = advance(h, cpus, a, b, now)
+		if h.ClockOffset, h.ClockError = offset, within; s.live.o.Lean {
+			h.CPUHist, h.MemHist, h.DiskHist, h.NetHist = nil, nil, nil, nil
+		}
+		return h
+	})
 	if back {
 		s.live.note(state.Event{Kind: state.EventRecovered, Host: s.host, Data: about("host " + s.host), Message: fmt.Sprintf("host %s answers again", s.host)})
 	}
@@ -143,7 +154,7 @@ func (s *sampling) guard(ctx context.Context) {
 func (s *sampling) look(now time.Time) {
 	s.mu.Lock()
 	silent := now.Sub(s.last)
-	if silent < staleAfter {
+	if silent < s.staleAfter {
 		s.mu.Unlock()
 		return
 	}

@@ -40,7 +40,15 @@ type LiveOptions struct {
 	// ReadOnly refuses every action that changes something, and writes no
 	// events of what is seen.
 	ReadOnly bool
-	Log      *slog.Logger
+	// SampleEvery is how often a host tells of itself, in whole seconds; 0 is
+	// one.
+	SampleEvery time.Duration
+	// Lean leaves out what only a screen needs: the store's loads and events,
+	// histories, the texts of queries; sessions are counted now and then.
+	Lean bool
+	// Application is how the database shows who asks; "" is cw top.
+	Application string
+	Log         *slog.Logger
 
 	// Connect opens the one session with the database; nil goes to the
 	// cluster's endpoint, or through its host where that cannot be reached.
@@ -86,6 +94,10 @@ func NewLive(o LiveOptions) *Live {
 	l := &Live{o: o, log: o.Log, first: make(chan struct{}), store: newPoke(), ask: newPoke(), judge: newPoke(), tick: newPoke()}
 	l.watch.wake = make(chan struct{}, 1)
 	l.interval = clampInterval(o.Interval)
+	l.o.SampleEvery = max(o.SampleEvery.Round(time.Second), time.Second)
+	if o.Application == "" {
+		l.o.Application = applicationName
+	}
 	l.draft.Degraded = map[string]string{}
 	l.draft.Cluster.Name, l.draft.Cluster.State = o.Cluster, cluster.Unknown
 	return l
@@ -110,9 +122,13 @@ func (l *Live) Start(ctx context.Context) (<-chan *Snapshot, error) {
 			return nil, err
 		}
 	}
-	l.db = newDatabase(l.connector(), l.log)
+	l.db = newDatabase(l.connector(), l.o.Application, l.log)
 	out := make(chan *Snapshot, 1)
-	l.wg.Go(func() { l.collectStore(ctx) })
+	if l.o.Lean {
+		close(l.first)
+	} else {
+		l.wg.Go(func() { l.collectStore(ctx) })
+	}
 	l.wg.Go(func() { l.writeEvents(ctx) })
 	if l.o.Cluster != "" {
 		l.wg.Go(func() { l.collectDatabase(ctx) })

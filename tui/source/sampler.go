@@ -7,13 +7,15 @@ import (
 	"strings"
 )
 
-// samplerScript prints what the kernel counts, once a second, for ever; the
-// folders whose file systems matter are its arguments. It is the one command
+// samplerScript prints what the kernel counts, for ever; its arguments are the
+// seconds in between and the folders whose file systems matter. The clock comes
+// last, so that little lies between its reading and its coming here. It is the one command
 // that runs on a host for as long as it is watched. A df that hangs, as on a
 // dead NFS server, is left out for a while and holds nothing else up. A folder
 // that is not there, or closed to us, stands for the one above it.
 const samplerScript = `LC_ALL=C; export LC_ALL
 echo "cw-host $(grep -c '^cpu[0-9]' /proc/stat)"
+every=$1; shift
 skip=0
 while :; do
   echo cw-sample
@@ -35,8 +37,9 @@ while :; do
     )
     [ $? -lt 124 ] || skip=30
   fi
+  echo "cw-clock $(date +%s.%N)"
   echo cw-end || exit
-  sleep 1
+  sleep "$every"
 done`
 
 const maxSample = 1 << 20 // bytes; one of a host with a thousand disks has 200 kB
@@ -51,6 +54,8 @@ type sample struct {
 	nics   []nicCount
 	mounts []Mount
 	noDF   bool // df was left out: its last answer stands
+	date   float64
+	coarse bool // date has whole seconds only
 }
 
 type diskCount struct {
@@ -107,6 +112,10 @@ func (r *sampleReader) line(line string) {
 			}
 		case "cw-sample":
 			r.cur, r.size = &sample{mem: map[string]int64{}, noDF: true}, 0
+		case "cw-clock":
+			if r.cur != nil {
+				r.cur.wallClock(strings.TrimSpace(rest))
+			}
 		case "cw-end":
 			if r.cur != nil && r.cur.uptime > 0 {
 				r.emit(r.cpus, *r.cur)

@@ -13,7 +13,7 @@ import (
 const hidden = "<insufficient privilege>"
 
 // sessionQuery asks for the columns that this server has.
-func sessionQuery(can *abilities) string {
+func sessionQuery(can *abilities, text int) string {
 	pick := func(column, expression, otherwise string) string {
 		if can.has("pg_stat_activity", column) {
 			return expression
@@ -25,7 +25,7 @@ func sessionQuery(can *abilities) string {
 		"coalesce(host(a.client_addr), '')", pick("rsgname", "coalesce(a.rsgname, '')", "''"), "coalesce(a.state, '')",
 		pick("wait_event_type", "coalesce(a.wait_event_type, '')", pick("waiting", "case when a.waiting then 'Lock' else '' end", "''")),
 		pick("wait_event", "coalesce(a.wait_event, '')", pick("waiting_reason", "coalesce(a.waiting_reason, '')", "''")),
-		blockersOf(can), fmt.Sprintf("coalesce(left(a.query, %d), '')", maxQueryText), "a.xact_start", "a.query_start", "a.backend_start",
+		blockersOf(can), fmt.Sprintf("coalesce(left(a.query, %d), '')", text), "a.xact_start", "a.query_start", "a.backend_start",
 	}
 	where := []string{"a.pid <> pg_backend_pid()"}
 	if can.has("pg_stat_activity", "backend_type") {
@@ -47,10 +47,11 @@ func blockersOf(can *abilities) string {
 	return "case when a.wait_event_type = 'Lock' or a.query = '" + hidden + "' then pg_blocking_pids(a.pid) end"
 }
 
-// readSessions lists the clients of the database. hid says that other users'
+// readSessions lists the clients of the database, with so much of the text of
+// their queries. hid says that other users'
 // queries are not shown to us.
-func readSessions(ctx context.Context, c *pgx.Conn, can *abilities) (items []Session, hid bool, err error) {
-	rows, err := c.Query(ctx, sessionQuery(can))
+func readSessions(ctx context.Context, c *pgx.Conn, can *abilities, text int) (items []Session, hid bool, err error) {
+	rows, err := c.Query(ctx, sessionQuery(can, text))
 	if err != nil {
 		return nil, false, err
 	}

@@ -112,6 +112,10 @@ type Host struct {
 	MemHist   []float64 `json:"mem_history,omitempty"`
 	DiskHist  []float64 `json:"disk_history,omitempty"` // bytes per second
 	NetHist   []float64 `json:"net_history,omitempty"`
+	// ClockOffset is how many seconds the host's clock is ahead of the one here;
+	// the truth is between it and ClockError more.
+	ClockOffset *float64 `json:"clock_offset,omitempty"`
+	ClockError  float64  `json:"clock_error,omitempty"`
 }
 
 // Disk is one block device.

@@ -1,0 +1,101 @@
+package probe
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"cw/monitor"
+	"cw/schema"
+	"cw/state"
+)
+
+const (
+	// ForecastHistory is how far back samples matter for a forecast.
+	ForecastHistory = 7 * 24 * time.Hour
+	// leastHistory and leastSamples are what it takes: less is a guess.
+	leastHistory = 6 * time.Hour
+	leastSamples = 12
+	// farthest is how many times its history a forecast looks ahead.
+	farthest = 12
+	// oldest is when the last sample is too old to go on from.
+	oldest = time.Hour
+	// points is how many are compared, each with each.
+	points = 150
+)
+
+// Forecast finds file systems that will be full soon. The slope is Theil and
+// Sen's, the median of those between all pairs of samples: a nightly clean-up
+// or one large load does not turn it. samples are of state.MetricDiskUsed,
+// sizes the newest state.MetricDiskSize.
+func Forecast(name string, samples, sizes []state.Sample, rules Rules, now time.Time) (found []monitor.Condition, blind []monitor.Blind) {
+	size := map[[2]string]float64{}
+	for _, s := range sizes {
+		size[[2]string{s.Host, s.Object}] = s.Value // the last one stays
+	}
+	for len(samples) > 0 {
+		n := 1
+		for n < len(samples) && samples[n].Host == samples[0].Host && samples[n].Object == samples[0].Object {
+			n++
+		}
+		history := samples[:n]
+		samples = samples[n:]
+		first, last := history[0], history[n-1]
+		span := last.At.Sub(first.At)
+		of := size[[2]string{first.Host, first.Object}]
+		if n < leastSamples || span < leastHistory || now.Sub(last.At) > oldest || of <= 0 {
+			blind = append(blind, monitor.Blind{Rule: monitor.DiskForecast, Host: first.Host, Object: first.Object})
+			continue
+		}
+		slope := slopeOf(history)
+		if slope <= 0 {
+			continue
+		}
+		left := max(of-last.Value, 0)/slope - now.Sub(last.At).Seconds()
+		if left > farthest*span.Seconds() {
+			continue
+		}
+		severity := rules.judge(monitor.DiskForecast, max(left, 1))
+		if severity == "" {
+			continue
+		}
+		found = append(found, monitor.Condition{
+			Rule: monitor.DiskForecast, Severity: severity, Cluster: name, Host: first.Host, Object: first.Object,
+			Message: fmt.Sprintf("file system %s of host %s will be full in %s: it is %.0f %% full and grows by %s a day", first.Object, first.Host, inDays(left), 100*last.Value/of, schema.FormatSize(int64(slope*86400))),
+			Remedy:  fmt.Sprintf("make room, or grow it: cw report %s says what is large", name),
+		})
+	}
+	return found, blind
+}
+
+// slopeOf is the median slope between pairs of samples, per second.
+func slopeOf(history []state.Sample) float64 {
+	thin := history
+	if len(history) > points {
+		thin = make([]state.Sample, 0, points)
+		for i := range points {
+			thin = append(thin, history[i*(len(history)-1)/(points-1)])
+		}
+	}
+	var slopes []float64
+	for i, a := range thin {
+		for _, b := range thin[i+1:] {
+			if dt := b.At.Sub(a.At).Seconds(); dt > 0 {
+				slopes = append(slopes, (b.Value-a.Value)/dt)
+			}
+		}
+	}
+	if len(slopes) == 0 {
+		return 0
+	}
+	slices.SortFunc(slopes, cmp.Compare)
+	return slopes[len(slopes)/2]
+}
+
+func inDays(seconds float64) string {
+	if seconds < 48*3600 {
+		return fmt.Sprintf("%.0f hours", seconds/3600)
+	}
+	return fmt.Sprintf("%.1f days", seconds/86400)
+}
