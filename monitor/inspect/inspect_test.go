@@ -273,8 +273,9 @@ func TestPlantedMore(t *testing.T) {
 	if err := exec(holder, "begin; lock table two in exclusive mode"); err != nil {
 		t.Fatal(err)
 	}
-	go func() { done <- exec(waiter, "update two set n = 3") }()
-	defer func() { _ = holder.Close(context.WithoutCancel(ctx)); _ = <-done }()
+	waited := make(chan struct{})
+	go func() { defer close(waited); _ = exec(waiter, "update two set n = 3") }()
+	defer func() { _ = holder.Close(context.WithoutCancel(ctx)); <-waited }()
 
 	lowered := map[string]float64{
 		"setting.memory_default": 10, "age.multixact": 0, "age.table": 1e-10, "session.blocked": 0, "database.cache_hit": 1, "database.temp_files": 1, "database.deadlocks": 1e-3, "table.many_partitions": 2,
@@ -493,7 +494,7 @@ func TestGreenplum(t *testing.T) {
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); _, _ = waiter.Exec(ctx, "delete from even") }()
-	defer func() { _ = holder.Close(context.WithoutCancel(ctx)); _ = <-done }()
+	defer func() { _ = holder.Close(context.WithoutCancel(ctx)); <-done }()
 	deadline := time.Now().Add(30 * time.Second)
 	for waits := false; !waits; {
 		if err := gp.Connect(t, "postgres").QueryRow(ctx, "select exists (select 1 from pg_stat_activity where waiting)").Scan(&waits); err != nil || time.Now().After(deadline) {
