@@ -110,22 +110,13 @@ func (b *builder) gpbackup(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("gpbackup's history cannot be looked for: %w", err)
 	}
-	for _, f := range files {
-		if f.Name == "gpbackup_history.yaml" {
-			return b.gpbackupYAML(ctx)
+	for _, f := range files { // the database is the newer form, into which the other is taken over
+		if f.Name == "gpbackup_history.db" {
+			return b.gpbackupDatabase(ctx)
 		}
 	}
 	if len(files) > 0 {
-		type stat struct{ At time.Time }
-		at, err := ask[stat](ctx, b.ask, "", "select modification as at from pg_stat_file('gpbackup_history.db')")
-		if err != nil {
-			return err
-		}
-		b.r.Backup.WhyNot = "gpbackup keeps its history as a database, which cw does not read yet"
-		if len(at) == 1 {
-			b.r.Backup.WhyNot += "; it was written last on " + at[0].At.UTC().Format(time.RFC3339) + ": gpbackup_manager list-backups"
-		}
-		return nil
+		return b.gpbackupYAML(ctx)
 	}
 	b.r.Backup.WhyNot = "gpbackup has no history in the coordinator's folder; what else may take backups cannot be seen from here"
 	return nil
@@ -143,12 +134,18 @@ func (b *builder) gpbackupYAML(ctx context.Context) error {
 			return fmt.Errorf("gpbackup's history: %w", err)
 		}
 	}
+	return b.gpbackupKnown(ctx, newest)
+}
+
+// gpbackupKnown notes the backup of a time stamp, which is in the server's own
+// time zone.
+func (b *builder) gpbackupKnown(ctx context.Context, newest string) error {
 	if newest == "" {
 		b.r.Backup.WhyNot = "gpbackup's history has no backup that has succeeded and is still there"
 		return nil
 	}
 	type stamp struct{ At time.Time }
-	at, err := ask[stamp](ctx, b.ask, "", "select to_timestamp('"+newest+"', 'YYYYMMDDHH24MISS') as at") // in the server's time zone, as gpbackup writes it
+	at, err := ask[stamp](ctx, b.ask, "", "select to_timestamp('"+newest+"', 'YYYYMMDDHH24MISS') as at")
 	if err != nil {
 		return err
 	}
@@ -174,10 +171,7 @@ func newestGpbackup(text []byte) (string, error) {
 	}
 	newest := ""
 	for _, h := range history.Backups {
-		if _, err := time.Parse("20060102150405", h.Timestamp); err != nil || len(h.Timestamp) != 14 {
-			continue
-		}
-		if (h.Status == "" || strings.EqualFold(h.Status, "success")) && h.DateDeleted == "" && !h.OnlyNames {
+		if isStamp(h.Timestamp) && (h.Status == "" || strings.EqualFold(h.Status, "success")) && h.DateDeleted == "" && !h.OnlyNames {
 			newest = max(newest, h.Timestamp)
 		}
 	}
@@ -185,6 +179,12 @@ func newestGpbackup(text []byte) (string, error) {
 		return "", errors.New("it has no backupconfigs")
 	}
 	return newest, nil
+}
+
+// isStamp tells whether a text is a time stamp of gpbackup's.
+func isStamp(s string) bool {
+	_, err := time.Parse("20060102150405", s)
+	return err == nil && len(s) == 14
 }
 
 // What the report itself finds, beside the rules.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -253,5 +254,43 @@ create table aoco (i int, t text) with (appendonly=true, orientation=column) dis
 	o.Only = []string{SectionBackup}
 	if r = build(t, o); !r.Backup.Known || *r.Backup.AgeSeconds/3600 < 24 || *r.Backup.AgeSeconds/3600 > 76 || r.Backup.By != "gpbackup's history" {
 		t.Errorf("backup %+v, missing %+v", r.Backup, r.Missing)
+	}
+	// Newer versions keep it in a database: the columns that are read of it, as
+	// gpbackup makes them.
+	name := filepath.Join(t.TempDir(), "history.db")
+	db, err := sql.Open("sqlite", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	older := time.Now().Add(-200 * time.Hour).Format("20060102150405")
+	for _, q := range []string{
+		"create table backups (timestamp text not null primary key, date_deleted text, metadata_only int, status text)",
+		"insert into backups values ('" + older + "', '', 0, 'Success'), ('20990101000000', '', 0, 'Failure'), ('20980101000000', '20990101000000', 0, 'Success'), ('20970101000000', '', 1, 'Success')",
+	} {
+		if _, err := db.ExecContext(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(gp.Dir, "m", "gpbackup_history.db"), data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o.Only = append(o.Only, SectionFindings)
+	if r = build(t, o); !r.Backup.Known || *r.Backup.AgeSeconds/3600 < 170 || *r.Backup.AgeSeconds/3600 > 230 {
+		t.Errorf("backup %+v, missing %+v", r.Backup, r.Missing)
+	}
+	if !slices.ContainsFunc(r.Findings, func(f inspect.Finding) bool { return f.Rule == ruleBackup && f.Severity == inspect.Warning }) {
+		t.Errorf("the backup is a week old: %+v", r.Findings)
+	}
+	for _, bad := range [][]byte{nil, []byte("no database"), data[:len(data)/2]} {
+		if got, err := newestInDatabase(t.Context(), bad); err == nil {
+			t.Errorf("%d bytes: %q", len(bad), got)
+		}
 	}
 }
