@@ -225,6 +225,9 @@ rules:
 		if err != nil {
 			t.Fatal(err)
 		}
+		if keep := os.Getenv("CW_TEST_SHOTS"); keep != "" {
+			_ = os.WriteFile(filepath.Join(keep, filepath.Base(file)), got, 0o600)
+		}
 		if !strings.Contains(string(got), "&lt;script&gt;alert(1)") || strings.Contains(string(got), "<script") || strings.Contains(string(got), "hunter2") {
 			t.Errorf("%s does not show the name of a table as text", file)
 		}
