@@ -63,7 +63,9 @@ func TestReportOfGreenplum(t *testing.T) {
 	if r.Unreachable != "" || r.Summary.Verdict != report.Critical || r.Health == nil || r.Health.State == cluster.Up {
 		t.Errorf("%q %+v %+v", r.Unreachable, r.Summary, r.Health)
 	}
-	if !slices.ContainsFunc(r.Missing, func(m report.Missing) bool { return m.Section == report.SectionSettings && strings.Contains(m.Reason, "h1") }) {
+	if !slices.ContainsFunc(r.Missing, func(m report.Missing) bool {
+		return m.Section == report.SectionSettings && strings.Contains(m.Reason, "h1")
+	}) {
 		t.Errorf("missing %+v", r.Missing)
 	}
 	if slices.ContainsFunc(r.Findings, func(f inspect.Finding) bool { return strings.Contains(f.Remedy, "CLUSTER") }) {

@@ -252,6 +252,8 @@ func TestPlantedMore(t *testing.T) {
 	shop("create table slow (i int primary key); do $$ begin for i in 1..20 loop execute 'create index on slow ((i + ' || i || '))'; end loop; end $$")
 	shop(`create table sorted (t text collate "und-x-icu"); create extension amcheck version '1.2'`)
 	shop("update pg_collation set collversion = '1' where collname = 'und-x-icu'; update pg_database set datcollversion = '1.0' where datname = 'shop'")
+	shop("create role open login; create role almighty login password 'Hh5-t4!'; grant pg_execute_server_program to almighty")
+	shop("create table wide as select i as a, i as b from generate_series(1, 60000) i; create index narrow on wide (a); create index broad on wide (a, b)")
 	shop("set work_mem = '64kB'; select count(*) from (select i from generate_series(1, 50000) i order by random()) x")
 	shop("select pg_create_physical_replication_slot('lost', true); create table filler as select repeat('x', 900) as t from generate_series(1, 60000)")
 	for range 21 {
@@ -296,6 +298,7 @@ func TestPlantedMore(t *testing.T) {
 		"session.blocked/pid/waits for pid", "replication.slot_lost/lost/wal_status", "replication.no_sync/synchronous_standby_names/nobody", "checkpoint.frequent/max_wal_size/32MB",
 		"database.cache_hit/shop/", "database.temp_files/shop/work_mem", "database.deadlocks/shop/1 in all", "database.checksum_failures/shop/1 failures", "database.collation/shop/1.0",
 		`collation.version/pg_catalog."und-x-icu"/made with 1`, "extension.update/amcheck/is 1.2", "table.unlogged/gone/", "table.autovacuum_off/still/off", "table.many_partitions/parts/2",
+		"role.no_password/open/", "role.server_access/almighty/pg_execute_server_program", "index.redundant/narrow/broad begins",
 		"constraint.not_valid/checked positive/CHECK", "index.many/slow/beside",
 	}
 	p := server(t, srv)

@@ -229,13 +229,13 @@ create table aoco (i int, t text) with (appendonly=true, orientation=column) dis
 		}
 		return r.Tables[i]
 	}
-	if x := table("events"); x.Partitions != 3 || x.Size < 9<<20 || x.Rows < 8000 || x.Skew == nil || *x.Skew > 1.2 {
+	if x := table("events"); x.Partitions != 3 || x.Size < 9<<20 || *x.Rows < 8000 || x.Skew == nil || *x.Skew > 1.2 {
 		t.Errorf("%+v", x)
 	}
 	if x := table("skewed"); x.Size < 6<<20 || x.Skew == nil || *x.Skew < 1.9 || *x.Skew > 2.01 {
 		t.Errorf("%+v", x)
 	}
-	if x := table("aoco"); x.Size < 1<<20 || x.Skew == nil || *x.Skew > 1.2 || x.Rows != 4000 {
+	if x := table("aoco"); x.Size < 1<<20 || x.Skew == nil || *x.Skew > 1.2 || *x.Rows != 4000 {
 		t.Errorf("%+v", x)
 	}
 	if len(r.Roles) == 0 || !r.Roles[0].Superuser || r.Backup.Known || r.Backup.WhyNot == "" || len(r.Settings) == 0 {

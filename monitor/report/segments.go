@@ -68,10 +68,11 @@ func (b *builder) segmentTables(ctx context.Context, db string) ([]Table, error)
 		}
 		t := sums[n.Root]
 		if t == nil {
-			t = &sum{Table: Table{Schema: n.Schema, Name: n.Name, Kind: n.Kind}, segments: make([]int64, len(s.Segments))}
+			t = &sum{Table: Table{Schema: n.Schema, Name: n.Name, Kind: n.Kind, Rows: new(float64)}, segments: make([]int64, len(s.Segments))}
 			sums[n.Root] = t
 		}
-		t.Size, t.Indexes, t.Toast, t.Rows = t.Size+s.Size, t.Indexes+s.Indexes, t.Toast+s.Toast, t.Rows+n.Rows
+		t.Size, t.Indexes, t.Toast = t.Size+s.Size, t.Indexes+s.Indexes, t.Toast+s.Toast
+		*t.Rows += n.Rows
 		if n.OID != n.Root {
 			t.Partitions++
 			t.Kind = "partitioned table"

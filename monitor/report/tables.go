@@ -62,7 +62,8 @@ const tablesQuery = rootsCTE + `select n.nspname as schema, r.relname as name, `
   x.size, x.indexes, x.toast, x.rows, x.partitions
 from (
   select up.root, sum(pg_total_relation_size(c.oid))::bigint as size, sum(pg_indexes_size(c.oid))::bigint as indexes,
-    coalesce(sum(pg_total_relation_size(nullif(c.reltoastrelid, 0))), 0)::bigint as toast, sum(greatest(c.reltuples, 0)) as rows,
+    coalesce(sum(pg_total_relation_size(nullif(c.reltoastrelid, 0))), 0)::bigint as toast, 
+    case when bool_and(c.reltuples < 0) filter (where c.relkind <> 'p') then null else sum(greatest(c.reltuples, 0)) end as rows,
     count(*) filter (where up.depth > 0 and c.relkind <> 'p') as partitions
   from up join pg_class c on c.oid = up.oid{some} where c.relpersistence <> 't' group by up.root) x
 join pg_class r on r.oid = x.root join pg_namespace n on n.oid = r.relnamespace
