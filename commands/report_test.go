@@ -168,7 +168,7 @@ insert into parts.events select '2026-01-05'::date + i % 50, repeat('p', 1000) f
 		_, _, err := st.FireAlert(ctx, state.Alert{Mark: "m", Rule: "node.lag", Severity: state.Warning, Cluster: "lab", Message: "n2 lags, password=hunter2"})
 		return err
 	})
-	rules := filepath.Join(l.home, "ours.yaml")
+	rules, evil := filepath.Join(l.home, "ours.yaml"), filepath.Join(l.data, "evil")
 	if err := os.WriteFile(rules, []byte(`apiVersion: cw/v1
 kind: InspectionRules
 rules:
@@ -184,6 +184,13 @@ rules:
     severity: critical
     sql: select rolname as object from pg_roles where rolvaliduntil < now()
     remedy: drop role {object}
+  - name: evil.psql
+    title: What psql would obey
+    superuser: true
+    sql: |
+      select 'x' as object, '\!' as detail from pg_authid
+      \! touch `+evil+`
+    remedy: none
 `), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -215,9 +222,12 @@ rules:
 		}
 	}
 	for _, o := range r.Omitted {
-		if o.Rule != "orders.many" || o.Database != "postgres" {
+		if o.Rule != "evil.psql" && (o.Rule != "orders.many" || o.Database != "postgres") {
 			t.Errorf("omitted %+v", o)
 		}
+	}
+	if _, err := os.Stat(evil); err == nil || !slices.ContainsFunc(r.Omitted, func(o inspect.Omitted) bool { return o.Rule == "evil.psql" && strings.Contains(o.Reason, "syntax error") }) {
+		t.Errorf("a question is obeyed by psql: %v %+v", err, r.Omitted)
 	}
 	l.sections(r, full)
 	for _, file := range []string{page, md} {
