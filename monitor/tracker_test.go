@@ -263,3 +263,17 @@ func TestTrackerProperty(t *testing.T) {
 		}
 	}
 }
+
+// Words that change all the time are written now and then.
+func TestTrackerRewords(t *testing.T) {
+	t.Parallel()
+	p := newPlay(t, Config{})
+	c := down
+	for now := range 200 {
+		c.Message = fmt.Sprint("n2 is down for ", now)
+		p.show(at(float64(now)), look(c))
+	}
+	if got := fmt.Sprint(p.log); got != "[fire warning update warning update warning update warning]" {
+		t.Errorf("in 200 s: %s", got)
+	}
+}
