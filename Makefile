@@ -36,7 +36,8 @@ check: lint test ## what CI checks before the demo
 
 bench: deps-test build ## ratios against psql \copy, gunzip, gpfdist, Greenplum's own tools, fio, iperf3 and C, side by side
 	@go build -C tools -o ../bin/ ./...
-	CW_BENCH=1 CGO_ENABLED=0 go test -count=1 -p 1 -timeout 90m -run '^TestBench' -v ./loadspec/run/... ./loadspec/source/ ./loadspec/fdist/ ./cluster/greenplum/ ./perfcheck/...
+	CW_BENCH=1 CGO_ENABLED=0 go test -count=1 -p 1 -timeout 90m -run '^TestBench' -v ./loadspec/run/... ./loadspec/source/ ./loadspec/fdist/ ./cluster/greenplum/ ./perfcheck/... ./monitor/labtest/
+	CGO_ENABLED=0 go test -timeout 20m -run '^$$' -bench '^BenchmarkDay$$' -benchtime 100x ./state/
 
 fuzz: ## every fuzz target for 20 seconds
 	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \

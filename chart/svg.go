@@ -14,8 +14,16 @@ import (
 // The size of a chart in its own units: as wide as a small telephone, so that
 // its text is never scaled down to be illegible.
 const (
-	Width, Height            = 360.0, 190.0
-	Left, Right, Top, Bottom = 58.0, 350.0, 12.0, 160.0 // of the plot in it
+	Width  = 360.0
+	Height = 190.0
+)
+
+// The plot in it, between the marks of its axes.
+const (
+	Left   = 58.0
+	Right  = 350.0
+	Top    = 12.0
+	Bottom = 160.0
 )
 
 // Drawing is an SVG that is being written.

@@ -228,6 +228,9 @@ func differingSettings(ctx context.Context, m *manage.Manager, name string) ([]r
 	var out []report.Setting
 	for _, d := range diffSettings(known, lay) {
 		for _, same := range groupBy(d.Nodes, sameValue) {
+			if d.Reason != diffNodes && same[0].Configured == "" && !same[0].PendingRestart {
+				continue // these have what they are to have
+			}
 			s := report.Setting{Name: d.Name, Value: redact(same[0].Value), Reason: d.Reason, Nodes: someNodes(same)}
 			if same[0].Configured != "" {
 				s.Source = "in the file: " + redact(same[0].Configured)

@@ -168,7 +168,7 @@ insert into parts.events select '2026-01-05'::date + i % 50, repeat('p', 1000) f
 		_, _, err := st.FireAlert(ctx, state.Alert{Mark: "m", Rule: "node.lag", Severity: state.Warning, Cluster: "lab", Message: "n2 lags, password=hunter2"})
 		return err
 	})
-	rules := filepath.Join(l.home, "ours.yaml")
+	rules, evil := filepath.Join(l.home, "ours.yaml"), filepath.Join(l.data, "evil")
 	if err := os.WriteFile(rules, []byte(`apiVersion: cw/v1
 kind: InspectionRules
 rules:
@@ -184,6 +184,13 @@ rules:
     severity: critical
     sql: select rolname as object from pg_roles where rolvaliduntil < now()
     remedy: drop role {object}
+  - name: evil.psql
+    title: What psql would obey
+    superuser: true
+    sql: |
+      select 'x' as object, '\!' as detail from pg_authid
+      \! touch `+evil+`
+    remedy: none
 `), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -210,20 +217,26 @@ rules:
 		p.in(t, r.Findings)
 	}
 	for _, f := range r.Findings {
-		if f.Rule == "key.no_index" || f.Rule == "role.expired" && f.Title != "Expired, in our words" {
+		if f.Rule == "setting.file_error" || f.Rule == "key.no_index" || f.Rule == "role.expired" && f.Title != "Expired, in our words" {
 			t.Errorf("%+v", f)
 		}
 	}
 	for _, o := range r.Omitted {
-		if o.Rule != "orders.many" || o.Database != "postgres" {
+		if o.Rule != "evil.psql" && (o.Rule != "orders.many" || o.Database != "postgres") {
 			t.Errorf("omitted %+v", o)
 		}
+	}
+	if _, err := os.Stat(evil); err == nil || !slices.ContainsFunc(r.Omitted, func(o inspect.Omitted) bool { return o.Rule == "evil.psql" && strings.Contains(o.Reason, "syntax error") }) {
+		t.Errorf("a question is obeyed by psql: %v %+v", err, r.Omitted)
 	}
 	l.sections(r, full)
 	for _, file := range []string{page, md} {
 		got, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if keep := os.Getenv("CW_TEST_SHOTS"); keep != "" {
+			_ = os.WriteFile(filepath.Join(keep, filepath.Base(file)), got, 0o600)
 		}
 		if !strings.Contains(string(got), "&lt;script&gt;alert(1)") || strings.Contains(string(got), "<script") || strings.Contains(string(got), "hunter2") {
 			t.Errorf("%s does not show the name of a table as text", file)
@@ -259,10 +272,10 @@ func (l *reportLab) sections(r *report.Report, full time.Time) {
 	if disk == nil || disk.Forecast.FullAt == nil || disk.Forecast.FullAt.Sub(full).Abs() > 6*time.Hour || disk.Forecast.Confidence != report.High {
 		t.Errorf("the disk is full on %s: %+v", full, disk)
 	}
-	if i := slices.IndexFunc(r.Tables, func(t report.Table) bool { return t.Schema+"."+t.Name == "parts.events" }); i < 0 || r.Tables[i].Partitions != 2 || r.Tables[i].Size < 3<<20 || r.Tables[i].Kind != "partitioned table" {
+	if i := slices.IndexFunc(r.Tables, func(t report.Table) bool { return t.Schema+"."+t.Name == "parts.events" }); i < 0 || r.Tables[i].Partitions != 2 || r.Tables[i].Size < 3<<20 || r.Tables[i].Rows != nil || r.Tables[i].Kind != "partitioned table" {
 		t.Errorf("tables %+v", r.Tables)
 	}
-	if i := slices.IndexFunc(r.Tables, func(t report.Table) bool { return t.Name == "orders" }); i < 0 || r.Tables[i].Indexes == 0 || r.Tables[i].Rows != 10000 {
+	if i := slices.IndexFunc(r.Tables, func(t report.Table) bool { return t.Name == "orders" }); i < 0 || r.Tables[i].Indexes == 0 || r.Tables[i].Rows == nil || *r.Tables[i].Rows != 10000 {
 		t.Errorf("tables %+v", r.Tables)
 	}
 	want := map[string]string{"work_mem": report.ReasonProfile, "statement_timeout": report.ReasonScope, "shared_buffers": report.ReasonRestart}

@@ -25,7 +25,7 @@ func (e *Engine) Ask(ctx context.Context, database, question string, limit time.
 		database = e.top.Database.Name
 	}
 	question = "select row_to_json(answer)::jsonb::text from (" + strings.TrimRight(strings.TrimSpace(question), ";") + ") answer"
-	script := fmt.Sprintf("\\set ON_ERROR_STOP 1\nbegin read only;\nset local statement_timeout = %d;\nset local lock_timeout = '2s';\nselect %s \\gexec\nrollback;\n", limit.Milliseconds(), literal(question))
+	script := fmt.Sprintf("\\set ON_ERROR_STOP 1\nset standard_conforming_strings = on;\nbegin read only;\nset local statement_timeout = %d;\nset local lock_timeout = '2s';\nselect %s \\gexec\nrollback;\n", limit.Milliseconds(), literal(question))
 	conninfo := fmt.Sprintf("host=%s port=%d dbname=%s user=%s connect_timeout=5 application_name='cw report'", connValue(n.SocketDir()), n.Port, connValue(database), connValue(e.top.OSUser))
 	res, err := e.Fleet.Host(n.Host).Run(ctx, remote.Cmd{
 		Args:  []string{path.Join(b.Dir, "psql"), "-X", "-q", "-A", "-t", "-d", conninfo},

@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -55,7 +56,7 @@ func (b *builder) baseBackup(ctx context.Context) error {
 		found, err = ask[row](ctx, b.ask, "", strings.Replace(files, "%s", "''", 1))
 	}
 	if err != nil {
-		return errOf("the log's folder cannot be listed: %v", err)
+		return fmt.Errorf("the log's folder cannot be listed: %w", err)
 	}
 	if len(found) == 0 {
 		b.r.Backup.WhyNot = "no base backup has left a trace in the server's log folder; what is kept elsewhere, as volume snapshots or pg_dump's files, cannot be seen from here"
@@ -107,24 +108,15 @@ func (b *builder) gpbackup(ctx context.Context) error {
 	type file struct{ Name string }
 	files, err := ask[file](ctx, b.ask, "", `select name from pg_ls_dir('.') as name where name in ('gpbackup_history.yaml', 'gpbackup_history.db')`)
 	if err != nil {
-		return errOf("gpbackup's history cannot be looked for: %v", err)
+		return fmt.Errorf("gpbackup's history cannot be looked for: %w", err)
 	}
-	for _, f := range files {
-		if f.Name == "gpbackup_history.yaml" {
-			return b.gpbackupYAML(ctx)
+	for _, f := range files { // the database is the newer form, into which the other is taken over
+		if f.Name == "gpbackup_history.db" {
+			return b.gpbackupDatabase(ctx)
 		}
 	}
 	if len(files) > 0 {
-		type stat struct{ At time.Time }
-		at, err := ask[stat](ctx, b.ask, "", "select modification as at from pg_stat_file('gpbackup_history.db')")
-		if err != nil {
-			return err
-		}
-		b.r.Backup.WhyNot = "gpbackup keeps its history as a database, which cw does not read yet"
-		if len(at) == 1 {
-			b.r.Backup.WhyNot += "; it was written last on " + at[0].At.UTC().Format(time.RFC3339) + ": gpbackup_manager list-backups"
-		}
-		return nil
+		return b.gpbackupYAML(ctx)
 	}
 	b.r.Backup.WhyNot = "gpbackup has no history in the coordinator's folder; what else may take backups cannot be seen from here"
 	return nil
@@ -134,20 +126,26 @@ func (b *builder) gpbackupYAML(ctx context.Context) error {
 	type text struct{ Text string }
 	got, err := ask[text](ctx, b.ask, "", "select pg_read_file('gpbackup_history.yaml', 0, 33554432) as text")
 	if err != nil {
-		return errOf("gpbackup's history cannot be read: %v", err)
+		return fmt.Errorf("gpbackup's history cannot be read: %w", err)
 	}
 	newest := ""
 	if len(got) == 1 {
 		if newest, err = newestGpbackup([]byte(got[0].Text)); err != nil {
-			return errOf("gpbackup's history: %v", err)
+			return fmt.Errorf("gpbackup's history: %w", err)
 		}
 	}
+	return b.gpbackupKnown(ctx, newest)
+}
+
+// gpbackupKnown notes the backup of a time stamp, which is in the server's own
+// time zone.
+func (b *builder) gpbackupKnown(ctx context.Context, newest string) error {
 	if newest == "" {
 		b.r.Backup.WhyNot = "gpbackup's history has no backup that has succeeded and is still there"
 		return nil
 	}
 	type stamp struct{ At time.Time }
-	at, err := ask[stamp](ctx, b.ask, "", "select to_timestamp('"+newest+"', 'YYYYMMDDHH24MISS') as at") // in the server's time zone, as gpbackup writes it
+	at, err := ask[stamp](ctx, b.ask, "", "select to_timestamp('"+newest+"', 'YYYYMMDDHH24MISS') as at")
 	if err != nil {
 		return err
 	}
@@ -165,6 +163,7 @@ func newestGpbackup(text []byte) (string, error) {
 			Timestamp   string `yaml:"timestamp"`
 			Status      string `yaml:"status"`
 			DateDeleted string `yaml:"datedeleted"`
+			OnlyNames   bool   `yaml:"metadataonly"`
 		} `yaml:"backupconfigs"`
 	}
 	if err := yaml.Unmarshal(text, &history); err != nil {
@@ -172,10 +171,7 @@ func newestGpbackup(text []byte) (string, error) {
 	}
 	newest := ""
 	for _, h := range history.Backups {
-		if _, err := time.Parse("20060102150405", h.Timestamp); err != nil || len(h.Timestamp) != 14 {
-			continue
-		}
-		if (h.Status == "" || strings.EqualFold(h.Status, "success")) && h.DateDeleted == "" {
+		if isStamp(h.Timestamp) && (h.Status == "" || strings.EqualFold(h.Status, "success")) && h.DateDeleted == "" && !h.OnlyNames {
 			newest = max(newest, h.Timestamp)
 		}
 	}
@@ -183,6 +179,12 @@ func newestGpbackup(text []byte) (string, error) {
 		return "", errors.New("it has no backupconfigs")
 	}
 	return newest, nil
+}
+
+// isStamp tells whether a text is a time stamp of gpbackup's.
+func isStamp(s string) bool {
+	_, err := time.Parse("20060102150405", s)
+	return err == nil && len(s) == 14
 }
 
 // What the report itself finds, beside the rules.

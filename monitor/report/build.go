@@ -2,7 +2,6 @@ package report
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"regexp"
@@ -208,9 +207,6 @@ func (b *builder) findings(ctx context.Context) error {
 func (b *builder) named(remedy string) string {
 	return clusterWord.ReplaceAllString(remedy, "${1}"+strings.ReplaceAll(b.o.Cluster, "$", "$$"))
 }
-
-// errOf says why something is not known in this version.
-func errOf(format string, args ...any) error { return errors.New(fmt.Sprintf(format, args...)) }
 
 func count(n int, of string) string {
 	if n == 1 {

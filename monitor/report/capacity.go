@@ -2,6 +2,7 @@ package report
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -108,7 +109,7 @@ func (b *builder) databaseSizes(ctx context.Context, samples []state.Sample) {
 		sizes, err = ask[row](ctx, b.ask, "", "select datname as name, pg_database_size(oid) as size from pg_database where datallowconn order by 2 desc, 1 limit 200")
 	}
 	if err != nil {
-		b.missing(SectionCapacity, "", errOf("sizes of databases: %v", err))
+		b.missing(SectionCapacity, "", fmt.Errorf("sizes of databases: %w", err))
 	}
 	histories := map[string][]Point{}
 	for _, part := range series(samples) {

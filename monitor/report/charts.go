@@ -240,7 +240,7 @@ func (r *Report) alertChart() []figure {
 			class = "a-critical"
 		}
 		begin := x.At(float64(a.BeganAt.Unix()))
-		title := fmt.Sprintf("%s, %s: %s", clock(a.FiredAt), alertLength(a, r.MadeAt), oneLine(a.Message))
+		title := fmt.Sprintf("%s, %s: %s", clock(a.FiredAt), alertLength(a), oneLine(a.Message))
 		d.Bar(class, begin, 8+row*float64(i)+3, max(3, x.At(float64(end.Unix()))-begin), row-6, title)
 	}
 	return []figure{{"When alerts fired", d.HTML(), []legend{{"a-critical", "critical"}, {"a-warning", "warning"}}}}

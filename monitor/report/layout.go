@@ -114,7 +114,10 @@ func (r *Report) databasePart() part {
 func (r *Report) tablePart() part {
 	p := part{ID: SectionTables, Title: "Largest tables", Cols: []string{"DATABASE", "TABLE", "KIND", ">SIZE", ">INDEXES", ">TOAST", ">ROWS", ">PARTS", ">SKEW"}, Why: r.why(SectionTables)}
 	for _, t := range r.Tables {
-		skew, parts := "", ""
+		skew, parts, rows := "", "", "?"
+		if t.Rows != nil {
+			rows = strconv.FormatFloat(*t.Rows, 'f', 0, 64)
+		}
 		if t.Skew != nil {
 			skew = strconv.FormatFloat(*t.Skew, 'f', 2, 64)
 		}
@@ -123,7 +126,7 @@ func (r *Report) tablePart() part {
 		}
 		p.Rows = append(p.Rows, []string{
 			t.Database, t.Schema + "." + t.Name, t.Kind, schema.FormatSize(t.Size), schema.FormatSize(t.Indexes), schema.FormatSize(t.Toast),
-			strconv.FormatFloat(t.Rows, 'f', 0, 64), parts, skew,
+			rows, parts, skew,
 		})
 	}
 	return p
@@ -243,12 +246,12 @@ func (r *Report) alertPart() part {
 			p.Notes = append(p.Notes, fmt.Sprintf("The newest %d of %d are listed.", mostAlerts, len(r.Alerts)))
 			break
 		}
-		p.Rows = append(p.Rows, []string{clock(a.FiredAt), alertLength(a, r.MadeAt), a.Severity, a.Rule, a.Message})
+		p.Rows = append(p.Rows, []string{clock(a.FiredAt), alertLength(a), a.Severity, a.Rule, a.Message})
 	}
 	return p
 }
 
-func alertLength(a state.Alert, now time.Time) string {
+func alertLength(a state.Alert) string {
 	if a.ResolvedAt.IsZero() {
 		return "still fires"
 	}

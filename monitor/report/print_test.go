@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-var update = flag.Bool("update", false, "write the golden files") //nolint:gochecknoglobals // a flag of the tests
+var update = flag.Bool("update", false, "write the golden files")
 
 // The three forms of a report with something in every section are as they
 // were looked at.

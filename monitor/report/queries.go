@@ -35,7 +35,7 @@ order by s.%[2]s desc, s.query limit %[3]d`, schema, exec, mostQueries))
 		b.r.Queries = append(b.r.Queries, q)
 	}
 	if len(found) == 0 {
-		return errOf("pg_stat_statements has counted nothing yet")
+		return fmt.Errorf("pg_stat_statements has counted nothing yet")
 	}
 	return nil
 }
@@ -47,7 +47,7 @@ func (b *builder) statements(ctx context.Context) (db, schema string, columns []
 		Schema  string
 		Columns []string
 	}
-	why := errOf("pg_stat_statements is in no database: shared_preload_libraries = 'pg_stat_statements', restart, create extension pg_stat_statements")
+	why := fmt.Errorf("pg_stat_statements is in no database: shared_preload_libraries = 'pg_stat_statements', restart, create extension pg_stat_statements")
 	for _, db := range b.databases {
 		found, err := ask[place](ctx, b.ask, db, `select quote_ident(n.nspname) as schema, array_agg(a.attname::text) as columns
 from pg_extension e join pg_namespace n on n.oid = e.extnamespace join pg_class c on c.relnamespace = n.oid and c.relname = 'pg_stat_statements'

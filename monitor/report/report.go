@@ -140,7 +140,7 @@ type Table struct {
 	Size       int64    `json:"size"` // with indexes and toast, over all segments
 	Indexes    int64    `json:"indexes"`
 	Toast      int64    `json:"toast"`
-	Rows       float64  `json:"rows"` // the planner's estimate
+	Rows       *float64 `json:"rows"` // the planner's estimate; null where nobody has counted
 	Partitions int      `json:"partitions,omitempty"`
 	Skew       *float64 `json:"skew,omitempty"` // the fullest segment's part, 1 is even
 }

@@ -11,7 +11,7 @@ const mostRoles = 200
 func (b *builder) roles(ctx context.Context) error {
 	const from = `select r.oid, r.rolname as name, r.rolsuper as superuser, r.rolcanlogin as login, r.rolcreaterole as create_role, r.rolcreatedb as create_db,
   case when r.rolvaliduntil is null or not isfinite(r.rolvaliduntil) then null else r.rolvaliduntil end as valid_until, row_to_json(r) as whole, %s as password,
-  array(select g.rolname::text from pg_auth_members m join pg_roles g on g.oid = m.roleid where m.member = r.oid order by 1) as member_of
+  array(select distinct g.rolname::text from pg_auth_members m join pg_roles g on g.oid = m.roleid where m.member = r.oid order by 1) as member_of
 from pg_roles r %s where r.rolname !~ '^pg_' and (r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolcreatedb) order by not r.rolsuper, not r.rolcanlogin, 2 limit 201`
 	type row struct {
 		Role
@@ -24,7 +24,7 @@ from pg_roles r %s where r.rolname !~ '^pg_' and (r.rolcanlogin or r.rolsuper or
 	const kind = `case when a.rolpassword is null then 'none' when a.rolpassword like 'SCRAM-SHA-256$%' then 'scram-sha-256' when a.rolpassword like 'md5%' then 'md5' else 'other' end`
 	found, err := ask[row](ctx, b.ask, "", fmt.Sprintf(from, kind, "join pg_authid a on a.oid = r.oid"))
 	if err != nil && ctx.Err() == nil {
-		b.missing(SectionRoles, "", errOf("how passwords are stored: %v", err))
+		b.missing(SectionRoles, "", fmt.Errorf("how passwords are stored: %w", err))
 		found, err = ask[row](ctx, b.ask, "", fmt.Sprintf(from, "'unknown'", ""))
 	}
 	if err != nil {
@@ -32,7 +32,7 @@ from pg_roles r %s where r.rolname !~ '^pg_' and (r.rolcanlogin or r.rolsuper or
 	}
 	if len(found) > mostRoles {
 		found = found[:mostRoles]
-		b.missing(SectionRoles, "", errOf("only %d roles are listed, superusers first", mostRoles))
+		b.missing(SectionRoles, "", fmt.Errorf("only %d roles are listed, superusers first", mostRoles))
 	}
 	for _, r := range found {
 		r.Replication, r.BypassRLS = r.Whole.Replication, r.Whole.BypassRLS

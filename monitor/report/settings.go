@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 
 	"cw/cluster"
@@ -27,7 +28,7 @@ func (b *builder) settings(ctx context.Context) error {
 	case b.version >= 100000:
 		queries = append(queries, profileQuery)
 	case b.greenplum():
-		b.missing(SectionSettings, "", errOf("away from the profile: Greenplum 6 does not tell which line of which file is in force: cw cluster config diff %s", b.o.Cluster))
+		b.missing(SectionSettings, "", fmt.Errorf("away from the profile: Greenplum 6 does not tell which line of which file is in force: cw cluster config diff %s", b.o.Cluster))
 	}
 	for _, q := range queries {
 		got, err := ask[Setting](ctx, b.ask, "", q)

@@ -8,6 +8,7 @@ import (
 
 const (
 	mostTables    = 20
+	mostMeasured  = 3000  // relations of a Greenplum database whose sizes are fetched
 	manyRelations = 20000 // from which on only the largest by estimate are measured
 )
 
@@ -33,6 +34,9 @@ func (b *builder) tables(ctx context.Context) error {
 // every file is cheap until there are very many: then the catalogue's own
 // estimate says which ones to look at.
 func (b *builder) tablesOf(ctx context.Context, db string) ([]Table, error) {
+	if b.greenplum() {
+		return b.segmentTables(ctx, db)
+	}
 	type number struct{ N int }
 	n, err := ask[number](ctx, b.ask, db, "select count(*) as n from pg_class where relkind in ('r', 'm') and oid >= 16384")
 	if err != nil {
@@ -42,14 +46,7 @@ func (b *builder) tablesOf(ctx context.Context, db string) ([]Table, error) {
 	if len(n) == 1 && n[0].N > manyRelations {
 		some = " and c.oid in (select oid from pg_class where relkind in ('r', 'm') and oid >= 16384 order by relpages desc limit 2000)"
 	}
-	sql := tablesQuery
-	switch {
-	case b.greenplum() && b.version < 120000:
-		sql = greenplum6Query
-	case b.greenplum():
-		sql = greenplum7Query
-	}
-	return ask[Table](ctx, b.ask, db, strings.ReplaceAll(sql, "{some}", some))
+	return ask[Table](ctx, b.ask, db, strings.ReplaceAll(tablesQuery, "{some}", some))
 }
 
 // rootsCTE finds the root of every partition (PostgreSQL 10 and later).
@@ -65,43 +62,10 @@ const tablesQuery = rootsCTE + `select n.nspname as schema, r.relname as name, `
   x.size, x.indexes, x.toast, x.rows, x.partitions
 from (
   select up.root, sum(pg_total_relation_size(c.oid))::bigint as size, sum(pg_indexes_size(c.oid))::bigint as indexes,
-    coalesce(sum(pg_total_relation_size(nullif(c.reltoastrelid, 0))), 0)::bigint as toast, sum(greatest(c.reltuples, 0)) as rows,
+    coalesce(sum(pg_total_relation_size(nullif(c.reltoastrelid, 0))), 0)::bigint as toast, 
+    case when bool_and(c.reltuples < 0) filter (where c.relkind <> 'p') then null else sum(greatest(c.reltuples, 0)) end as rows,
     count(*) filter (where up.depth > 0 and c.relkind <> 'p') as partitions
   from up join pg_class c on c.oid = up.oid{some} where c.relpersistence <> 't' group by up.root) x
 join pg_class r on r.oid = x.root join pg_namespace n on n.oid = r.relnamespace
 where n.nspname not in ('information_schema') and n.nspname not like 'pg\_%'
 order by x.size desc, 1, 2 limit 20`
-
-// onSegments is the size of each table on each segment, summed. Segments
-// answer for themselves: asked on the coordinator, every single size would be
-// a question to all of them.
-const onSegments = `select oid, sum(size)::bigint as size, sum(indexes)::bigint as indexes, sum(toast)::bigint as toast
-  from (select c.oid, pg_total_relation_size(c.oid) as size, pg_indexes_size(c.oid) as indexes,
-    coalesce(pg_total_relation_size(nullif(c.reltoastrelid, 0)), 0) as toast, c.gp_segment_id
-    from gp_dist_random('pg_class') c where c.relkind in ('r', 'm') and c.oid >= 16384 and c.relpersistence <> 't'{some}) s group by oid`
-
-const perSegment = `select c.oid, c.gp_segment_id as segment, pg_relation_size(c.oid) as size
-  from gp_dist_random('pg_class') c where c.relkind in ('r', 'm') and c.oid >= 16384 and c.relpersistence <> 't'{some}`
-
-const greenplumTail = `select n.nspname as schema, r.relname as name, ` + kindOf + `,
-  x.size, x.indexes, x.toast, x.rows, x.partitions, k.skew
-from (
-  select u.root, sum(z.size)::bigint as size, sum(z.indexes)::bigint as indexes, sum(z.toast)::bigint as toast, sum(greatest(c.reltuples, 0)) as rows,
-    sum(case when u.oid <> u.root and c.relkind <> 'p' then 1 else 0 end) as partitions
-  from up u join pg_class c on c.oid = u.oid join sizes z on z.oid = u.oid group by u.root) x
-left join (
-  select root, max(size) * count(*) / nullif(sum(size), 0)::float8 as skew
-  from (select u.root, p.segment, sum(p.size) as size from up u join parts p on p.oid = u.oid group by 1, 2) w group by root having sum(size) >= 1048576) k on k.root = x.root
-join pg_class r on r.oid = x.root join pg_namespace n on n.oid = r.relnamespace
-where n.nspname not in ('information_schema', 'gp_toolkit') and n.nspname not like 'pg\_%'
-order by x.size desc, 1, 2 limit 20`
-
-// greenplum6Query knows partitions from the catalogues of that version.
-const greenplum6Query = `with up as (
-  select c.oid, coalesce((select p.parrelid from pg_partition_rule r join pg_partition p on p.oid = r.paroid where r.parchildrelid = c.oid limit 1), c.oid) as root
-  from pg_class c where c.relkind in ('r', 'm') and c.oid >= 16384),
-sizes as (` + onSegments + `),
-parts as (` + perSegment + `)
-` + greenplumTail
-
-const greenplum7Query = rootsCTE + `, sizes as (` + onSegments + `), parts as (` + perSegment + `) ` + greenplumTail

@@ -8,27 +8,22 @@ import (
 )
 
 // samplerScript prints what the kernel counts, for ever; its arguments are the
-// seconds in between and the folders whose file systems matter. The clock comes
-// last, so that little lies between its reading and its coming here. It is the one command
-// that runs on a host for as long as it is watched. A df that hangs, as on a
-// dead NFS server, is left out for a while and holds nothing else up. A folder
-// that is not there, or closed to us, stands for the one above it.
+// seconds in between and the folders whose file systems matter. It is the one
+// command that runs on a host for as long as it is watched. All of a sample is
+// printed at once, since each piece would be a packet, and the clock comes last
+// in it, so that little lies between its reading and its coming here. A df that
+// hangs, as on a dead NFS server, is left out for a while and holds nothing
+// else up for longer than a second. A folder that is not there, or closed to
+// us, stands for the one above it.
 const samplerScript = `LC_ALL=C; export LC_ALL
 echo "cw-host $(grep -c '^cpu[0-9]' /proc/stat)"
 every=$1; shift
 skip=0
 while :; do
-  echo cw-sample
-  cat /proc/uptime /proc/loadavg
-  echo cw-stat
-  grep -hE '^(cpu |MemTotal:|MemFree:|MemAvailable:|Buffers:|Cached:|SReclaimable:|SwapTotal:|SwapFree:)' /proc/stat /proc/meminfo
-  echo cw-disk
-  cat /proc/diskstats
-  echo cw-net
-  cat /proc/net/dev
+  df=
   if [ $skip -gt 0 ]; then skip=$((skip-1)); elif [ $# -gt 0 ]; then
-    echo cw-df
-    (
+    df=$(
+      echo cw-df
       for d in "$@"; do
         while [ "$d" ] && [ ! -e "$d" ]; do d=${d%/*}; done
         set -- "$@" "${d:-/}"; shift
@@ -37,8 +32,20 @@ while :; do
     )
     [ $? -lt 124 ] || skip=30
   fi
-  echo "cw-clock $(date +%s.%N)"
-  echo cw-end || exit
+  all=$(
+    echo cw-sample
+    cat /proc/uptime /proc/loadavg
+    echo cw-stat
+    grep -hE '^(cpu |MemTotal:|MemFree:|MemAvailable:|Buffers:|Cached:|SReclaimable:|SwapTotal:|SwapFree:)' /proc/stat /proc/meminfo
+    echo cw-disk
+    cat /proc/diskstats
+    echo cw-net
+    cat /proc/net/dev
+    printf '%s\n' "$df"
+    echo "cw-clock $(date +%s.%N)"
+    echo cw-end
+  )
+  printf '%s\n' "$all" || exit
   sleep "$every"
 done`
 
