@@ -120,12 +120,17 @@ func (o *reportOptions) read() ([]inspect.Rule, error) {
 			return nil, err
 		}
 	}
+	return inspectionRules(o.rules)
+}
+
+// inspectionRules are cw's rules with those of a DBA's own files.
+func inspectionRules(files []string) ([]inspect.Rule, error) {
 	rules, err := inspect.Builtin()
 	if err != nil {
 		return nil, err
 	}
 	var problems schema.Problems
-	for _, file := range o.rules {
+	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			return nil, usagef("name a file of rules: cw explain rules", "read the rules: %w", err)
