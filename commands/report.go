@@ -72,7 +72,7 @@ one of the same name replaces a built-in rule (cw explain rules):
 				return err
 			}
 			if o.listRules {
-				return a.listRules(rules)
+				return a.listRules(append(append(rules, inspect.Coded()...), report.Own()...))
 			}
 			if len(args) == 0 {
 				return usagef("cw report CLUSTER; the names are in: cw cluster list", "name the cluster to report on")
@@ -297,8 +297,8 @@ type ruleDoc struct {
 	From     int      `json:"from,omitempty"`
 	To       int      `json:"to,omitempty"`
 	Needs    string   `json:"needs,omitempty"`
-	SQL      string   `json:"sql"`
-	Remedy   string   `json:"remedy"`
+	SQL      string   `json:"sql,omitempty"`
+	Remedy   string   `json:"remedy,omitempty"`
 	File     string   `json:"file"`
 }
 
