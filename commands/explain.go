@@ -10,6 +10,7 @@ import (
 
 	"cw/cluster"
 	"cw/loadspec"
+	"cw/monitor"
 	"cw/monitor/inspect"
 	"cw/schema"
 	"cw/state"
@@ -17,7 +18,7 @@ import (
 
 // explained are the files that cw can explain, by name.
 func explained() map[string]schema.Key {
-	return map[string]schema.Key{"config": configKeys(), "topology": cluster.Keys(), "loadspec": loadspec.Root(), "unloadspec": loadspec.UnloadRoot(), "rules": inspect.Keys()}
+	return map[string]schema.Key{"config": configKeys(), "topology": cluster.Keys(), "loadspec": loadspec.Root(), "unloadspec": loadspec.UnloadRoot(), "monitor": monitor.Keys(), "rules": inspect.Keys()}
 }
 
 func newExplain(a *App) *cobra.Command {
@@ -73,7 +74,7 @@ func (a *App) explainEvents() error {
 }
 
 func childKey(key schema.Key, name, under string) (schema.Key, error) {
-	if key.Type == schema.List && key.Elem != nil {
+	if key.Elem != nil && (key.Type == schema.List || len(key.Keys) == 0) { // of free keys: what each of them has
 		key = *key.Elem
 	}
 	var names []string
@@ -106,8 +107,11 @@ func (a *App) explain(path string, key schema.Key) error {
 	var walk func(path string, k schema.Key)
 	walk = func(path string, k schema.Key) {
 		docs = append(docs, keyDoc{path, typeName(k), k.Enum, k.Required, k.Default, k.Doc, k.Example})
-		if k.Type == schema.List && k.Elem != nil {
+		switch {
+		case k.Type == schema.List && k.Elem != nil:
 			k = *k.Elem
+		case len(k.Keys) == 0 && k.Elem != nil && len(k.Elem.Keys) > 0: // free keys
+			k, path = *k.Elem, path+".NAME"
 		}
 		for _, sub := range k.Keys {
 			walk(path+"."+sub.Name, sub)

@@ -131,7 +131,7 @@ speed you choose and change while it runs.` + exitHelp(3, 4, 5, 6, 7, 8),
 	})
 	root.SetHelpFunc(showHelp)
 	root.AddGroup(&cobra.Group{ID: "work", Title: "Commands"})
-	for _, c := range []*cobra.Command{newCluster(a), newLoad(a), newUnload(a), newServe(a), newPerf(a), newTop(a), newReport(a), newEvents(a), newPlayground(a)} {
+	for _, c := range []*cobra.Command{newCluster(a), newLoad(a), newUnload(a), newServe(a), newPerf(a), newTop(a), newReport(a), newMonitor(a), newEvents(a), newPlayground(a)} {
 		c.GroupID = "work"
 		root.AddCommand(c)
 	}

@@ -28,7 +28,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"event": addEvent, "cluster": addCluster},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"event": addEvent, "cluster": addCluster, "alert": addAlert},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("XDG_STATE_HOME", "")
@@ -57,5 +57,13 @@ func addEvent(ts *testscript.TestScript, _ bool, args []string) {
 func addCluster(ts *testscript.TestScript, _ bool, args []string) {
 	inStore(ts, func(ctx context.Context, st *state.Store) error {
 		return st.PutCluster(ctx, state.Cluster{Name: args[0], Engine: "postgres", Topology: "{}", Layout: "{}", State: state.ClusterUp})
+	})
+}
+
+// addAlert is: alert CLUSTER RULE SEVERITY MESSAGE.
+func addAlert(ts *testscript.TestScript, _ bool, args []string) {
+	inStore(ts, func(ctx context.Context, st *state.Store) error {
+		_, _, err := st.FireAlert(ctx, state.Alert{Mark: args[1] + args[0], Cluster: args[0], Rule: args[1], Severity: args[2], Message: args[3], Remedy: "do something"})
+		return err
 	})
 }

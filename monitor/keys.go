@@ -9,10 +9,11 @@ import (
 
 // ruleNames are the built-in rules, in the order in which help shows them.
 func ruleNames() []string {
-	return []string{
-		HostSilent, HostClock, DiskFull, DiskForecast, NodeDown, NodeSync, NodeRole, NodeLag, ClusterDown, ClusterUnknown,
-		DatabaseAccess, LoadFailed, LoadStalled, CertExpiry, HealingStopped,
+	var out []string
+	for _, r := range Rules() {
+		out = append(out, r.Name)
 	}
+	return out
 }
 
 // Grouped are the words that alerts can be grouped by; by alert each is a

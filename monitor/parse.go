@@ -165,36 +165,45 @@ func (r *reader) span(path string, text *string, def, least, most time.Duration)
 
 // bound is a value of a rule: a share as 80%, a time as 7d, a size as 1GB, or
 // a number. Times are seconds, sizes bytes.
-func (r *reader) bound(path string, text *string) *float64 {
+func (r *reader) bound(path string, text *string, rule Rule) *float64 {
 	if text == nil {
 		return nil
 	}
-	v, err := parseBound(*text)
-	if err != nil {
+	v, unit, err := parseBound(*text)
+	inspection := strings.HasPrefix(rule.Name, InspectPrefix) // whose unit is in its own file
+	switch {
+	case err != nil:
 		r.fail(path, "%v", err)
 		return nil
+	case !inspection && rule.Warn == 0 && rule.Critical == 0:
+		r.fail(path, "%s has no bounds: it is so or it is not; off, confirm and clear can be set", rule.Name)
+	case !inspection && unit != "" && unit != rule.Unit:
+		r.fail(path, "%q is no value of %s, which counts in %s", *text, rule.Name, rule.Unit)
+	case rule.Unit == UnitShare && v > 1:
+		r.fail(path, "%s is more than everything: write %s%%", *text, strings.TrimSpace(*text))
 	}
 	return &v
 }
 
-func parseBound(text string) (float64, error) {
+// parseBound also tells the unit, "" where the text has none.
+func parseBound(text string) (v float64, unit string, err error) {
 	t := strings.TrimSpace(text)
 	if p, ok := strings.CutSuffix(t, "%"); ok {
 		if v, err := strconv.ParseFloat(strings.TrimSpace(p), 64); err == nil && v >= 0 && v <= 100 {
-			return v / 100, nil
+			return v / 100, UnitShare, nil
 		}
-		return 0, fmt.Errorf("%q is no share between 0%% and 100%%", text)
+		return 0, "", fmt.Errorf("%q is no share between 0%% and 100%%", text)
 	}
-	if v, err := strconv.ParseFloat(t, 64); err == nil && !math.IsNaN(v) && !math.IsInf(v, 0) {
-		return v, nil
+	if v, err := strconv.ParseFloat(t, 64); err == nil && !math.IsNaN(v) && !math.IsInf(v, 0) && v >= 0 {
+		return v, "", nil
 	}
 	if d, err := schema.ParseSpan(t); err == nil {
-		return d.Seconds(), nil
+		return d.Seconds(), UnitSeconds, nil
 	}
 	if n, err := schema.ParseSize(t); err == nil {
-		return float64(n), nil
+		return float64(n), UnitBytes, nil
 	}
-	return 0, fmt.Errorf("%q is no value: write 80%%, 30s, 7d, 1GB or a number", text)
+	return 0, "", fmt.Errorf("%q is no value: write 80%%, 30s, 7d, 1GB or a number", text)
 }
 
 // beside is a file's name, from the configuration's folder.

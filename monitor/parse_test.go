@@ -25,7 +25,7 @@ listen: ":9187"
 rules:
   disk.full: {warn: 75%, critical: 0.95, confirm: 10s, clear: 1m}
   certificate.expiry: {warn: 30d}
-  node.lag: {warn: 1GB, critical: 16MiB}
+  node.lag: {warn: 16MiB, critical: 1GB}
   inspect.my.rule: {off: yes}
 auto_recover: {enabled: true, attempts: 2, window: 1d, wait: 0}
 retention: {events: 30d, jobs: 0, samples: 2d}
@@ -57,7 +57,7 @@ routes:
 		"interval":  c.Interval == time.Second && c.Listen == ":9187",
 		"disk":      near(disk.Warn, 0.75) && near(disk.Critical, 0.95) && *disk.Confirm == 10*time.Second && *disk.Clear == time.Minute && !disk.Off,
 		"days":      near(c.Rules[CertExpiry].Warn, 30*86400) && c.Rules[CertExpiry].Critical == nil && c.Rules[CertExpiry].Confirm == nil,
-		"sizes":     near(lag.Warn, 1e9) && near(lag.Critical, 16<<20),
+		"sizes":     near(lag.Warn, 16<<20) && near(lag.Critical, 1e9),
 		"off":       c.Rules["inspect.my.rule"].Off,
 		"heal":      c.Heal == Heal{On: true, Attempts: 2, Window: 24 * time.Hour},
 		"keep":      c.Keep == Keep{Events: 30 * day, Alerts: 90 * day, Samples: 2 * day, Audit: 400 * day},
@@ -107,6 +107,11 @@ func TestParseMistakes(t *testing.T) {
 		{"rule far off", "rules: {xyzzyxyzzy: {off: true}}", `there is no rule "xyzzyxyzzy": they are host.silent,`},
 		{"bound", "rules:\n  disk.full:\n    warn: much", `m.yaml:5:11: rules.disk.full.warn: "much" is no value`},
 		{"share", "rules: {disk.full: {warn: 120%}}", `"120%" is no share between 0% and 100%`},
+		{"of another kind", "rules: {disk.full: {warn: 5GB}}", `rules.disk.full.warn: "5GB" is no value of disk.full, which counts in share`},
+		{"more than all", "rules: {disk.full: {warn: 80}}", "80 is more than everything: write 80%"},
+		{"no bounds", "rules: {host.silent: {warn: 3}}", "host.silent has no bounds"},
+		{"the wrong way round", "rules:\n  disk.full: {warn: 98%}", "m.yaml:4:14: rules.disk.full: critical is reached before warn (0.95, 0.98)"},
+		{"below", "rules: {certificate.expiry: {warn: 1d}}", "critical is reached before warn"},
 		{"not a number", "rules: {disk.full: {warn: nan}}", `"nan" is no value`},
 		{"attempts", "auto_recover: {attempts: 0}", "auto_recover.attempts: 0: 1 to 100"},
 		{"retention", "retention: {events: 5m}", "retention.events: 5m is too short: at least 1d, or 0 for ever"},

@@ -30,7 +30,7 @@ type Look struct {
 }
 
 // Blind is what a look could not see; empty fields are any.
-type Blind struct{ Rule, Host, Object string }
+type Blind struct{ Rule, Host, Object, Job string }
 
 func (l Look) about(c Condition) bool {
 	return c.Cluster == l.Cluster && slices.ContainsFunc(l.Rules, func(r string) bool {
@@ -40,7 +40,9 @@ func (l Look) about(c Condition) bool {
 
 func (l Look) blind(c Condition) bool {
 	fits := func(pattern, is string) bool { return pattern == "" || pattern == is }
-	return slices.ContainsFunc(l.Blind, func(b Blind) bool { return fits(b.Rule, c.Rule) && fits(b.Host, c.Host) && fits(b.Object, c.Object) })
+	return slices.ContainsFunc(l.Blind, func(b Blind) bool {
+		return fits(b.Rule, c.Rule) && fits(b.Host, c.Host) && fits(b.Object, c.Object) && fits(b.Job, c.Job)
+	})
 }
 
 // gap says whether so many looks are missing that nobody knows what was in

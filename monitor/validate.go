@@ -61,10 +61,12 @@ func (r *reader) config(in configFile) Config {
 
 func (r *reader) rule(name string, f ruleChangeFile) RuleChange {
 	at := "rules." + name
-	if !slices.Contains(ruleNames(), name) && !strings.HasPrefix(name, InspectPrefix) {
+	rule, known := Config{}.Rule(name)
+	if !known {
 		r.fail(at, "%s", unknownRule(name))
+		return RuleChange{}
 	}
-	ch := RuleChange{Off: f.Off, Warn: r.bound(at+".warn", f.Warn), Critical: r.bound(at+".critical", f.Critical)}
+	ch := RuleChange{Off: f.Off, Warn: r.bound(at+".warn", f.Warn, rule), Critical: r.bound(at+".critical", f.Critical, rule)}
 	for _, s := range []struct {
 		key  string
 		text *string
@@ -74,6 +76,9 @@ func (r *reader) rule(name string, f ruleChangeFile) RuleChange {
 			d := r.span(at+"."+s.key, s.text, 0, 0, day)
 			*s.into = &d
 		}
+	}
+	if now := rule.With(ch); now.Warn != 0 && now.Critical != 0 && now.Warn != now.Critical && (now.Warn > now.Critical) != now.Below {
+		r.fail(at, "critical is reached before warn (%g, %g)", now.Critical, now.Warn)
 	}
 	return ch
 }

@@ -70,6 +70,7 @@ type world struct {
 	st    *state.Store
 	dsn   string
 	a     *audience
+	every time.Duration
 	alive sync.WaitGroup
 }
 
@@ -95,7 +96,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 // run starts a dispatcher; the function it returns stops it and waits.
 func (w *world) run(c monitor.Config) (*Dispatcher, func()) {
 	w.t.Helper()
-	d := New(Options{Store: w.st, Config: c, Send: w.a.send})
+	d := New(Options{Store: w.st, Config: c, Send: w.a.send, Every: w.every})
 	ctx, stop := context.WithCancel(w.t.Context())
 	done := make(chan struct{})
 	w.alive.Go(func() {
@@ -161,8 +162,8 @@ func (w *world) want(when string, lines ...string) {
 
 const ops = "receivers: [{name: ops, exec: {command: x}}]\n"
 
-// quick repeats soon: an hour of seconds is seconds of a test.
-const quick = ops + "routes: [{receivers: ops, repeat: 20m}]\n"
+// quick repeats soon: each second of a bubble costs the store a look.
+const quick = ops + "routes: [{receivers: ops, repeat: 2m}]\n"
 
 func TestLifeOfAnAlert(t *testing.T) {
 	t.Parallel()
@@ -178,22 +179,22 @@ func TestLifeOfAnAlert(t *testing.T) {
 		w.want("fired", "ops fired r1,r2")
 		time.Sleep(2 * time.Second)
 		w.want("the other cluster's group", "ops fired x1")
-		time.Sleep(5 * time.Minute)
+		time.Sleep(30 * time.Second)
 		w.want("nothing new")
 		w.fire("r1", state.Critical)
 		w.fire("r3", state.Warning)
 		time.Sleep(4 * time.Second)
 		w.want("worse", "ops fired r1,r3")
-		time.Sleep(15 * time.Minute)
+		time.Sleep(90 * time.Second)
 		w.want("the repeats, since the last word of each", "ops repeat r2", "ops repeat x1")
-		time.Sleep(5 * time.Minute)
+		time.Sleep(30 * time.Second)
 		w.want("those of the others", "ops repeat r1,r3")
 		w.resolve(r1)
 		w.resolve(r2)
 		w.resolve(other)
 		time.Sleep(4 * time.Second)
 		w.want("over", "ops resolved r1,r2", "ops resolved x1")
-		time.Sleep(50 * time.Minute)
+		time.Sleep(5 * time.Minute)
 		w.want("only what fires is repeated", "ops repeat r3", "ops repeat r3")
 	})
 }
@@ -207,7 +208,7 @@ func TestShortAlert(t *testing.T) {
 		a := w.fire("r1", state.Warning)
 		time.Sleep(500 * time.Millisecond)
 		w.resolve(a)
-		time.Sleep(30 * time.Minute)
+		time.Sleep(3 * time.Minute)
 		w.want("resolved within the group's wait")
 	})
 }
@@ -247,7 +248,7 @@ routes:
 func TestMilder(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(w *world) {
-		_, stop := w.run(w.config(ops + "routes: [{receivers: ops, severities: critical, repeat: 20m}]"))
+		_, stop := w.run(w.config(ops + "routes: [{receivers: ops, severities: critical, repeat: 2m}]"))
 		defer stop()
 		a := w.fire("r1", state.Warning)
 		time.Sleep(5 * time.Second)
@@ -258,7 +259,7 @@ func TestMilder(t *testing.T) {
 		w.fire("r1", state.Warning)
 		time.Sleep(5 * time.Second)
 		w.want("milder", "ops changed r1")
-		time.Sleep(time.Hour)
+		time.Sleep(6 * time.Minute)
 		w.want("warnings are not repeated there")
 		w.resolve(a)
 		time.Sleep(5 * time.Second)
@@ -275,7 +276,7 @@ func TestSilences(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		w.want("before", "ops fired before")
 		for _, q := range []state.Silence{{Cluster: "dw?", Host: "h[12]", Rule: "node.*", Reason: "work"}, {Cluster: "other", Reason: "no concern of ours"}} {
-			if _, err := w.st.AddSilence(w.t.Context(), q, 30*time.Minute); err != nil {
+			if _, err := w.st.AddSilence(w.t.Context(), q, 3*time.Minute); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -285,12 +286,12 @@ func TestSilences(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		w.want("silenced", "ops fired elsewhere")
 		w.resolve(within)
-		time.Sleep(21 * time.Minute)
+		time.Sleep(125 * time.Second)
 		w.want("no repeat of what is silenced", "ops repeat elsewhere")
 		w.resolve(before)
 		time.Sleep(5 * time.Second)
 		w.want("what was opened is closed", "ops resolved before")
-		time.Sleep(10 * time.Minute)
+		time.Sleep(50 * time.Second)
 		w.want("the silence is over, and it still fires", "ops fired stays")
 	})
 }
@@ -321,14 +322,15 @@ func TestDown(t *testing.T) {
 			return inner(ctx, receiver, n)
 		}
 		w.a.mu.Unlock()
+		w.every = 10 * time.Second
 		d, stop := w.run(c)
 		defer stop()
 		a := w.fire("r1", state.Critical)
-		time.Sleep(4 * time.Second)
+		time.Sleep(13 * time.Second)
 		synctest.Wait()
 		inTime := false
 		for _, h := range w.a.heard {
-			inTime = inTime || h.receiver == "ops" && h.after < 4*time.Second
+			inTime = inTime || h.receiver == "ops" && h.after < 13*time.Second
 		}
 		if !inTime {
 			t.Errorf("ops had to wait: %v", w.a.heard)
@@ -386,7 +388,7 @@ func TestRefused(t *testing.T) {
 		w.alive.Go(func() { _ = d.Run(ctx) })
 		defer stop()
 		a := w.fire("r1", state.Critical)
-		time.Sleep(10 * time.Minute)
+		time.Sleep(time.Minute)
 		w.want("refused", "ops fired r1")
 		events, err := w.st.Events(w.t.Context(), state.EventFilter{Kinds: []string{state.EventNotTold}})
 		if err != nil || len(events) != 1 || !strings.Contains(events[0].Message, "receiver ops was not told") || !strings.Contains(events[0].Message, "404 Not Found for ***") {
@@ -396,7 +398,7 @@ func TestRefused(t *testing.T) {
 		if err != nil || len(all) != 1 || all[0].State != state.GivenUp || strings.Contains(all[0].Error, "s3cret") {
 			t.Errorf("%+v, %v", all, err)
 		}
-		time.Sleep(11 * time.Minute)
+		time.Sleep(65 * time.Second)
 		w.want("the repeat", "ops repeat r1")
 		w.resolve(a)
 		time.Sleep(time.Minute)
@@ -409,7 +411,7 @@ func TestGiveUp(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(w *world) {
 		w.a.fail = func(context.Context, string, monitor.Notice) error { return errors.New("no route to host") }
-		d := New(Options{Store: w.st, Config: w.config(ops + "routes: [{receivers: ops, repeat: 0}]"), Send: w.a.send, Every: time.Minute})
+		d := New(Options{Store: w.st, Config: w.config(ops + "routes: [{receivers: ops, repeat: 0}]"), Send: w.a.send, Every: 5 * time.Minute})
 		ctx, stop := context.WithCancel(w.t.Context())
 		w.alive.Go(func() { _ = d.Run(ctx) })
 		defer stop()
@@ -432,7 +434,8 @@ func TestGiveUp(t *testing.T) {
 func TestTakeover(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(w *world) {
-		c := w.config(quick)
+		c := w.config(ops + "routes: [{receivers: ops, repeat: 4m}]")
+		w.every = 2 * time.Second
 		hold, frozen := make(chan struct{}), make(chan struct{}, 10)
 		w.a.fail = func(context.Context, string, monitor.Notice) error {
 			frozen <- struct{}{}
@@ -454,7 +457,7 @@ func TestTakeover(t *testing.T) {
 		r3 := w.fire("r3", state.Critical)
 		time.Sleep(5 * time.Second)
 		w.want("what is new", "ops fired r3")
-		time.Sleep(2 * time.Minute)
+		time.Sleep(time.Minute)
 		synctest.Wait()
 		if len(w.a.heard) != 1 || w.a.heard[0].n.ID != first.ID || w.a.heard[0].String() != "ops fired r1,r2" {
 			t.Errorf("taken over as %v, was %s", w.a.heard, first.ID)
@@ -462,14 +465,14 @@ func TestTakeover(t *testing.T) {
 		w.a.take()
 		close(hold)
 		stopFirst()
-		time.Sleep(10 * time.Minute)
+		time.Sleep(time.Minute)
 		w.want("all is told")
 		w.resolve(r3)
 		time.Sleep(5 * time.Second)
 		w.want("the end", "ops resolved r3")
-		time.Sleep(2 * time.Hour)
+		time.Sleep(24 * time.Minute)
 		if n := len(w.a.take()); n != 6 {
-			t.Errorf("%d repeats in two hours", n)
+			t.Errorf("%d repeats in 24 minutes", n)
 		}
 	})
 }
@@ -486,7 +489,7 @@ func TestRestart(t *testing.T) {
 			stop()
 		}
 		w.want("three lives", "ops fired r1")
-		time.Sleep(20 * time.Minute)
+		time.Sleep(2 * time.Minute)
 		for range 3 {
 			_, stop := w.run(c)
 			time.Sleep(5 * time.Second)

@@ -34,7 +34,7 @@ type Healer struct {
 	Store    *state.Store
 	Config   monitor.Heal
 	Log      *slog.Logger
-	Now      func() time.Time // of the store's clock, roughly
+	Now      func() time.Time // nil is time.Now
 
 	mu     sync.Mutex
 	busy   map[string]bool // clusters that are worked on
@@ -60,7 +60,7 @@ func (h *Healer) Consider(ctx context.Context, name string, firing []state.Alert
 		case monitor.HealingStopped:
 			stopped = &a
 		case monitor.NodeDown, monitor.NodeSync:
-			due = due || h.Now().Sub(a.FiredAt) >= h.Config.Wait
+			due = due || h.now().Sub(a.FiredAt) >= h.Config.Wait
 		}
 	}
 	nodes := slices.ContainsFunc(firing, func(a state.Alert) bool {
@@ -77,6 +77,13 @@ func (h *Healer) Consider(ctx context.Context, name string, firing []state.Alert
 	}
 }
 
+func (h *Healer) now() time.Time {
+	if h.Now == nil {
+		return time.Now()
+	}
+	return h.Now()
+}
+
 // Wait waits for what was begun; the context of Consider ends it.
 func (h *Healer) Wait() { h.wg.Wait() }
 
@@ -84,7 +91,7 @@ func (h *Healer) Wait() { h.wg.Wait() }
 func (h *Healer) background(ctx context.Context, name string, do func(context.Context) error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.busy[name] || h.Now().Sub(h.looked[name]) < min(pause, h.Config.Wait) {
+	if h.busy[name] || h.now().Sub(h.looked[name]) < min(pause, h.Config.Wait) {
 		return
 	}
 	if h.busy == nil {
@@ -95,7 +102,7 @@ func (h *Healer) background(ctx context.Context, name string, do func(context.Co
 		defer func() {
 			h.mu.Lock()
 			delete(h.busy, name)
-			h.looked[name] = h.Now()
+			h.looked[name] = h.now()
 			h.mu.Unlock()
 		}()
 		if err := do(ctx); err != nil && ctx.Err() == nil {
@@ -133,7 +140,7 @@ func (h *Healer) heal(ctx context.Context, name string) error {
 		return h.stop(ctx, name, failed, attempts)
 	}
 	// A second attempt right after the first one would meet the same cause.
-	if attempts > 0 && h.Now().Sub(last) < h.Config.Wait<<min(attempts-1, 6) {
+	if attempts > 0 && h.now().Sub(last) < h.Config.Wait<<min(attempts-1, 6) {
 		return nil
 	}
 	return h.attempt(ctx, name, attempts+1, failed, names, hosts)
@@ -181,7 +188,7 @@ func (h *Healer) stop(ctx context.Context, name string, failed []cluster.NodeSta
 
 // attempts counts the recoveries of any of these nodes within the window.
 func (h *Healer) attempts(ctx context.Context, name string, nodes []string) (n int, last time.Time, err error) {
-	events, err := h.Store.Events(ctx, state.EventFilter{Cluster: name, Kinds: []string{state.EventHealing}, Since: h.Now().Add(-h.Config.Window)})
+	events, err := h.Store.Events(ctx, state.EventFilter{Cluster: name, Kinds: []string{state.EventHealing}, Since: h.now().Add(-h.Config.Window)})
 	for _, e := range events {
 		list, _ := e.Data[dataNodes].([]any)
 		if slices.ContainsFunc(list, func(v any) bool { s, _ := v.(string); return slices.Contains(nodes, s) }) {

@@ -20,8 +20,6 @@ import (
 	"cw/state"
 )
 
-func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
-
 // site is a lab with a cluster, and one who heals it.
 type site struct {
 	*lab.Lab
@@ -55,7 +53,7 @@ func newSite(t *testing.T, hosts int, topology func(l *lab.Lab) string) *site {
 	s.name = top.Name
 	s.run(s.m.Create(t.Context(), top))
 	s.h = &heal.Healer{
-		Clusters: s.m, Store: store, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: time.Now,
+		Clusters: s.m, Store: store, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Config: monitor.Heal{On: true, Attempts: 3, Window: time.Hour, Wait: time.Nanosecond},
 	}
 	return s

@@ -43,6 +43,7 @@ func (l *sight) silentHost(h source.Host) {
 	c := monitor.Condition{Rule: monitor.HostSilent, Severity: l.severity(monitor.HostSilent), Host: h.Name, Since: h.SampledAt, Remedy: "look at the machine and its network; then: cw cluster status " + l.name}
 	c.Message = fmt.Sprintf("host %s does not answer", h.Name)
 	if why := h.Err; !strings.HasPrefix(why, "no sample") { // for so many seconds, which would be other words every second
+		why, _, _ = strings.Cut(why, " (/bin/sh ") // the command that watches it is no news
 		c.Message += ": " + why
 	}
 	var names []string

@@ -25,6 +25,8 @@ const (
 type Jobs struct {
 	// Since is when watching began: what failed before is old.
 	Since time.Time
+	// Known are failed jobs of which an alert fires, however old they are.
+	Known map[string]bool
 
 	far map[string]progress
 }
@@ -34,16 +36,17 @@ type progress struct {
 	bytes, rows int64
 	phase       string
 	at          time.Time
+	new         bool // it has not moved since it was met
 }
 
-// Look finds jobs that failed, and those that run and read nothing.
-func (j *Jobs) Look(jobs []state.Job, rules Rules, now time.Time) []monitor.Condition {
-	var found []monitor.Condition
+// Look finds jobs that failed, and those that run and read nothing. Of one that
+// it has just met nobody knows whether it reads.
+func (j *Jobs) Look(jobs []state.Job, rules Rules, now time.Time) (found []monitor.Condition, blind []monitor.Blind) {
 	next := make(map[string]progress, len(jobs))
 	stalled, _ := rules(monitor.LoadStalled)
 	failed, _ := rules(monitor.LoadFailed)
 	for _, job := range jobs {
-		if job.State == state.Failed && !job.FinishedAt.Before(j.Since) {
+		if job.State == state.Failed && (j.Known[job.ID] || !job.FinishedAt.Before(j.Since)) {
 			found = append(found, monitor.Condition{
 				Rule: monitor.LoadFailed, Severity: failed.Severity, Job: job.ID,
 				Message: fmt.Sprintf("%s %s into %s failed: %s", job.Kind, job.ID, job.Target, line(job.Error)),
@@ -54,12 +57,16 @@ func (j *Jobs) Look(jobs []state.Job, rules Rules, now time.Time) []monitor.Cond
 			continue
 		}
 		p := progress{bytes: job.Bytes, rows: job.Rows, phase: job.Phase, at: now}
-		if was, known := j.far[job.ID]; known && was.bytes == p.bytes && was.rows == p.rows && was.phase == p.phase {
-			p.at = was.at
-		} else if !known && !job.UpdatedAt.IsZero() && job.UpdatedAt.Before(now) {
-			p.at = job.UpdatedAt
+		was, known := j.far[job.ID]
+		if known && was.bytes == p.bytes && was.rows == p.rows && was.phase == p.phase {
+			p.at, p.new = was.at, was.new
+		} else if !known {
+			p.new = true
 		}
 		next[job.ID] = p
+		if p.new && now.Sub(p.at) < quiet {
+			blind = append(blind, monitor.Blind{Rule: monitor.LoadStalled, Job: job.ID})
+		}
 		if now.Sub(p.at) < quiet || limited(job, stalled.Confirm) {
 			continue
 		}
@@ -70,7 +77,7 @@ func (j *Jobs) Look(jobs []state.Job, rules Rules, now time.Time) []monitor.Cond
 		})
 	}
 	j.far = next
-	return found
+	return found, blind
 }
 
 // limited says whether a job may read next to nothing in d.

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"fmt"
+	"time"
 
 	"cw/cluster"
 	"cw/monitor"
@@ -79,6 +80,11 @@ func (l *sight) nodes() {
 	}
 }
 
+// justLeft is how long ago a node may have left its primary to be taken for
+// down since then. One that was out of sight for longer, as on a host that is
+// started again, is down since it was seen to be.
+const justLeft = 10 * time.Second
+
 func (l *sight) stoppedNode(n source.Node) {
 	l.unseen(n.Host, n.ID, monitor.NodeSync, monitor.NodeRole, monitor.NodeLag)
 	if l.whole {
@@ -89,6 +95,9 @@ func (l *sight) stoppedNode(n source.Node) {
 		return
 	}
 	c := monitor.Condition{Rule: monitor.NodeDown, Severity: l.severity(monitor.NodeDown), Host: n.Host, Object: n.ID, Remedy: "cw cluster recover " + l.name}
+	if l.now.Sub(n.Since) < justLeft {
+		c.Since = n.Since
+	}
 	c.Message = fmt.Sprintf("%s is %s", what(n), n.State)
 	if n.Detail != "" {
 		c.Message += ": " + n.Detail

@@ -24,7 +24,7 @@ func (l *leader) observe(ctx context.Context, w *watched, look monitor.Look) {
 	if ctx.Err() != nil || w != nil && w.dropped() {
 		return
 	}
-	now := time.Now()
+	now := l.now()
 	if w != nil && l.held(ctx, w, now) {
 		look.Found, look.Blind = nil, []monitor.Blind{{}}
 	}
@@ -37,7 +37,7 @@ func (l *leader) observe(ctx context.Context, w *watched, look monitor.Look) {
 		err := l.carryOut(limited, now, d)
 		cancel()
 		if err != nil && ctx.Err() == nil {
-			l.note(err) // and it is decided again
+			l.note("alerts", err) // and it is decided again
 		}
 	}
 	if len(decisions) > 0 {
@@ -104,7 +104,7 @@ func (l *leader) busy(ctx context.Context, w *watched, now time.Time) bool {
 	w.holdAsk = now.Add(holdLook)
 	by, err := l.o.Manager.Changing(limited, w.name)
 	if err != nil {
-		l.note(err)
+		l.note("alerts", err)
 		return true // nothing could be written either
 	}
 	record, err := l.o.Store.Cluster(limited, w.name)
@@ -177,7 +177,7 @@ func (l *leader) refresh(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()
 	if err := l.refreshErr(limited); err != nil && ctx.Err() == nil {
-		l.note(err)
+		l.note("alerts", err)
 	}
 }
 

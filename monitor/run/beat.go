@@ -100,7 +100,7 @@ func membersOf(name string, s *source.Snapshot) []state.Member {
 func (l *leader) leave(ctx context.Context, w *watched) {
 	for _, m := range membersOf(w.name, w.snapshot()) {
 		if err := l.o.Store.Leave(ctx, m.Kind, m.Name); err != nil {
-			l.note(err) // it expires
+			l.note("members", err) // it expires
 			return
 		}
 	}

@@ -3,6 +3,8 @@ package run
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +33,7 @@ type leader struct {
 	ctx  context.Context // of the lease; all that is begun ends with it
 	wg   sync.WaitGroup
 	ask  chan struct{} // places for inspections: not all clusters at once
+	now  func() time.Time
 
 	act     sync.Mutex // tracker and store go together
 	tracker *monitor.Tracker
@@ -41,33 +44,32 @@ type leader struct {
 	firing   []state.Alert
 	jobs     []state.Job
 	lookedAt time.Time
-	storeErr string
+	failing  map[string]string // what the store is asked for, and why it fails
 }
 
 func newLeader(ctx context.Context, o Options, name string) *leader {
-	return &leader{ctx: ctx, o: o, name: name, ask: make(chan struct{}, 4), tracker: monitor.NewTracker(o.Config.Rule), watched: map[string]*watched{}}
+	return &leader{ctx: ctx, o: o, name: name, ask: make(chan struct{}, 4), now: time.Now, tracker: monitor.NewTracker(o.Config.Rule), watched: map[string]*watched{}, failing: map[string]string{}}
 }
 
 // run leads until the lease ends, and leaves nothing running.
 func (l *leader) run() {
 	ctx := l.ctx
 	defer l.wg.Wait()
-	since, err := l.takeOver(ctx)
+	jobs, err := l.takeOver(ctx)
 	for err != nil {
 		l.o.Log.Warn("what fires is not known yet", "error", err)
 		if !sleep(ctx, time.Second) {
 			return
 		}
-		since, err = l.takeOver(ctx)
+		jobs, err = l.takeOver(ctx)
 	}
 	if l.o.Notify != nil {
 		l.wg.Go(func() { l.o.Notify(ctx) })
 	}
-	l.every(ctx, clusterEvery, l.clusters)
-	l.every(ctx, firingEvery, l.readFiring)
-	l.every(ctx, beatEvery, l.beat)
-	jobs := &probe.Jobs{Since: since}
-	l.every(ctx, jobEvery, func(ctx context.Context) error { return l.readJobs(ctx, jobs) })
+	l.every(ctx, "clusters", clusterEvery, l.clusters)
+	l.every(ctx, "alerts", firingEvery, l.readFiring)
+	l.every(ctx, "members", beatEvery, l.beat)
+	l.every(ctx, "jobs", jobEvery, func(ctx context.Context) error { return l.readJobs(ctx, jobs) })
 	l.wg.Go(func() { l.prune(ctx) })
 	tick := time.NewTicker(judgeEvery)
 	defer tick.Stop()
@@ -83,7 +85,7 @@ func (l *leader) run() {
 
 // every does something now and then again. What fails is tried again the next
 // time, and said once.
-func (l *leader) every(ctx context.Context, d time.Duration, do func(ctx context.Context) error) {
+func (l *leader) every(ctx context.Context, what string, d time.Duration, do func(ctx context.Context) error) {
 	l.wg.Go(func() {
 		for {
 			limited, cancel := context.WithTimeout(ctx, storeLimit)
@@ -92,7 +94,7 @@ func (l *leader) every(ctx context.Context, d time.Duration, do func(ctx context
 			if ctx.Err() != nil {
 				return
 			}
-			l.note(err)
+			l.note(what, err)
 			if !sleep(ctx, d) {
 				return
 			}
@@ -100,34 +102,37 @@ func (l *leader) every(ctx context.Context, d time.Duration, do func(ctx context
 	})
 }
 
-// note keeps whether the store can be used.
-func (l *leader) note(err error) {
+// note keeps whether the store can be used for something, and says it when it
+// cannot any more.
+func (l *leader) note(what string, err error) {
 	text := ""
 	if err != nil {
 		text = err.Error()
 	}
 	l.mu.Lock()
-	was := l.storeErr
-	l.storeErr = text
+	was := l.failing[what]
+	if l.failing[what] = text; text == "" {
+		delete(l.failing, what)
+	}
 	l.mu.Unlock()
 	if text != "" && text != was {
-		l.o.Log.Warn("the store", "error", err)
+		l.o.Log.Warn("the store does not work", "for", what, "error", err)
 	}
 }
 
-// takeOver learns what fires already, and says that this monitor acts. since is
-// from when on jobs that fail are news: when the one before was seen last.
-func (l *leader) takeOver(ctx context.Context) (since time.Time, err error) {
+// takeOver learns what fires already, and says that this monitor acts. Jobs
+// that fail are news from when on the one before was seen last.
+func (l *leader) takeOver(ctx context.Context) (*probe.Jobs, error) {
 	limited, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()
 	firing, err := l.o.Store.Alerts(limited, state.AlertFilter{Firing: true})
 	if err != nil {
-		return since, err
+		return nil, err
 	}
-	since = time.Now()
+	since := time.Now()
 	others, err := l.o.Store.Members(limited, state.MemberMonitor)
 	if err != nil {
-		return since, err
+		return nil, err
 	}
 	for _, m := range others {
 		if m.Name != l.name && m.State == Leading && m.SeenAt.Before(since) {
@@ -136,7 +141,7 @@ func (l *leader) takeOver(ctx context.Context) (since time.Time, err error) {
 	}
 	ends, err := l.o.Store.Events(limited, state.EventFilter{Kinds: []string{state.EventMonitorStopped}, Since: since.Add(-time.Hour), Limit: 1})
 	if err != nil {
-		return since, err
+		return nil, err
 	}
 	for _, e := range ends {
 		if e.At.Before(since) {
@@ -149,14 +154,20 @@ func (l *leader) takeOver(ctx context.Context) (since time.Time, err error) {
 	l.mu.Lock()
 	l.firing = firing
 	l.mu.Unlock()
-	return since, l.o.Store.AddEvent(limited, state.Event{
+	known := map[string]bool{}
+	for _, a := range firing {
+		if a.Rule == monitor.LoadFailed {
+			known[a.Job] = true
+		}
+	}
+	return &probe.Jobs{Since: since, Known: known}, l.o.Store.AddEvent(limited, state.Event{
 		Kind: state.EventMonitorActs, Message: fmt.Sprintf("monitor %s acts; %d alerts fire", l.name, len(firing)), Data: map[string]any{"by": l.o.Store.Who()},
 	})
 }
 
 // judge decides about what was seen last of all clusters.
 func (l *leader) judge(ctx context.Context) {
-	now := time.Now()
+	now := l.now()
 	for _, w := range l.all() {
 		s := w.snapshot()
 		found, blind := probe.Snapshot(s, l.o.Config.Rule, now)
@@ -189,8 +200,8 @@ func (l *leader) readJobs(ctx context.Context, jobs *probe.Jobs) error {
 	l.mu.Lock()
 	l.jobs = all
 	l.mu.Unlock()
-	found := jobs.Look(all, l.o.Config.Rule, now)
-	l.observe(ctx, nil, monitor.Look{Rules: probe.JobRules(), Every: 2 * jobEvery, Found: found})
+	found, blind := jobs.Look(all, l.o.Config.Rule, now)
+	l.observe(ctx, nil, monitor.Look{Rules: probe.JobRules(), Every: 2 * jobEvery, Found: found, Blind: blind})
 	return nil
 }
 
@@ -218,8 +229,10 @@ func (l *leader) view(v *metrics.View) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	v.LookedAt, v.Jobs, v.Alerts, v.Clusters = l.lookedAt, l.jobs, l.firing, shots
-	if v.StoreErr == "" {
-		v.StoreErr = l.storeErr
+	for _, what := range slices.Sorted(maps.Keys(l.failing)) {
+		if v.StoreErr == "" {
+			v.StoreErr = l.failing[what]
+		}
 	}
 	if len(l.watched) == 0 && l.records != nil {
 		v.LookedAt = time.Now() // there is nothing to look at

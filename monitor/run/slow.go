@@ -125,8 +125,8 @@ func (l *leader) keepDisks(ctx context.Context, w *watched) time.Duration {
 				state.Sample{Cluster: w.name, Host: h.Name, Object: m.Path, Metric: state.MetricDiskSize, Value: float64(m.Size)})
 		}
 	}
-	if err := l.o.Store.AddSamples(limited, all...); err != nil {
-		l.note(err)
+	err := l.o.Store.AddSamples(limited, all...)
+	if l.note("samples", err); err != nil {
 		return time.Minute
 	}
 	return 0
@@ -137,7 +137,7 @@ func (l *leader) sinceSample(ctx context.Context, w *watched, metric string, eve
 	now := time.Now()
 	recent, err := l.o.Store.Samples(ctx, w.name, metric, now.Add(-every))
 	if err != nil {
-		l.note(err)
+		l.note("samples", err)
 		return time.Minute
 	}
 	var last time.Time
@@ -174,7 +174,7 @@ func (l *leader) keepSizes(ctx context.Context, w *watched, server *inspect.Post
 		}
 	}
 	if err := l.o.Store.AddSamples(limited, all...); err != nil {
-		l.note(err)
+		l.note("samples", err)
 	}
 	return 0
 }
@@ -185,12 +185,12 @@ func (l *leader) forecast(ctx context.Context, w *watched) {
 	now := time.Now()
 	used, err := l.o.Store.Samples(limited, w.name, state.MetricDiskUsed, now.Add(-probe.ForecastHistory))
 	if err != nil {
-		l.note(err)
+		l.note("samples", err)
 		return
 	}
 	sizes, err := l.o.Store.Samples(limited, w.name, state.MetricDiskSize, now.Add(-time.Hour))
 	if err != nil {
-		l.note(err)
+		l.note("samples", err)
 		return
 	}
 	found, blind := probe.Forecast(w.name, used, sizes, l.o.Config.Rule, now)

@@ -43,6 +43,8 @@ func (w *watcher) since(nodes, before []Node, now time.Time) {
 			n.Since = was.Since
 		case known && was.State != cluster.NodeUnknown:
 			n.Since = now
+		case known && n.State == cluster.NodeDown:
+			n.Since = was.Since // since it left; what became of it is known only now
 		}
 	}
 }

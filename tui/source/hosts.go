@@ -139,7 +139,7 @@ func fatal(err error) bool {
 
 // guard marks the host as stale in time, whatever the connection does.
 func (s *sampling) guard(ctx context.Context) {
-	tick := time.NewTicker(250 * time.Millisecond)
+	tick := time.NewTicker(s.staleAfter / 10)
 	defer tick.Stop()
 	for {
 		select {

@@ -9,17 +9,29 @@ import (
 
 // samplerScript prints what the kernel counts, for ever; its arguments are the
 // seconds in between and the folders whose file systems matter. It is the one
-// command that runs on a host for as long as it is watched. A sample is one
-// write: each is a packet that somebody has to decrypt. The clock comes last,
-// so that little lies between its reading and its coming here. A df that
+// command that runs on a host for as long as it is watched. All of a sample is
+// printed at once, since each piece would be a packet, and the clock comes last
+// in it, so that little lies between its reading and its coming here. A df that
 // hangs, as on a dead NFS server, is left out for a while and holds nothing
-// else up. A folder that is not there, or closed to us, stands for the one
-// above it.
+// else up for longer than a second. A folder that is not there, or closed to
+// us, stands for the one above it.
 const samplerScript = `LC_ALL=C; export LC_ALL
 echo "cw-host $(grep -c '^cpu[0-9]' /proc/stat)"
 every=$1; shift
 skip=0
 while :; do
+  df=
+  if [ $skip -gt 0 ]; then skip=$((skip-1)); elif [ $# -gt 0 ]; then
+    df=$(
+      echo cw-df
+      for d in "$@"; do
+        while [ "$d" ] && [ ! -e "$d" ]; do d=${d%/*}; done
+        set -- "$@" "${d:-/}"; shift
+      done
+      timeout 1 df -Pk -- "$@" 2>/dev/null
+    )
+    [ $? -lt 124 ] || skip=30
+  fi
   all=$(
     echo cw-sample
     cat /proc/uptime /proc/loadavg
@@ -29,19 +41,11 @@ while :; do
     cat /proc/diskstats
     echo cw-net
     cat /proc/net/dev
-    if [ $skip -eq 0 ] && [ $# -gt 0 ]; then
-      echo cw-df
-      for d in "$@"; do
-        while [ "$d" ] && [ ! -e "$d" ]; do d=${d%/*}; done
-        set -- "$@" "${d:-/}"; shift
-      done
-      timeout 1 df -Pk -- "$@" 2>/dev/null
-      [ $? -lt 124 ]
-    fi
+    printf '%s\n' "$df"
+    echo "cw-clock $(date +%s.%N)"
+    echo cw-end
   )
-  hung=$?
-  if [ $skip -gt 0 ]; then skip=$((skip-1)); elif [ $hung -ne 0 ]; then skip=30; fi
-  printf '%s\ncw-clock %s\ncw-end\n' "$all" "$(date +%s.%N)" || exit
+  printf '%s\n' "$all" || exit
   sleep "$every"
 done`
 
