@@ -180,6 +180,9 @@ func superuserOf(m *manage.Manager, name, engine string) report.Superuser {
 		return nil
 	}
 	return func(ctx context.Context, database, sql string, limit time.Duration) ([]string, error) {
+		// The server ends in time by itself; the way to it may not.
+		ctx, cancel := context.WithTimeout(ctx, limit+10*time.Second)
+		defer cancel()
 		rows, _, err := m.Ask(ctx, name, database, sql, limit)
 		return rows, err
 	}
