@@ -74,9 +74,6 @@ run cw cluster check -f "$play/cluster.yaml"
 run cw cluster create -f "$play/cluster.yaml" --yes --progress plain
 run cw cluster status demo
 
-say "What an inspection says"
-run cw report demo --section health --section findings --section tables
-
 json() { sed -n "s/.*\"$1\": *\"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$2" | head -1; }
 cw cluster status demo -o json >"$work/status.json"
 sed -n '/"endpoint"/,/}/p' "$work/status.json" >"$work/endpoint.json"
@@ -130,3 +127,6 @@ echo "source:  $want"
 echo "table:   $got"
 [ "$want" = "$got" ] || fail "the table does not hold the rows of the source"
 run cw cluster status demo
+
+say "What an inspection says"
+run cw report demo --section health --section findings --section tables
