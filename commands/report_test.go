@@ -141,8 +141,8 @@ insert into lines select 1, repeat('l', 1000) from generate_series(1, 3000) i;
 create sequence almost maxvalue 1000; select setval('almost', 950);
 create table "<script>alert(1)</script>" (i int primary key, t text); insert into "<script>alert(1)</script>" select i, repeat('x', 1000) from generate_series(1, 5000) i;
 create schema parts; create table parts.events (at date, t text) partition by range (at);
-create table parts.e1 partition of parts.events for values from ('2026-01-01') to ('2026-02-01');
-create table parts.e2 partition of parts.events for values from ('2026-02-01') to ('2026-03-01');
+create table parts.e1 partition of parts.events for values from ('2026-01-01') to ('2026-02-01') with (autovacuum_enabled = off);
+create table parts.e2 partition of parts.events for values from ('2026-02-01') to ('2026-03-01') with (autovacuum_enabled = off);
 insert into parts.events select '2026-01-05'::date + i % 50, repeat('p', 1000) from generate_series(1, 3000) i;
 `)
 	hba := filepath.Join(filepath.Dir(l.socket), "data", "pg_hba.conf")

@@ -51,7 +51,7 @@ func (b *builder) capacity(ctx context.Context) {
 	for _, n := range names {
 		h := HostCapacity{Name: n, Mounts: []Mount{}}
 		for _, m := range mounts[n] {
-			m.Forecast = NewForecast(m.History, float64(m.Used+m.Free))
+			m.Forecast = forecastOf(m.History, float64(m.Used+m.Free), b.o.Now)
 			m.History = spread(m.History, mostPoints)
 			h.Mounts = append(h.Mounts, m)
 		}
@@ -59,6 +59,24 @@ func (b *builder) capacity(ctx context.Context) {
 	}
 	b.databaseSizes(ctx, dbs)
 }
+
+// forecastOf looks ahead from the last 30 days, so that what has changed since
+// is not outweighed by what was long ago. It says nothing when nobody measures
+// any more.
+func forecastOf(history []Point, size float64, now time.Time) Forecast {
+	recent := history
+	for len(recent) > leastSamples && now.Sub(recent[0].At) > BackDays*24*time.Hour {
+		recent = recent[1:]
+	}
+	f := NewForecast(recent, size)
+	if n := len(recent); n > 0 && now.Sub(recent[n-1].At) > oldSample {
+		f.FullAt, f.Confidence, f.WhyNot = nil, "", "the newest sample is of "+recent[n-1].At.UTC().Format(time.DateOnly)+": is cw monitor running?"
+	}
+	return f
+}
+
+// oldSample is from when on samples say nothing of today.
+const oldSample = 3 * 24 * time.Hour
 
 // mountsOf are the file systems that were sampled, by host.
 func mountsOf(used, sizes []state.Sample) map[string][]Mount {
@@ -119,14 +137,14 @@ func (b *builder) databaseSizes(ctx context.Context, samples []state.Sample) {
 		if s.Name == "template1" {
 			continue
 		}
-		b.r.Capacity.Databases = append(b.r.Capacity.Databases, databaseSize(s.Name, s.Size, histories[s.Name]))
+		b.r.Capacity.Databases = append(b.r.Capacity.Databases, databaseSize(s.Name, s.Size, histories[s.Name], b.o.Now))
 		delete(histories, s.Name)
 	}
 	if err == nil {
 		return // what is not there any more is of no interest
 	}
 	for name, h := range histories {
-		b.r.Capacity.Databases = append(b.r.Capacity.Databases, databaseSize(name, int64(h[len(h)-1].Value), h))
+		b.r.Capacity.Databases = append(b.r.Capacity.Databases, databaseSize(name, int64(h[len(h)-1].Value), h, b.o.Now))
 	}
 	slices.SortFunc(b.r.Capacity.Databases, func(x, y DatabaseSize) int {
 		if x.Size != y.Size {
@@ -136,8 +154,8 @@ func (b *builder) databaseSizes(ctx context.Context, samples []state.Sample) {
 	})
 }
 
-func databaseSize(name string, size int64, history []Point) DatabaseSize {
-	f := NewForecast(history, 1e18)
+func databaseSize(name string, size int64, history []Point, now time.Time) DatabaseSize {
+	f := forecastOf(history, 1e18, now)
 	d := DatabaseSize{Name: name, Size: size, GrowthPerDay: f.BytesPerDay, History: spread(history, mostPoints)}
 	if f.BytesPerDay == nil {
 		d.WhyNot = f.WhyNot

@@ -70,6 +70,25 @@ func TestForecast(t *testing.T) {
 	}
 }
 
+// What was long ago does not count, and what nobody measures any more is not
+// foretold.
+func TestForecastOfToday(t *testing.T) {
+	t.Parallel()
+	now := at("2026-11-21 12:00")
+	h := history(300, 80, 0, 40e9, 0) // nothing for long, and then 2 GB a day
+	for i, p := range h {
+		if back := now.Sub(p.At).Hours() / 24; back < 30 {
+			h[i].Value = 40e9 + 2e9*(30-back)
+		}
+	}
+	if f := forecastOf(h, 140e9, now); f.FullAt == nil || f.FullAt.Sub(now).Hours()/24 < 19 || f.FullAt.Sub(now).Hours()/24 > 21 {
+		t.Errorf("%+v", f)
+	}
+	if f := forecastOf(h, 140e9, now.Add(10*24*time.Hour)); f.FullAt != nil || !strings.Contains(f.WhyNot, "2026-11-21") {
+		t.Errorf("%+v", f)
+	}
+}
+
 // Whatever the samples are, the answer is a time from the last one on, or a
 // reason.
 func FuzzForecast(f *testing.F) {

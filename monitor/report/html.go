@@ -29,15 +29,14 @@ func WriteHTML(w io.Writer, r *Report) error {
 
 // page is what the template shows.
 type page struct {
-	Style    template.CSS
-	Title    string
-	Report   *Report
-	Headline string
-	Facts    []fact
-	Counts   []tally
-	Groups   []pageGroup
-	Omitted  []string
-	Parts    []pagePart
+	Style   template.CSS
+	Title   string
+	Report  *Report
+	Facts   []fact
+	Counts  []tally
+	Groups  []pageGroup
+	Omitted []string
+	Parts   []pagePart
 }
 
 type fact struct{ Name, Value string }
@@ -102,12 +101,12 @@ const longCell = 28
 func newPage(r *Report) *page {
 	p := &page{
 		Style: template.CSS(chart.Style() + style), //nolint:gosec // cw's own files
-		Title: "Inspection of " + r.Cluster, Report: r, Headline: r.Headline(), Omitted: r.omittedText(),
+		Title: "Inspection of " + r.Cluster, Report: r, Omitted: r.omittedText(),
 	}
 	p.Facts = []fact{{"engine", r.Engine.Kind + " " + r.Engine.Version}, {"made", clock(r.MadeAt)}, {"by", r.By}}
 	if r.Health != nil {
 		e := r.Health.Endpoint
-		p.Facts = append(p.Facts, fact{"cluster", "is " + r.Health.State}, fact{"endpoint", fmt.Sprintf("%s:%d, database %s", e.Host, e.Port, e.Database)})
+		p.Facts = append(p.Facts, fact{"endpoint", fmt.Sprintf("%s:%d, database %s", e.Host, e.Port, e.Database)})
 	}
 	p.Facts = append(p.Facts, fact{"rules asked", fmt.Sprint(r.Asked)})
 	for _, c := range []struct {

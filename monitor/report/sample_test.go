@@ -85,8 +85,8 @@ func sample() *Report {
 			{Name: "h2", Mounts: []Mount{disk(6e11, -1e6)}},
 		},
 		Databases: []DatabaseSize{
-			databaseSize("warehouse", 14e11, disk(1.4e12, 2e10).History),
-			databaseSize("crm", 9e9, nil),
+			databaseSize("warehouse", 14e11, disk(1.4e12, 2e10).History, now),
+			databaseSize("crm", 9e9, nil, now),
 		},
 	}
 	r.summarise()
