@@ -12,6 +12,8 @@ const (
 	// leastSight is how long something has to be seen, however long it is known
 	// to be so: one look is none.
 	leastSight = 2 * time.Second
+	// worseSight is how long something has to be worse than it was told, at most.
+	worseSight = 5 * time.Second
 	// gapOf is how many looks may be missing before nobody can say that it was so
 	// all the time: this process, or its machine, stood still.
 	gapOf = 3
@@ -83,7 +85,8 @@ type mark struct {
 	first  time.Time // since when it is seen without a break
 	looked time.Time // when it was looked for last
 	well   time.Time // since when it is seen to be well
-	milder time.Time // since when it is seen to be less bad than it was told
+	harder time.Time // since when it is seen to be worse than it was told
+	milder time.Time // since when it is seen to be less bad than that
 	alert  string    // the id of its alert, when that fires
 	told   Condition // severity and words as the store has them
 	toldAt time.Time
@@ -160,10 +163,20 @@ func (t *Tracker) seen(now time.Time, l Look, key string, c Condition) []Decisio
 	return []Decision{{Kind: Fire, Condition: c, Began: began}}
 }
 
-// change is about one that fires. It becomes worse at once, and less bad when
-// it was so for a while.
+// change is about one that fires. It becomes worse soon, and less bad when it
+// was so for a while.
 func (m *mark) change(now time.Time, rule Rule) []Decision {
 	c := m.is
+	if !worse(c.Severity, m.told.Severity) {
+		m.harder = time.Time{}
+	} else {
+		if m.harder.IsZero() {
+			m.harder = now
+		}
+		if now.Sub(m.harder) < min(rule.Confirm, worseSight) {
+			return nil
+		}
+	}
 	if !worse(m.told.Severity, c.Severity) {
 		m.milder = time.Time{}
 	} else {
@@ -213,7 +226,7 @@ func (t *Tracker) Done(now time.Time, d Decision, alert string) {
 	if m == nil {
 		return // forgotten meanwhile
 	}
-	m.alert, m.told, m.toldAt, m.milder = alert, d.Condition, now, time.Time{}
+	m.alert, m.told, m.toldAt, m.harder, m.milder = alert, d.Condition, now, time.Time{}, time.Time{}
 }
 
 // Forget drops all of a cluster. Its alerts are the caller's business.

@@ -74,8 +74,9 @@ func TestTracker(t *testing.T) {
 		"cannot be seen":        {[]span{{0, 8, look(down)}, {8, 60, blind(Blind{Rule: NodeDown})}}, "[fire warning]"},
 		"well, then not seen":   {[]span{{0, 8, look(down)}, {8, 11, look()}, {11, 12, blind(Blind{Object: "n2"})}, {12, 16, look()}}, "[fire warning]"},
 		"other eyes are blind":  {[]span{{0, 8, look(down)}, {8, 14, blind(Blind{Host: "db3"}, Blind{Rule: NodeLag})}}, "[fire warning resolve warning]"},
-		"gets worse":            {[]span{{0, 6, look(down)}, {6, 9, look(worse)}}, "[fire warning update critical]"},
-		"a moment worse":        {[]span{{0, 6, look(down)}, {6, 7, look(worse)}, {7, 11, look(down)}, {11, 12, look(worse)}}, "[fire warning update critical]"},
+		"gets worse":            {[]span{{0, 6, look(down)}, {6, 12, look(worse)}}, "[fire warning update critical]"},
+		"a moment worse":        {[]span{{0, 6, look(down)}, {6, 9, look(worse)}, {9, 20, look(down)}}, "[fire warning]"},
+		"a moment better":       {[]span{{0, 12, look(worse)}, {12, 15, look(down)}, {15, 20, look(worse)}}, "[fire critical]"},
 		"gets better":           {[]span{{0, 6, look(worse)}, {6, 20, look(down)}}, "[fire critical update warning]"},
 		"other words":           {[]span{{0, 6, look(down)}, {6, 100, look(reworded)}}, "[fire warning update warning]"},
 		"since the last sign":   {[]span{{0, 3, look(silent)}}, "[fire warning]"},
@@ -260,5 +261,19 @@ func TestTrackerProperty(t *testing.T) {
 				t.Fatalf("seed %d: did not resolve", seed)
 			}
 		}
+	}
+}
+
+// Words that change all the time are written now and then.
+func TestTrackerRewords(t *testing.T) {
+	t.Parallel()
+	p := newPlay(t, Config{})
+	c := down
+	for now := range 200 {
+		c.Message = fmt.Sprint("n2 is down for ", now)
+		p.show(at(float64(now)), look(c))
+	}
+	if got := fmt.Sprint(p.log); got != "[fire warning update warning update warning update warning]" {
+		t.Errorf("in 200 s: %s", got)
 	}
 }

@@ -132,6 +132,10 @@ func (l *sight) lostNodes() map[string]bool {
 		if l.leads(n) && !l.answer && l.gone(n) {
 			lost[n.ID] = true
 		}
+		// A Greenplum takes nobody in until the mirror of a lost primary acts.
+		if n.Role == cluster.NodePrimary && n.Content >= 0 && l.s.Cluster.Err != "" && l.gone(n) {
+			lost[n.ID] = true
+		}
 		if n.Content >= 0 && l.s.Cluster.Engine != cluster.Postgres {
 			contents[n.Content] = append(contents[n.Content], n)
 		}

@@ -197,6 +197,10 @@ func TestSnapshot(t *testing.T) {
 			},
 			[]string{"host.silent warning db3 : mirror n3 and primary n4 are there"},
 		},
+		"a primary's host, before its mirror acts": {
+			greenplum, func(s *source.Snapshot) { silence(s, 3); noDatabase(s, cluster.Degraded) },
+			[]string{"host.silent critical db3 : mirror n3 and primary n4 are there; cluster dw is down because of it"},
+		},
 		"a mirror": {
 			greenplum, func(s *source.Snapshot) {
 				stop(s, 3)

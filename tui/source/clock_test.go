@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"math"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,7 +60,7 @@ func TestWallClock(t *testing.T) {
 }
 
 // The script itself, with a host's clock that is ahead by an hour.
-func TestSamplerTellsTheClock(t *testing.T) {
+func TestSamplerTellsTheClockAndPorts(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "date"), []byte("#!/bin/sh\nPATH=${PATH#*:}\ns=$(date +%s)\necho $((s+3600)).5\n"), 0o700); err != nil {
@@ -74,6 +75,11 @@ func TestSamplerTellsTheClock(t *testing.T) {
 			cancel()
 		}
 	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", samplerScript, "cw", "1", dir, "/")
 	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
 	cmd.Stdout, cmd.WaitDelay = r, time.Second
@@ -86,6 +92,9 @@ func TestSamplerTellsTheClock(t *testing.T) {
 	c.take(got[0], began, time.Now())
 	if o, _ := c.offset(); o == nil || *o < 3590 || *o > 3602 {
 		t.Errorf("offset %v", o)
+	}
+	if port := l.Addr().(*net.TCPAddr).Port; !got[1].listens[port] || got[1].listens[1] || len(got[1].listens) > 60000 {
+		t.Errorf("nobody listens on %d: %v", port, got[1].listens)
 	}
 	if len(got[0].mounts) == 0 {
 		t.Error("no file systems: the folders are not read after the interval")

@@ -114,9 +114,36 @@ func (s *sampling) take(cpus int, b sample) {
 		}
 		return h
 	})
+	s.live.heard(s.host, b.listens)
 	if back {
 		s.live.note(state.Event{Kind: state.EventRecovered, Host: s.host, Data: about("host " + s.host), Message: fmt.Sprintf("host %s answers again", s.host)})
 	}
+}
+
+// heard notes on which of their ports the nodes of a host do not listen. A
+// Greenplum takes a minute to find that a segment is gone; this takes a moment,
+// and then the hosts are asked what it is.
+func (l *Live) heard(host string, listens map[int]bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.plan.lay == nil || listens == nil {
+		return
+	}
+	var deaf []int
+	for _, n := range l.plan.lay.On(host) {
+		if !listens[n.Port] {
+			deaf = append(deaf, n.Port)
+		}
+	}
+	if slices.Equal(deaf, l.seen.deaf[host]) {
+		return
+	}
+	if l.seen.deaf == nil {
+		l.seen.deaf = map[string][]int{}
+	}
+	l.seen.deaf[host] = deaf
+	l.rejudge()
+	l.judge.now()
 }
 
 func (s *sampling) failed(err error) {

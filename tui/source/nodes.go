@@ -20,7 +20,8 @@ type sight struct {
 	status     *cluster.Status
 	statusAt   time.Time
 	statusErr  string
-	hostsOwned bool // the draft's hosts are in no snapshot yet
+	deaf       map[string][]int // by host: ports of nodes that nobody listens on
+	hostsOwned bool             // the draft's hosts are in no snapshot yet
 }
 
 // dbView is what the database said of the cluster.
@@ -199,11 +200,16 @@ func (j judgement) vouched(nodes []Node) bool {
 		return false
 	}
 	for _, n := range nodes {
-		if n.State != cluster.NodeUp || n.Mode == cluster.ModeDetached {
+		if n.State != cluster.NodeUp || n.Mode == cluster.ModeDetached || len(j.s.db.segments) > 0 && j.deaf(n.Host, n.Port) {
 			return false
 		}
 	}
 	return true
+}
+
+// deaf says whether nobody listens on a port of a host that answers.
+func (j judgement) deaf(host string, port int) bool {
+	return j.silent[host] == "" && slices.Contains(j.s.deaf[host], port)
 }
 
 func (j judgement) segmentNode(n cluster.Node, out Node) Node {
@@ -219,13 +225,18 @@ func (j judgement) segmentNode(n cluster.Node, out Node) Node {
 // ofSegment fills a node from its row of the catalogue. Mode of the
 // coordinator's rows says nothing: the standby's is that of its sender.
 func (j judgement) ofSegment(g segment, out Node) Node {
-	host := out.Host
+	host, looked, why := out.Host, out.State, out.Detail
 	out.DBID, out.Detail = g.dbid, ""
 	out.State = map[string]string{"u": cluster.NodeUp, "d": cluster.NodeDown}[g.status]
 	if out.State == cluster.NodeDown {
 		out.Since = j.s.db.down[g.dbid]
 	} else if why := j.silent[host]; why != "" {
 		out.State, out.Detail = cluster.NodeUnknown, "host does not answer: "+why
+	} else if j.deaf(host, out.Port) && looked == cluster.NodeDown { // which the catalogue will have later
+		out.State = cluster.NodeDown
+	}
+	if out.State == cluster.NodeDown && g.status == "u" {
+		out.Detail = why
 	}
 	roles := map[string]string{"p": cluster.NodePrimary, "m": cluster.NodeMirror}
 	if g.content < 0 {

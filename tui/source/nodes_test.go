@@ -103,6 +103,25 @@ func TestJudgeGreenplum(t *testing.T) {
 			t.Errorf("node %d: %+v, want %+v", i, got, want)
 		}
 	}
+
+	// A mirror that died: its host tells before the catalogue does.
+	seen := &cluster.Status{State: cluster.Degraded, Nodes: []cluster.NodeStatus{{ID: "n6", State: cluster.NodeDown, Detail: "stopped"}}}
+	for _, c := range []struct {
+		s    sight
+		want string
+	}{
+		{sight{db: v, deaf: map[string][]int{"h": {6006}}}, cluster.NodeUp}, // it may listen elsewhere
+		{sight{db: v, deaf: map[string][]int{"h": {6006}}, status: seen, statusAt: time.Now()}, cluster.NodeDown},
+		{sight{db: v, deaf: map[string][]int{"other": {6006}}, status: seen, statusAt: time.Now()}, cluster.NodeUp}, // it is back
+	} {
+		if _, n := judge(clusterPlan{top, lay}, c.s, nil, time.Now()); n[5].State != c.want || c.want == cluster.NodeDown && n[5].Detail != "stopped" {
+			t.Errorf("%+v: %+v, want %s", c.s.deaf, n[5], c.want)
+		}
+		well := judgement{p: clusterPlan{top, lay}, s: c.s}
+		if got := well.vouched([]Node{{State: cluster.NodeUp, Host: "h", Port: 6006}}); got != (c.s.deaf["h"] == nil) {
+			t.Errorf("%+v: vouched %v", c.s.deaf, got)
+		}
+	}
 }
 
 func TestChangesAreToldOnce(t *testing.T) {

@@ -14,7 +14,8 @@ import (
 // in it, so that little lies between its reading and its coming here. A df that
 // hangs, as on a dead NFS server, is left out for a while and holds nothing
 // else up for longer than a second. A folder that is not there, or closed to
-// us, stands for the one above it.
+// us, stands for the one above it. The kernel lists sockets that listen first:
+// the many others are not read.
 const samplerScript = `LC_ALL=C; export LC_ALL
 echo "cw-host $(grep -c '^cpu[0-9]' /proc/stat)"
 every=$1; shift
@@ -42,6 +43,10 @@ while :; do
     echo cw-net
     cat /proc/net/dev
     printf '%s\n' "$df"
+    echo cw-listen
+    for f in /proc/net/tcp /proc/net/tcp6; do
+      sed -n '1d; / 0A /!q; s/^ *[0-9]*: [0-9A-F]*:\([0-9A-F]*\) .*/\1/p' $f 2>/dev/null
+    done
     echo "cw-clock $(date +%s.%N)"
     echo cw-end
   )
@@ -63,6 +68,8 @@ type sample struct {
 	noDF   bool // df was left out: its last answer stands
 	date   float64
 	coarse bool // date has whole seconds only
+	// listens are the TCP ports that somebody listens on; nil is not known.
+	listens map[int]bool
 }
 
 type diskCount struct {
@@ -128,6 +135,10 @@ func (r *sampleReader) line(line string) {
 				r.emit(r.cpus, *r.cur)
 			}
 			r.cur = nil
+		case "cw-listen":
+			if r.cur != nil {
+				r.cur.listens = map[int]bool{}
+			}
 		case "cw-df":
 			if r.cur != nil {
 				r.cur.noDF = false
@@ -151,6 +162,8 @@ func (r *sampleReader) line(line string) {
 		r.cur.net(line)
 	case "cw-df":
 		r.cur.df(f)
+	case "cw-listen":
+		r.cur.listen(f)
 	}
 }
 
@@ -218,6 +231,16 @@ func (s *sample) df(f []string) {
 		}
 	}
 	s.mounts = append(s.mounts, m)
+}
+
+// listen reads a port, in hexadecimal digits.
+func (s *sample) listen(f []string) {
+	if len(f) != 1 || s.listens == nil {
+		return
+	}
+	if port, err := strconv.ParseUint(f[0], 16, 16); err == nil {
+		s.listens[int(port)] = true
+	}
 }
 
 // number, count and kib read what the kernel prints; what they cannot read is 0.
