@@ -162,7 +162,8 @@ func TestDown(t *testing.T) {
 			}
 			return nil
 		}
-		c := w.config(`receivers: [{name: down, exec: {command: x}}, {name: hangs, webhook: {url: "http://h/"}}, {name: ops, exec: {command: x}}]`)
+		c := w.config(`receivers: [{name: down, exec: {command: x}}, {name: hangs, webhook: {url: "http://h/"}}, {name: ops, exec: {command: x}}]
+routes: [{receivers: [down, hangs, ops], group_wait: 0}]`)
 		w.a.mu.Lock()
 		inner := w.a.fail
 		w.a.fail = func(ctx context.Context, receiver string, n monitor.Notice) error {
@@ -171,10 +172,10 @@ func TestDown(t *testing.T) {
 			return inner(ctx, receiver, n)
 		}
 		w.a.mu.Unlock()
-		w.every = 10 * time.Second
+		w.every = 20 * time.Second
+		a := w.fire("r1", state.Critical)
 		d, stop := w.run(c)
 		defer stop()
-		a := w.fire("r1", state.Critical)
 		time.Sleep(13 * time.Second)
 		synctest.Wait()
 		inTime := false

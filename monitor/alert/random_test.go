@@ -18,7 +18,7 @@ import (
 // everything is, and heard nothing twice.
 func TestRandomLives(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(4) {
+	for seed := range uint64(2) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			inWorld(t, func(w *world) { randomLife(w, rand.New(rand.NewPCG(seed, 1))) }) //nolint:gosec // not for secrets
