@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"cw/cluster/manage"
-	"cw/fault"
 	"cw/monitor"
 	"cw/monitor/alert"
 	"cw/monitor/heal"
@@ -46,9 +45,9 @@ func newMonitor(a *App) *cobra.Command {
 	c := &cobra.Command{
 		Use: "monitor", Short: "Watch all clusters, and tell people what is wrong", Args: cobra.ArbitraryArgs,
 		Long: `Watch all clusters of the store until a signal comes: hosts, nodes, roles,
-replication, disks and when they are full, clocks, certificates, long
-transactions and transaction ids, loads. What is wrong and stays so is an alert: in the store, among
-the events, and told to the receivers of the configuration (cw monitor init).
+replication, disks and when they are full, clocks, certificates, long transactions
+and transaction ids, loads. What is wrong and stays so is an alert: in the store,
+among the events, and told to the receivers of the configuration (cw monitor init).
 
 Several monitors may share a PostgreSQL store (--store): one acts, the others
 stand by and take over within seconds. Nothing is told twice. What becomes well
@@ -56,7 +55,8 @@ is said, too; a silence keeps alerts from being told for a while.
 
 --auto-recover brings failed replicas and mirrors back by itself, a few times;
 then it leaves them to you and says so. --once looks for 15 s, prints what is
-wrong and ends: it tells nobody and recovers nothing.
+wrong and ends: it tells nobody and recovers nothing. What it found fires in the
+store until a monitor, or the next --once, finds it well.
 
 The configuration is --file, else ~/.config/cw/monitor.yaml where that is there,
 else everything is watched and nobody is told.` + exitHelp(8),
@@ -237,45 +237,4 @@ func receiversText(c monitor.Config) string {
 		what += ", failed replicas and mirrors are recovered"
 	}
 	return what
-}
-
-// monitorOnce looks for a while and prints what is wrong. Where another
-// monitor acts, it has looked already.
-func (a *App) monitorOnce(ctx context.Context, c monitor.Config, rules []inspect.Rule, o monitorOptions) error {
-	st, err := a.openStore(ctx)
-	if err != nil {
-		return err
-	}
-	held, err := st.LeaseHeld(ctx, state.LeaseMonitor)
-	if err != nil {
-		return err
-	}
-	if held {
-		a.infof("a monitor acts already (cw monitor status): this is what it has found")
-	} else {
-		a.infof("looking for %s", o.onceFor)
-		c.Heal.On = false
-		ro, _ := a.monitorRun(st, c)
-		ro.Inspect = rules
-		looking, cancel := context.WithTimeout(ctx, o.onceFor)
-		err := run.Run(looking, ro)
-		cancel()
-		if err != nil {
-			return err
-		}
-	}
-	if ctx.Err() != nil {
-		return silent(fault.Interrupted)
-	}
-	firing, err := st.Alerts(ctx, state.AlertFilter{Firing: true})
-	if err != nil {
-		return err
-	}
-	if err := a.printAlerts(firing); err != nil {
-		return err
-	}
-	if o.exitCode && len(firing) > 0 {
-		return silent(fault.Degraded)
-	}
-	return nil
 }

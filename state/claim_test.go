@@ -95,3 +95,44 @@ func TestClaims(t *testing.T) {
 		}
 	})
 }
+
+// What was told of an alert that fires stays however long it does: without it
+// the alert would be told again.
+func TestPruneKeepsWhatWasTold(t *testing.T) {
+	t.Parallel()
+	stores(t, func(t *testing.T, s *state.Store, _ string) {
+		ctx := t.Context()
+		a, _, err := s.FireAlert(ctx, state.Alert{Mark: "m", Rule: "node.down", Severity: state.Warning})
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := func() (names []string) {
+			t.Helper()
+			if _, err := s.Prune(ctx, state.Retention{Alerts: time.Microsecond}); err != nil {
+				t.Fatal(err)
+			}
+			all, err := s.Deliveries(ctx, time.Time{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range all {
+				names = append(names, d.Notice)
+			}
+			return names
+		}
+		if _, err := s.ClaimDeliveries(ctx, "ops", []string{a.ID + "/s1", a.ID + "x/s1", "other/end"}, time.Hour, 0); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond) // for the retention of a microsecond
+		if got := left(); !slices.Equal(got, []string{a.ID + "/s1"}) {
+			t.Errorf("while it fires: %q", got)
+		}
+		if _, err := s.ResolveAlert(ctx, a.ID, "well"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+		if got := left(); len(got) != 0 {
+			t.Errorf("when it is over: %q", got)
+		}
+	})
+}

@@ -38,7 +38,9 @@ func (s *Store) Prune(ctx context.Context, r Retention) (int64, error) {
 	}{
 		{"events", "at<?", r.Events},
 		{"alerts", "resolved_at<>0 and resolved_at<?", r.Alerts},
-		{"deliveries", "at<?", r.Alerts},
+		// What was told of an alert that still fires is what keeps it from being
+		// told again.
+		{"deliveries", "at<? and not exists (select 1 from alerts where resolved_at=0 and substr(deliveries.notice, 1, length(alerts.id)+1)=alerts.id||'/')", r.Alerts},
 		{"silences", "until<?", r.Alerts},
 		{"samples", "at<?", r.Samples},
 		{"jobs", "finished_at<>0 and finished_at<?", r.Jobs},

@@ -21,11 +21,11 @@ func TestTwoDispatchers(t *testing.T) {
 	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		twoDispatchers(t, filepath.Join(t.TempDir(), "state.db"), 120)
+		twoDispatchers(t, filepath.Join(t.TempDir(), "state.db"), 100)
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		twoDispatchers(t, pgtest.Start(t).DSN("postgres"), 120)
+		twoDispatchers(t, pgtest.Start(t).DSN("postgres"), 100)
 	})
 }
 
@@ -78,7 +78,7 @@ routes: [{receivers: [ops, shaky], group_by: [host], group_wait: 100ms}]
 	}
 	st := open()
 	for range 2 {
-		d := New(Options{Store: open(), Config: c, Send: h.send, Every: 20 * time.Millisecond})
+		d := New(Options{Store: open(), Config: c, Send: h.send, Every: 50 * time.Millisecond})
 		running.Go(func() {
 			if err := d.Run(ctx); err != nil {
 				t.Error(err)
@@ -151,7 +151,7 @@ func wait(t *testing.T, h *hearing, want map[string]int, status string) {
 		if time.Now().After(until) {
 			t.Fatalf("%s is not told", missing)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 
@@ -177,6 +177,6 @@ func recorded(t *testing.T, st *state.Store, want int) {
 		if time.Now().After(until) || sent > want {
 			t.Fatalf("%d of %d deliveries are sent, want %d", sent, len(all), want)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	}
 }
