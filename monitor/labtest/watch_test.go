@@ -33,6 +33,8 @@ func TestMonitors(t *testing.T) {
 
 	s.shortCut()
 	if os.Getenv(long) != "" {
+		s.stoppedPrimary()
+		s.deadPrimary()
 		for range 3 {
 			s.shortCut()
 			s.shortCut()
@@ -120,6 +122,62 @@ func (s *guarded) stoppedReplica() {
 	s.ends("a replica that is stopped", monitor.NodeDown, "db3")
 	s.count(before + 1)
 	s.calm()
+}
+
+// stoppedPrimary is one alert, and not those of the cluster and of the standbys
+// that follow nobody.
+func (s *guarded) stoppedPrimary() {
+	s.t.Helper()
+	before := len(s.alerts("", ""))
+	stopped := time.Now()
+	s.Run(1, "sh", "-c", `kill -INT $(head -n 1 "$1/postmaster.pid")`, "sh", s.lay.Nodes[0].DataDir)
+	if a := s.fires("a primary that is stopped", monitor.NodeDown, "db1", stopped); a.Severity != state.Critical || !strings.Contains(a.Message, "cluster lab is down because of it") {
+		s.t.Errorf("%+v", a)
+	}
+	time.Sleep(70 * time.Second) // longer than any of those waits
+	s.count(before + 1)
+	s.start()
+	s.ends("a primary that is stopped", monitor.NodeDown, "db1")
+	s.calm()
+	s.count(before + 1)
+}
+
+// deadPrimary is the primary's host without power.
+func (s *guarded) deadPrimary() {
+	s.t.Helper()
+	before := len(s.alerts("", ""))
+	off := time.Now()
+	s.Off(1)
+	a := s.fires("a primary's host without power", monitor.HostSilent, "db1", off)
+	s.until("the cluster is known to be down", 20*time.Second, func() bool {
+		a, _ = s.firing(monitor.HostSilent, "db1")
+		return a.Severity == state.Critical && strings.Contains(a.Message, "cluster lab is down because of it")
+	})
+	time.Sleep(70 * time.Second)
+	s.count(before + 1)
+	s.On(1)
+	s.ends("a primary's host without power", monitor.HostSilent, "db1")
+	s.start()
+	s.ends("its primary", monitor.NodeDown, "db1")
+	s.calm()
+	if n := len(s.alerts("", "")); n > before+2 { // the second is its node, which somebody has to start
+		s.t.Errorf("%d alerts: %+v", n-before, s.alerts("", ""))
+	}
+}
+
+func (s *guarded) start() {
+	s.t.Helper()
+	var err error
+	for range 3 { // as recover
+		var op *manage.Operation
+		if op, err = s.m.Start(s.t.Context(), "lab"); err == nil && op.Nothing == "" {
+			_, err = op.Run(s.t.Context(), nil)
+		}
+		if err == nil {
+			return
+		}
+	}
+	s.t.Fatalf("start: %v", err)
 }
 
 func (s *guarded) stopReplica() {
