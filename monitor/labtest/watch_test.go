@@ -10,6 +10,7 @@ import (
 	"cw/cluster"
 	"cw/cluster/manage"
 	"cw/monitor"
+	"cw/monitor/probe"
 	"cw/state"
 )
 
@@ -31,6 +32,7 @@ func TestMonitors(t *testing.T) {
 		t.Errorf("%d alerts of a cluster that is well: %+v", n, s.alerts("", ""))
 	}
 
+	s.certificate()
 	s.shortCut()
 	if os.Getenv(long) != "" {
 		s.stoppedPrimary()
@@ -78,6 +80,30 @@ func TestMonitors(t *testing.T) {
 			t.Errorf("%s took %s", what, most)
 		}
 	}
+}
+
+// certificate looks at the endpoint's, from here and, when nobody new is let in
+// from here, through its host.
+func (s *guarded) certificate() {
+	s.t.Helper()
+	for _, shut := range []bool{false, true} {
+		if shut {
+			for _, rule := range []string{"add table inet fw", "add chain inet fw in { type filter hook input priority 0 ; }", "add rule inet fw in iifname eth0 tcp dport 5432 ct state new drop"} {
+				s.Run(1, append([]string{"nft"}, strings.Fields(rule)...)...)
+			}
+		}
+		c, to, err := s.m.Dial(s.t.Context(), "lab")
+		if err != nil {
+			s.t.Errorf("shut %v: %v", shut, err)
+			continue
+		}
+		chain, err := probe.Certificates(s.t.Context(), c)
+		if err != nil || len(chain) == 0 || time.Until(chain[0].NotAfter) < 24*time.Hour || to.Port != 5432 {
+			s.t.Errorf("shut %v: %d certificates, %v", shut, len(chain), err)
+		}
+		_ = c.Close()
+	}
+	s.Run(1, "nft", "delete", "table", "inet", "fw")
 }
 
 // roles are those of the monitors that are there.
