@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,9 +19,11 @@ import (
 	"cw/monitor"
 	"cw/monitor/alert"
 	"cw/monitor/heal"
+	"cw/monitor/inspect"
 	"cw/monitor/metrics"
 	"cw/monitor/run"
 	"cw/remote"
+	"cw/schema"
 	"cw/state"
 )
 
@@ -110,6 +114,10 @@ func (a *App) monitor(ctx context.Context, o monitorOptions) error {
 	if err != nil {
 		return err
 	}
+	rules, err := a.watchedRules(c)
+	if err != nil {
+		return err
+	}
 	if o.printUnit {
 		return a.printUnit(o, c)
 	}
@@ -118,13 +126,37 @@ func (a *App) monitor(ctx context.Context, o monitorOptions) error {
 	}
 	c.Heal.On = c.Heal.On || o.heal
 	if o.once {
-		return a.monitorOnce(ctx, c, o)
+		return a.monitorOnce(ctx, c, rules, o)
 	}
-	return a.monitorServe(ctx, c)
+	return a.monitorServe(ctx, c, rules)
+}
+
+// watchedRules are the rules of the database's inspection. Those that the
+// configuration has an opinion on, and that nobody asks, are named.
+func (a *App) watchedRules(c monitor.Config) ([]inspect.Rule, error) {
+	rules, err := inspectionRules(c.Inspections)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, r := range inspect.Watched(rules) {
+		names = append(names, monitor.InspectPrefix+r.Name)
+	}
+	for name := range c.Rules {
+		if !strings.HasPrefix(name, monitor.InspectPrefix) || slices.Contains(names, name) {
+			continue
+		}
+		text := fmt.Sprintf("rules.%s is about a rule that no monitor asks", name)
+		if near := schema.Nearest(name, names); near != "" {
+			text += ": did you mean " + near + "?"
+		}
+		a.warnf("%s", text)
+	}
+	return rules, nil
 }
 
 // monitorServe is the monitor at work, until the context ends.
-func (a *App) monitorServe(ctx context.Context, c monitor.Config) error {
+func (a *App) monitorServe(ctx context.Context, c monitor.Config, rules []inspect.Rule) error {
 	st, err := a.openStore(ctx)
 	if err != nil {
 		return err
@@ -150,7 +182,7 @@ func (a *App) monitorServe(ctx context.Context, c monitor.Config) error {
 		})
 	}
 	ro, healer := a.monitorRun(st, c)
-	ro.Log = logger
+	ro.Log, ro.Inspect, healer.Log = logger, rules, logger
 	ro.Notify = func(ctx context.Context) {
 		if err := dispatcher.Run(ctx); err != nil {
 			logger.Error("nobody is told any more", "error", err)
@@ -209,7 +241,7 @@ func receiversText(c monitor.Config) string {
 
 // monitorOnce looks for a while and prints what is wrong. Where another
 // monitor acts, it has looked already.
-func (a *App) monitorOnce(ctx context.Context, c monitor.Config, o monitorOptions) error {
+func (a *App) monitorOnce(ctx context.Context, c monitor.Config, rules []inspect.Rule, o monitorOptions) error {
 	st, err := a.openStore(ctx)
 	if err != nil {
 		return err
@@ -224,6 +256,7 @@ func (a *App) monitorOnce(ctx context.Context, c monitor.Config, o monitorOption
 		a.infof("looking for %s", o.onceFor)
 		c.Heal.On = false
 		ro, _ := a.monitorRun(st, c)
+		ro.Inspect = rules
 		looking, cancel := context.WithTimeout(ctx, o.onceFor)
 		err := run.Run(looking, ro)
 		cancel()

@@ -72,7 +72,7 @@ one of the same name replaces a built-in rule (cw explain rules):
 				return err
 			}
 			if o.listRules {
-				return a.listRules(rules)
+				return a.listRules(append(append(rules, inspect.Coded()...), report.Own()...))
 			}
 			if len(args) == 0 {
 				return usagef("cw report CLUSTER; the names are in: cw cluster list", "name the cluster to report on")
@@ -120,12 +120,17 @@ func (o *reportOptions) read() ([]inspect.Rule, error) {
 			return nil, err
 		}
 	}
+	return inspectionRules(o.rules)
+}
+
+// inspectionRules are cw's rules with those of a DBA's own files.
+func inspectionRules(files []string) ([]inspect.Rule, error) {
 	rules, err := inspect.Builtin()
 	if err != nil {
 		return nil, err
 	}
 	var problems schema.Problems
-	for _, file := range o.rules {
+	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			return nil, usagef("name a file of rules: cw explain rules", "read the rules: %w", err)
@@ -180,6 +185,9 @@ func superuserOf(m *manage.Manager, name, engine string) report.Superuser {
 		return nil
 	}
 	return func(ctx context.Context, database, sql string, limit time.Duration) ([]string, error) {
+		// The server ends in time by itself; the way to it may not.
+		ctx, cancel := context.WithTimeout(ctx, limit+10*time.Second)
+		defer cancel()
 		rows, _, err := m.Ask(ctx, name, database, sql, limit)
 		return rows, err
 	}
@@ -297,8 +305,8 @@ type ruleDoc struct {
 	From     int      `json:"from,omitempty"`
 	To       int      `json:"to,omitempty"`
 	Needs    string   `json:"needs,omitempty"`
-	SQL      string   `json:"sql"`
-	Remedy   string   `json:"remedy"`
+	SQL      string   `json:"sql,omitempty"`
+	Remedy   string   `json:"remedy,omitempty"`
 	File     string   `json:"file"`
 }
 

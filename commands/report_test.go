@@ -226,7 +226,9 @@ rules:
 			t.Errorf("omitted %+v", o)
 		}
 	}
-	if _, err := os.Stat(evil); err == nil || !slices.ContainsFunc(r.Omitted, func(o inspect.Omitted) bool { return o.Rule == "evil.psql" && strings.Contains(o.Reason, "syntax error") }) {
+	if _, err := os.Stat(evil); err == nil || !slices.ContainsFunc(r.Omitted, func(o inspect.Omitted) bool {
+		return o.Rule == "evil.psql" && strings.Contains(o.Reason, "syntax error")
+	}) {
 		t.Errorf("a question is obeyed by psql: %v %+v", err, r.Omitted)
 	}
 	l.sections(r, full)
@@ -315,7 +317,7 @@ func TestReportThatIsWrong(t *testing.T) {
 	l.want(2, []string{"--skip"}, "report", "lab", "--skip", "[")
 	l.want(2, []string{"folder that exists"}, "report", "lab", "--html", filepath.Join(l.home, "no", "x.html"))
 	l.want(0, []string{"table.bloat", "20 %", "Tables with many dead rows"}, "report", "--list-rules", "-o", "csv")
-	l.want(0, []string{`"kind": "InspectionRuleList"`, `"name": "access.trust"`}, "report", "--list-rules", "-o", "json")
+	l.want(0, []string{`"kind": "InspectionRuleList"`, `"name": "access.trust"`, `"name": "role.weak_password"`, `"name": "disk.forecast"`}, "report", "--list-rules", "-o", "json")
 	l.want(0, []string{"rules.sql", "required"}, "explain", "rules")
 	l.want(0, []string{`"remedy"`}, "schema", "rules")
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -16,7 +18,14 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"cw": func() {
-			os.Exit(Main(context.Background(), SystemStreams(), os.Args))
+			ctx, cancel := context.WithCancelCause(context.Background())
+			signals := make(chan os.Signal, 1)
+			signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+			go func() {
+				<-signals
+				cancel(ErrInterrupted)
+			}()
+			os.Exit(Main(ctx, SystemStreams(), os.Args))
 		},
 	})
 }

@@ -5,15 +5,18 @@ import "time"
 // Config is a monitor's configuration file, monitor.yaml. Its zero value,
 // completed by Defaults, watches everything and tells nobody but the store.
 type Config struct {
-	Clusters  []string // patterns as of path.Match; none is all
-	Interval  time.Duration
-	Listen    string // of /metrics and /healthz; "" is none
-	Rules     map[string]RuleChange
-	Heal      Heal
-	Keep      Keep
-	Receivers []Receiver
-	Routes    []Route
-	File      string // where it was read
+	Clusters []string // patterns as of path.Match; none is all
+	Interval time.Duration
+	Listen   string // of /metrics and /healthz; "" is none
+	Rules    map[string]RuleChange
+	// Inspections are files of a DBA's own rules, as cw report --rules takes
+	// them.
+	Inspections []string
+	Heal        Heal
+	Keep        Keep
+	Receivers   []Receiver
+	Routes      []Route
+	File        string // where it was read
 }
 
 // RuleChange is what a configuration says of a rule.

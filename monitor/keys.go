@@ -37,6 +37,7 @@ func Keys() schema.Key {
 		{Name: "interval", Type: schema.Span, Default: "2s", Doc: "How often hosts and databases are looked at, 500ms to 1m."},
 		{Name: "listen", Example: DefaultListen, Doc: "Address of /metrics and /healthz; left out: none. Both are plain HTTP without a password."},
 		rulesKey(),
+		{Name: "inspections", Type: schema.List, Elem: &text, Example: "[ours.yaml]", Doc: "Files of rules in SQL, as cw report --rules takes them: those that say watch: true are asked every minute, as inspect.NAME."},
 		{Name: "auto_recover", Type: schema.Map, Doc: "Bring failed replicas and mirrors back without being asked.", Keys: []schema.Key{
 			{Name: "enabled", Type: schema.Bool, Default: "false", Doc: "Whether that is done at all; --auto-recover says so too."},
 			{Name: "attempts", Type: schema.Int, Default: "3", Doc: "How often for the same nodes within window; then an alert says that it stopped."},

@@ -21,6 +21,7 @@ type configFile struct {
 	Interval *string                   `yaml:"interval"`
 	Listen   string                    `yaml:"listen"`
 	Rules    map[string]ruleChangeFile `yaml:"rules"`
+	Inspect  []string                  `yaml:"inspections"`
 	Heal     struct {
 		Enabled  bool    `yaml:"enabled"`
 		Attempts *int    `yaml:"attempts"`

@@ -27,6 +27,7 @@ rules:
   certificate.expiry: {warn: 30d}
   node.lag: {warn: 16MiB, critical: 1GB}
   inspect.my.rule: {off: yes}
+inspections: [ours.yaml, /etc/theirs.yaml]
 auto_recover: {enabled: true, attempts: 2, window: 1d, wait: 0}
 retention: {events: 30d, jobs: 0, samples: 2d}
 receivers:
@@ -58,6 +59,7 @@ routes:
 		"disk":      near(disk.Warn, 0.75) && near(disk.Critical, 0.95) && *disk.Confirm == 10*time.Second && *disk.Clear == time.Minute && !disk.Off,
 		"days":      near(c.Rules[CertExpiry].Warn, 30*86400) && c.Rules[CertExpiry].Critical == nil && c.Rules[CertExpiry].Confirm == nil,
 		"sizes":     near(lag.Warn, 16<<20) && near(lag.Critical, 1e9),
+		"inspect":   slices.Equal(c.Inspections, []string{"dir/ours.yaml", "/etc/theirs.yaml"}),
 		"off":       c.Rules["inspect.my.rule"].Off,
 		"heal":      c.Heal == Heal{On: true, Attempts: 2, Window: 24 * time.Hour},
 		"keep":      c.Keep == Keep{Events: 30 * day, Alerts: 90 * day, Samples: 2 * day, Audit: 400 * day},

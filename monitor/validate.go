@@ -28,6 +28,9 @@ func (r *reader) config(in configFile) Config {
 	for _, name := range sortedKeys(in.Rules) {
 		c.Rules[name] = r.rule(name, in.Rules[name])
 	}
+	for i, name := range in.Inspect {
+		c.Inspections = append(c.Inspections, r.named(fmt.Sprintf("inspections[%d]", i), name, false))
+	}
 	c.Heal.On = in.Heal.Enabled
 	if n := in.Heal.Attempts; n != nil {
 		if c.Heal.Attempts = *n; *n < 1 || *n > 100 {

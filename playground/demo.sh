@@ -127,3 +127,6 @@ echo "source:  $want"
 echo "table:   $got"
 [ "$want" = "$got" ] || fail "the table does not hold the rows of the source"
 run cw cluster status demo
+
+say "What an inspection says"
+run cw report demo --section health --section findings --section tables

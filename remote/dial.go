@@ -49,7 +49,13 @@ func (p *Pool) connect(ctx context.Context, e *endpoint, dial dialFunc) (*ssh.Cl
 // errBusy is a server that hung up before its banner.
 var errBusy = errors.New("the server hangs up before its greeting, as sshd does above MaxStartups")
 
+// errGivenUp says in words what net.ErrClosed means here.
+var errGivenUp = errors.New("the connection was given up: nothing came over it any more")
+
 func (p *Pool) unreachable(e *endpoint, err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		err = errGivenUp
+	}
 	return &UnreachableError{Host: e.name, Addr: e.addr(), Err: err, Login: e.login()}
 }
 

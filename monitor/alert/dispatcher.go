@@ -13,9 +13,6 @@ import (
 
 const (
 	beat = time.Second
-	// overlap is how much of what was read before is read again: on a shared
-	// store a change may become visible after a later one.
-	overlap = time.Minute
 	// lastTry is how long what is on its way may take when the monitor stops.
 	lastTry = 5 * time.Second
 )
@@ -123,7 +120,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		workers[r.Name] = in
 		wg.Go(func() { d.work(ctx, sending, in) })
 	}
-	l := &looker{d: d, told: ledger{}}
+	l := &looker{d: d}
 	tick := time.NewTicker(d.o.Every)
 	defer tick.Stop()
 	failing := false
@@ -160,53 +157,4 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		<-done
 	}
 	return nil
-}
-
-// looker reads the store, and remembers what it need not read again.
-type looker struct {
-	d    *Dispatcher
-	told ledger
-	read time.Time // until when the deliveries were read; zero: not yet
-}
-
-func (l *looker) look(ctx context.Context) (map[string][]batch, error) {
-	st := l.d.o.Store
-	if len(l.d.o.Config.Receivers) == 0 {
-		return nil, nil
-	}
-	now, err := st.Now(ctx)
-	if err != nil {
-		return nil, err
-	}
-	alerts, err := st.Alerts(ctx, state.AlertFilter{Since: now.Add(-horizon)})
-	if err != nil {
-		return nil, err
-	}
-	silences, err := st.Silences(ctx)
-	if err != nil {
-		return nil, err
-	}
-	since := l.read.Add(-overlap)
-	if l.read.IsZero() {
-		since = now
-		for _, a := range alerts {
-			if a.FiredAt.Before(since) {
-				since = a.FiredAt
-			}
-		}
-	}
-	// After the alerts: what is told of an alert is never older than it.
-	found, err := st.Deliveries(ctx, since)
-	if err != nil {
-		return nil, err
-	}
-	l.read = now
-	byID := make(map[string]state.Alert, len(alerts))
-	for i := range alerts {
-		alerts[i].Message, alerts[i].Remedy = l.d.o.Redact(alerts[i].Message), l.d.o.Redact(alerts[i].Remedy)
-		byID[alerts[i].ID] = alerts[i]
-	}
-	l.told.add(found)
-	l.told.keep(byID)
-	return scene{now: now, config: l.d.o.Config, alerts: alerts, silences: silences, told: l.told}.plan(), nil
 }

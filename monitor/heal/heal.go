@@ -17,6 +17,7 @@ import (
 	"cw/cluster/manage"
 	"cw/fault"
 	"cw/monitor"
+	"cw/schema"
 	"cw/state"
 )
 
@@ -180,7 +181,7 @@ func (h *Healer) stop(ctx context.Context, name string, failed []cluster.NodeSta
 	a := monitor.Condition{Rule: monitor.HealingStopped, Cluster: name}
 	_, _, err := h.Store.FireAlert(ctx, state.Alert{
 		Mark: a.Mark(), Rule: a.Rule, Severity: state.Critical, Cluster: name,
-		Message: fmt.Sprintf("%s of cluster %s failed again after %s within %s: no more is tried", describe(failed), name, times(attempts), h.Config.Window),
+		Message: fmt.Sprintf("%s of cluster %s failed again after %s within %s: no more is tried", describe(failed), name, times(attempts), schema.FormatSpan(h.Config.Window)),
 		Remedy:  "cw cluster logs " + name + ", then: cw cluster recover " + name,
 	})
 	return err

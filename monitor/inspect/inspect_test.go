@@ -46,7 +46,9 @@ func TestNothingIsWrong(t *testing.T) {
 	srv := pgtest.Start(t, "fsync=on", "password_encryption='scram-sha-256'")
 	withChecksums(t, srv, func() {})
 	srv.Exec(t, "postgres", "revoke create on schema public from public; alter role cw password 'Xk3!vv0qLm'")
+	connections := 0
 	p := &Postgres{Connect: func(ctx context.Context, db string) (*pgx.Conn, error) {
+		connections++
 		c, err := pgx.ParseConfig(srv.DSN(cmpOr(db, "postgres")))
 		if err != nil {
 			return nil, err
@@ -64,6 +66,9 @@ func TestNothingIsWrong(t *testing.T) {
 	}
 	for _, o := range r.Omitted {
 		t.Errorf("omitted %+v", o)
+	}
+	if connections > 3 { // the usual one before and after, and one to the database
+		t.Errorf("%d connections were made", connections)
 	}
 	if r.Asked < 20 {
 		t.Errorf("only %d rules were asked", r.Asked)

@@ -18,6 +18,13 @@ import (
 // weakPassword is the one rule that is code.
 const weakPassword = "role.weak_password"
 
+// Coded are the rules that no SQL can ask, as a list shows them.
+func Coded() []Rule {
+	return []Rule{{
+		Name: weakPassword, Title: "Passwords that are easily guessed", Scope: Cluster, Severity: Critical, Remedy: `in psql: \password {object}`, File: "cw itself",
+	}}
+}
+
 // guesses are what is tried beside the role's own name: what installation
 // guides use.
 func guesses(role string) []string {

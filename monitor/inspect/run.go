@@ -52,37 +52,34 @@ func Questions(ctx context.Context, s Server, engine string, rules []Rule) (*Res
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Findings: []Finding{}}
-	for _, rule := range rules {
-		if len(rule.Engines) > 0 && !slices.Contains(rule.Engines, engine) {
-			continue
-		}
-		if rule.From > 0 && facts.Version < rule.From || rule.To > 0 && facts.Version >= rule.To {
-			continue
-		}
-		databases := []string{""}
-		if rule.Scope == Database {
-			databases = facts.Databases
-		}
-		asked := false
-		for _, db := range databases {
-			if ctx.Err() != nil {
-				return r, context.Cause(ctx)
+	// A database is gone through with all its rules before the next one: it is
+	// a connection each. Answers come in the order of the rules.
+	got := make([]Result, len(rules))
+	for _, db := range append([]string{""}, facts.Databases...) {
+		for i, rule := range rules {
+			if (rule.Scope == Database) == (db == "") || !rule.fits(engine, facts.Version) || ctx.Err() != nil {
+				continue
 			}
 			found, reason := ask(ctx, s, rule, db)
 			if reason != "" {
-				r.Omitted = append(r.Omitted, Omitted{rule.Name, db, reason})
+				got[i].Omitted = append(got[i].Omitted, Omitted{rule.Name, db, reason})
 				continue
 			}
-			asked = true
-			r.Findings = append(r.Findings, found...)
-		}
-		if asked {
-			r.Asked++
+			got[i].Asked = 1
+			got[i].Findings = append(got[i].Findings, found...)
 		}
 	}
+	r := &Result{Findings: []Finding{}}
+	for _, g := range got {
+		r.Findings, r.Omitted, r.Asked = append(r.Findings, g.Findings...), append(r.Omitted, g.Omitted...), r.Asked+g.Asked
+	}
 	worstFirst(r.Findings)
-	return r, nil
+	return r, context.Cause(ctx)
+}
+
+// fits tells whether a rule is for this engine and version.
+func (r Rule) fits(engine string, version int) bool {
+	return (len(r.Engines) == 0 || slices.Contains(r.Engines, engine)) && version >= r.From && (r.To == 0 || version < r.To)
 }
 
 func rank(s Severity) int { return slices.Index([]Severity{Notice, Warning, Critical}, s) }

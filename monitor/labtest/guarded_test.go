@@ -23,6 +23,7 @@ import (
 	"cw/cluster/manage"
 	"cw/fault"
 	"cw/monitor"
+	"cw/monitor/alert"
 	"cw/monitor/run"
 	"cw/playground/lab"
 	"cw/playground/pgtest"
@@ -47,7 +48,7 @@ func TestMain(m *testing.M) {
 }
 
 // place is where the monitors find store and keys.
-type place struct{ Store, Dir string }
+type place struct{ Store, Dir, Hook, Mail string }
 
 // watch is a monitor, with a store of its own.
 func watch(ctx context.Context, text string) error {
@@ -64,7 +65,17 @@ func watch(ctx context.Context, text string) error {
 }
 
 func (p place) options(store *state.Store, log *slog.Logger) run.Options {
-	return run.Options{Store: store, Manager: p.manager(store), Pool: p.pool, Config: monitor.Defaults(), Log: log}
+	o := run.Options{Store: store, Manager: p.manager(store), Pool: p.pool, Config: monitor.Defaults(), Log: log}
+	if p.Hook == "" {
+		return o
+	}
+	o.Config = p.config()
+	o.Notify = func(ctx context.Context) {
+		if err := alert.New(alert.Options{Store: store, Config: o.Config, Log: log}).Run(ctx); err != nil {
+			log.Error("nobody is told", "error", err)
+		}
+	}
+	return o
 }
 
 func (p place) manager(store *state.Store) *manage.Manager {

@@ -23,6 +23,7 @@ const takeover = "taking over from a monitor that was killed"
 func TestMonitors(t *testing.T) {
 	t.Parallel()
 	s := newGuarded(t)
+	people := s.people()
 	kill := s.process()
 	s.until("a leader", 30*time.Second, func() bool { return s.roles() == "leading" })
 	s.standby()
@@ -61,6 +62,7 @@ func TestMonitors(t *testing.T) {
 	if kinds[state.EventAlert] != len(alerts) || kinds[state.EventStateChanged] > 0 {
 		t.Errorf("%d alerts, events %v", len(alerts), kinds)
 	}
+	people.once(s, alerts)
 	marks := map[string]int{}
 	for _, a := range alerts {
 		marks[a.Mark]++

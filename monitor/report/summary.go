@@ -21,6 +21,30 @@ const (
 	forecastWorst = 3 * 24 * time.Hour
 )
 
+// Own are the rules of the report itself, as a list shows them.
+func Own() []inspect.Rule {
+	bound := func(v float64) *float64 { return &v }
+	rule := func(name, title string, severity inspect.Severity) inspect.Rule {
+		return inspect.Rule{Name: name, Title: title, Scope: inspect.Cluster, Severity: severity, File: "cw itself"}
+	}
+	all := []inspect.Rule{
+		rule(monitor.ClusterDown, "The cluster is down", inspect.Critical),
+		rule(monitor.ClusterUnknown, "Nobody answers for the cluster", inspect.Critical),
+		rule(monitor.HostSilent, "Host that does not answer", inspect.Critical),
+		rule(monitor.NodeDown, "Node that is down", inspect.Critical),
+		rule(monitor.NodeSync, "Node that does not follow", inspect.Warning),
+	}
+	for _, r := range []inspect.Rule{
+		{Name: monitor.DiskFull, Title: "Disk that is nearly full", Unit: inspect.Share, Warn: bound(diskWarn), Critical: bound(diskCritical)},
+		{Name: monitor.DiskForecast, Title: "Disk that will be full soon", Unit: inspect.Seconds, Below: true, Warn: bound(forecastWarn.Seconds()), Critical: bound(forecastWorst.Seconds())},
+		{Name: ruleBackup, Title: "The newest backup is old", Unit: inspect.Seconds, Warn: bound(oldBackup.Seconds()), Critical: bound(goneBackup.Seconds())},
+	} {
+		r.Scope, r.File = inspect.Cluster, "cw itself"
+		all = append(all, r)
+	}
+	return all
+}
+
 // own adds what no question in SQL can find: states, hosts, disks, backups.
 // They bear the names that a monitor's alerts have.
 func (b *builder) own() {

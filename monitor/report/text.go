@@ -147,16 +147,28 @@ func (r *Report) groups() []group {
 	return out
 }
 
-// omittedText are the rules that were not asked, one line for each reason of
-// each rule.
+// omittedText are the rules that were not asked, one line for each reason.
 func (r *Report) omittedText() []string {
 	out := r.why(SectionFindings)
+	type same struct{ database, reason string }
+	var order []same
+	rules := map[same][]string{}
 	for _, o := range r.Omitted {
-		line := o.Rule
-		if o.Database != "" {
-			line += " in " + o.Database
+		key := same{o.Database, o.Reason}
+		if len(rules[key]) == 0 {
+			order = append(order, key)
 		}
-		out = append(out, oneLine(line+": "+o.Reason))
+		rules[key] = append(rules[key], o.Rule)
+	}
+	for _, key := range order {
+		line := strings.Join(rules[key], ", ")
+		if n := len(rules[key]); n > 3 { // as of a database that lets nobody in
+			line = count(n, "rule")
+		}
+		if key.database != "" {
+			line += " in " + key.database
+		}
+		out = append(out, oneLine(line+": "+key.reason))
 	}
 	return out
 }

@@ -71,7 +71,7 @@ func (l *leader) carryOut(ctx context.Context, now time.Time, d monitor.Decision
 	}
 	l.tracker.Done(now, d, a.ID)
 	if fired {
-		l.o.Log.Warn("alert", "rule", c.Rule, "severity", c.Severity, "cluster", c.Cluster, "message", c.Message)
+		l.o.Log.Info("alert", "rule", c.Rule, "severity", c.Severity, "cluster", c.Cluster, "message", c.Message)
 	}
 	return nil
 }
