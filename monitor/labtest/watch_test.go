@@ -10,6 +10,7 @@ import (
 	"cw/cluster"
 	"cw/cluster/manage"
 	"cw/monitor"
+	"cw/monitor/probe"
 	"cw/state"
 )
 
@@ -32,8 +33,11 @@ func TestMonitors(t *testing.T) {
 		t.Errorf("%d alerts of a cluster that is well: %+v", n, s.alerts("", ""))
 	}
 
+	s.certificate()
 	s.shortCut()
 	if os.Getenv(long) != "" {
+		s.stoppedPrimary()
+		s.deadPrimary()
 		for range 3 {
 			s.shortCut()
 			s.shortCut()
@@ -80,6 +84,30 @@ func TestMonitors(t *testing.T) {
 	}
 }
 
+// certificate looks at the endpoint's, from here and, when nobody new is let in
+// from here, through its host.
+func (s *guarded) certificate() {
+	s.t.Helper()
+	for _, shut := range []bool{false, true} {
+		if shut {
+			for _, rule := range []string{"add table inet fw", "add chain inet fw in { type filter hook input priority 0 ; }", "add rule inet fw in iifname eth0 tcp dport 5432 ct state new drop"} {
+				s.Run(1, append([]string{"nft"}, strings.Fields(rule)...)...)
+			}
+		}
+		c, to, err := s.m.Dial(s.t.Context(), "lab")
+		if err != nil {
+			s.t.Errorf("shut %v: %v", shut, err)
+			continue
+		}
+		chain, err := probe.Certificates(s.t.Context(), c)
+		if err != nil || len(chain) == 0 || time.Until(chain[0].NotAfter) < 24*time.Hour || to.Port != 5432 {
+			s.t.Errorf("shut %v: %d certificates, %v", shut, len(chain), err)
+		}
+		_ = c.Close()
+	}
+	s.Run(1, "nft", "delete", "table", "inet", "fw")
+}
+
 // roles are those of the monitors that are there.
 func (s *guarded) roles() string {
 	all, err := s.store.Members(s.t.Context(), state.MemberMonitor)
@@ -122,6 +150,62 @@ func (s *guarded) stoppedReplica() {
 	s.ends("a replica that is stopped", monitor.NodeDown, "db3")
 	s.count(before + 1)
 	s.calm()
+}
+
+// stoppedPrimary is one alert, and not those of the cluster and of the standbys
+// that follow nobody.
+func (s *guarded) stoppedPrimary() {
+	s.t.Helper()
+	before := len(s.alerts("", ""))
+	stopped := time.Now()
+	s.Run(1, "sh", "-c", `kill -INT $(head -n 1 "$1/postmaster.pid")`, "sh", s.lay.Nodes[0].DataDir)
+	if a := s.fires("a primary that is stopped", monitor.NodeDown, "db1", stopped); a.Severity != state.Critical || !strings.Contains(a.Message, "cluster lab is down because of it") {
+		s.t.Errorf("%+v", a)
+	}
+	time.Sleep(70 * time.Second) // longer than any of those waits
+	s.count(before + 1)
+	s.start()
+	s.ends("a primary that is stopped", monitor.NodeDown, "db1")
+	s.calm()
+	s.count(before + 1)
+}
+
+// deadPrimary is the primary's host without power.
+func (s *guarded) deadPrimary() {
+	s.t.Helper()
+	before := len(s.alerts("", ""))
+	off := time.Now()
+	s.Off(1)
+	a := s.fires("a primary's host without power", monitor.HostSilent, "db1", off)
+	s.until("the cluster is known to be down", 20*time.Second, func() bool {
+		a, _ = s.firing(monitor.HostSilent, "db1")
+		return a.Severity == state.Critical && strings.Contains(a.Message, "cluster lab is down because of it")
+	})
+	time.Sleep(70 * time.Second)
+	s.count(before + 1)
+	s.On(1)
+	s.ends("a primary's host without power", monitor.HostSilent, "db1")
+	s.start()
+	s.ends("its primary", monitor.NodeDown, "db1")
+	s.calm()
+	if n := len(s.alerts("", "")); n > before+2 { // the second is its node, which somebody has to start
+		s.t.Errorf("%d alerts: %+v", n-before, s.alerts("", ""))
+	}
+}
+
+func (s *guarded) start() {
+	s.t.Helper()
+	var err error
+	for range 3 { // as recover
+		var op *manage.Operation
+		if op, err = s.m.Start(s.t.Context(), "lab"); err == nil && op.Nothing == "" {
+			_, err = op.Run(s.t.Context(), nil)
+		}
+		if err == nil {
+			return
+		}
+	}
+	s.t.Fatalf("start: %v", err)
 }
 
 func (s *guarded) stopReplica() {

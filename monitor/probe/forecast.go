@@ -48,6 +48,10 @@ func Forecast(name string, samples, sizes []state.Sample, rules Rules, now time.
 			blind = append(blind, monitor.Blind{Rule: monitor.DiskForecast, Host: first.Host, Object: first.Object})
 			continue
 		}
+		if rules.judge(monitor.DiskFull, last.Value/of) == state.Critical { // which says it all
+			blind = append(blind, monitor.Blind{Rule: monitor.DiskForecast, Host: first.Host, Object: first.Object})
+			continue
+		}
 		slope := slopeOf(history)
 		if slope <= 0 {
 			continue

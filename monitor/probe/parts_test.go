@@ -54,7 +54,7 @@ func TestForecast(t *testing.T) {
 		"shrinks":               {4 * 24 * time.Hour, 0.9, -0.1, "", ""},
 		"too little history":    {5 * time.Hour, 0.5, 0.3, "blind", ""},
 		"far beyond its past":   {6 * time.Hour, 0.5, 0.11, "", ""}, // in 4.5 days: not within 12 times its past
-		"full already, growing": {2 * 24 * time.Hour, 0.5, 0.26, state.Critical, "0 hours"},
+		"full already, growing": {2 * 24 * time.Hour, 0.5, 0.26, "blind", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

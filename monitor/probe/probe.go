@@ -34,16 +34,16 @@ func SnapshotRules() []string {
 	}
 }
 
-// freshAnswer is how old the database's last answer may be: it is asked every
-// two seconds, and has four to answer.
-const freshAnswer = 5 * time.Second
+// answerTime is how long the database has to answer, and a little.
+const answerTime = 5 * time.Second
 
-// Snapshot finds what is wrong with a cluster, its nodes and its hosts.
-func Snapshot(s *source.Snapshot, rules Rules, now time.Time) (found []monitor.Condition, blind []monitor.Blind) {
+// Snapshot finds what is wrong with a cluster, its nodes and its hosts. every
+// is how often its database is asked.
+func Snapshot(s *source.Snapshot, rules Rules, every time.Duration, now time.Time) (found []monitor.Condition, blind []monitor.Blind) {
 	if s == nil {
 		return nil, []monitor.Blind{{}}
 	}
-	l := newSight(s, rules, now)
+	l := newSight(s, rules, every+answerTime, now)
 	if l.allSilent() {
 		l.blind = []monitor.Blind{{}} // before it is known, too
 		l.unknown()
@@ -72,12 +72,12 @@ type sight struct {
 	blind  []monitor.Blind
 }
 
-func newSight(s *source.Snapshot, rules Rules, now time.Time) *sight {
+func newSight(s *source.Snapshot, rules Rules, fresh time.Duration, now time.Time) *sight {
 	l := &sight{s: s, name: s.Cluster.Name, rules: rules, now: now, silent: map[string]bool{}, full: map[string]string{}}
 	for _, h := range s.Hosts.Items {
 		l.silent[h.Name] = h.Err != ""
 	}
-	l.answer = s.Cluster.Err == "" && !s.Cluster.CollectedAt.IsZero() && now.Sub(s.Cluster.CollectedAt) <= freshAnswer
+	l.answer = s.Cluster.Err == "" && !s.Cluster.CollectedAt.IsZero() && now.Sub(s.Cluster.CollectedAt) <= fresh
 	l.lost = l.lostNodes()
 	return l
 }

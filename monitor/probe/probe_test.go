@@ -235,7 +235,7 @@ func TestSnapshot(t *testing.T) {
 			t.Parallel()
 			s := c.of()
 			c.change(s)
-			found, _ := Snapshot(s, rules, now)
+			found, _ := Snapshot(s, rules, 2*time.Second, now)
 			var got []string
 			for _, f := range found {
 				if f.Cluster != "dw" || f.Remedy == "" {
@@ -262,7 +262,7 @@ func TestSnapshot(t *testing.T) {
 func TestBlind(t *testing.T) {
 	t.Parallel()
 	sees := func(s *source.Snapshot, rule, host, object string) string {
-		found, blind := Snapshot(s, rules, now)
+		found, blind := Snapshot(s, rules, 2*time.Second, now)
 		for _, f := range found {
 			if f.Rule == rule && f.Host == host && f.Object == object {
 				return "found"
@@ -315,6 +315,20 @@ func TestBlind(t *testing.T) {
 		if got := sees(c.of, c.rule, c.host, c.object); got != c.want {
 			t.Errorf("%s: %s %s %s: %s, want %s", c.name, c.rule, c.host, c.object, got, c.want)
 		}
+	}
+}
+
+// An answer of the database is believed until the next one is due.
+func TestRhythm(t *testing.T) {
+	t.Parallel()
+	access := func(every time.Duration) bool {
+		s := postgres()
+		s.Cluster.CollectedAt = now.Add(-9 * time.Second)
+		_, blind := Snapshot(s, rules, every, now)
+		return slices.Contains(blind, monitor.Blind{Rule: monitor.DatabaseAccess})
+	}
+	if !access(2*time.Second) || access(10*time.Second) {
+		t.Errorf("blind %v every two seconds, %v every ten", access(2*time.Second), access(10*time.Second))
 	}
 }
 

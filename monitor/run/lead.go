@@ -170,7 +170,7 @@ func (l *leader) judge(ctx context.Context) {
 	now := l.now()
 	for _, w := range l.all() {
 		s := w.snapshot()
-		found, blind := probe.Snapshot(s, l.o.Config.Rule, now)
+		found, blind := probe.Snapshot(s, l.o.Config.Rule, l.o.Config.Interval, now)
 		l.observe(ctx, w, monitor.Look{Cluster: w.name, Rules: probe.SnapshotRules(), Every: 2 * time.Second, Found: found, Blind: blind})
 		if s != nil {
 			l.mu.Lock()
