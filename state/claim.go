@@ -18,8 +18,12 @@ type Claim struct {
 	At       time.Time
 }
 
-// ClaimDeliveries is ClaimDelivery for several notices in one step: of two
-// that claim the same ones, one gets them all. What cannot be had is left out.
+// ClaimDeliveries takes it upon this process to deliver notices, in one step:
+// of two that claim the same ones, one gets them all. Left out is a notice that
+// was delivered or given up, that another process is at since less than stale,
+// or whose next try is not due since it ended less than retry ago. A claim that
+// nobody finished is taken over after stale: the receiver may then get the
+// notice again, under the same name.
 func (s *Store) ClaimDeliveries(ctx context.Context, receiver string, notices []string, stale, retry time.Duration) (Claim, error) {
 	c := Claim{Receiver: receiver}
 	now, err := s.now(ctx)

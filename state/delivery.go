@@ -2,8 +2,6 @@ package state
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"time"
 )
 
@@ -29,34 +27,6 @@ type Delivery struct {
 const claimQuery = `insert into deliveries (notice, receiver, state, tries, error, at) values (?,?,?,1,'',?)
 	on conflict (notice, receiver) do update set state=excluded.state, tries=deliveries.tries+1, at=excluded.at
 	where deliveries.state=? and deliveries.at<=? or deliveries.state=? and deliveries.at<=? returning tries`
-
-// ClaimDelivery takes it upon this process to deliver a notice. It is refused
-// (false) when the notice was delivered or given up, when another process is
-// at it since less than stale, or when its next try is not due. A claim that
-// nobody finished is taken over after stale: the receiver may then get the
-// notice again, under the same name.
-func (s *Store) ClaimDelivery(ctx context.Context, notice, receiver string, stale, retry time.Duration) (tries int, claimed bool, err error) {
-	now, err := s.now(ctx)
-	if err != nil {
-		return 0, false, err
-	}
-	err = s.queryRow(ctx, claimQuery,
-		notice, receiver, Sending, micros(now), Sending, micros(now.Add(-stale)), TryLater, micros(now.Add(-retry))).Scan(&tries)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, false, nil
-	}
-	return tries, err == nil, s.failed(err)
-}
-
-// FinishDelivery says how a delivery went: Sent, TryLater or GivenUp.
-func (s *Store) FinishDelivery(ctx context.Context, notice, receiver, how, errText string) error {
-	now, err := s.now(ctx)
-	if err != nil {
-		return err
-	}
-	_, err = s.exec(ctx, "update deliveries set state=?, error=?, at=? where notice=? and receiver=?", how, errText, micros(now), notice, receiver)
-	return err
-}
 
 // Deliveries lists the deliveries of the time since, the newest first.
 func (s *Store) Deliveries(ctx context.Context, since time.Time) ([]Delivery, error) {

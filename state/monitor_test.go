@@ -114,51 +114,6 @@ func TestAlerts(t *testing.T) {
 	})
 }
 
-// A notice is claimed by one process, tried again when it is due, and taken
-// over from one that died.
-func TestDeliveries(t *testing.T) {
-	t.Parallel()
-	stores(t, func(t *testing.T, s *state.Store, dsn string) {
-		ctx := t.Context()
-		both := []*state.Store{s, open(t, dsn)}
-		var wg sync.WaitGroup
-		var claims atomic.Int32
-		for i := range 8 {
-			wg.Go(func() {
-				if _, ok, err := both[i%2].ClaimDelivery(ctx, "a1:fired", "ops", time.Hour, time.Hour); err != nil {
-					t.Error(err)
-				} else if ok {
-					claims.Add(1)
-				}
-			})
-		}
-		wg.Wait()
-		if claims.Load() != 1 {
-			t.Fatalf("claimed %d times", claims.Load())
-		}
-		claim := func(stale, retry time.Duration, want bool, tries int) {
-			t.Helper()
-			n, ok, err := s.ClaimDelivery(ctx, "a1:fired", "ops", stale, retry)
-			if err != nil || ok != want || ok && n != tries {
-				t.Errorf("claim %v after %d tries, want %v after %d: %v", ok, n, want, tries, err)
-			}
-		}
-		claim(-time.Second, time.Hour, true, 2) // nobody finished the first
-		if err := s.FinishDelivery(ctx, "a1:fired", "ops", state.TryLater, "connection refused"); err != nil {
-			t.Fatal(err)
-		}
-		claim(-time.Second, time.Hour, false, 0) // not due
-		claim(time.Hour, -time.Second, true, 3)
-		if err := s.FinishDelivery(ctx, "a1:fired", "ops", state.Sent, ""); err != nil {
-			t.Fatal(err)
-		}
-		claim(-time.Second, -time.Second, false, 0)
-		if d, err := s.Deliveries(ctx, time.Now().Add(-time.Hour)); err != nil || len(d) != 1 || d[0].State != state.Sent || d[0].Tries != 3 {
-			t.Errorf("%+v, %v", d, err)
-		}
-	})
-}
-
 func TestSilences(t *testing.T) {
 	t.Parallel()
 	stores(t, func(t *testing.T, s *state.Store, _ string) {

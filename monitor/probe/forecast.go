@@ -1,9 +1,7 @@
 package probe
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"cw/monitor"
@@ -21,13 +19,10 @@ const (
 	farthest = 12
 	// oldest is when the last sample is too old to go on from.
 	oldest = time.Hour
-	// points is how many are compared, each with each.
-	points = 150
 )
 
-// Forecast finds file systems that will be full soon. The slope is Theil and
-// Sen's, the median of those between all pairs of samples: a nightly clean-up
-// or one large load does not turn it. samples are of state.MetricDiskUsed,
+// Forecast finds file systems that will be full soon, with the slope of
+// monitor.Slope. samples are of state.MetricDiskUsed,
 // sizes the newest state.MetricDiskSize.
 func Forecast(name string, samples, sizes []state.Sample, rules Rules, now time.Time) (found []monitor.Condition, blind []monitor.Blind) {
 	size := map[[2]string]float64{}
@@ -52,7 +47,11 @@ func Forecast(name string, samples, sizes []state.Sample, rules Rules, now time.
 			blind = append(blind, monitor.Blind{Rule: monitor.DiskForecast, Host: first.Host, Object: first.Object})
 			continue
 		}
-		slope := slopeOf(history)
+		points := make([]monitor.Point, n)
+		for i, h := range history {
+			points[i] = monitor.Point{At: h.At, Value: h.Value}
+		}
+		slope := monitor.Slope(points)
 		if slope <= 0 {
 			continue
 		}
@@ -71,30 +70,6 @@ func Forecast(name string, samples, sizes []state.Sample, rules Rules, now time.
 		})
 	}
 	return found, blind
-}
-
-// slopeOf is the median slope between pairs of samples, per second.
-func slopeOf(history []state.Sample) float64 {
-	thin := history
-	if len(history) > points {
-		thin = make([]state.Sample, 0, points)
-		for i := range points {
-			thin = append(thin, history[i*(len(history)-1)/(points-1)])
-		}
-	}
-	var slopes []float64
-	for i, a := range thin {
-		for _, b := range thin[i+1:] {
-			if dt := b.At.Sub(a.At).Seconds(); dt > 0 {
-				slopes = append(slopes, (b.Value-a.Value)/dt)
-			}
-		}
-	}
-	if len(slopes) == 0 {
-		return 0
-	}
-	slices.SortFunc(slopes, cmp.Compare)
-	return slopes[len(slopes)/2]
 }
 
 func inDays(seconds float64) string {

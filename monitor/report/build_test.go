@@ -186,7 +186,7 @@ func TestWithDisk(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	sampled := func() []Mount {
-		return []Mount{{Path: "/", Size: 100, Used: 1}, {Path: "/data1", Size: 1000, Used: 700, History: []Point{{now, 700}}}}
+		return []Mount{{Path: "/", Size: 100, Used: 1}, {Path: "/data1", Size: 1000, Used: 700, History: []Point{{At: now, Value: 700}}}}
 	}
 	for _, c := range []struct {
 		path   string

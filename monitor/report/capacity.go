@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cw/cluster"
+	"cw/monitor"
 	"cw/state"
 )
 
@@ -52,7 +53,7 @@ func (b *builder) capacity(ctx context.Context) {
 		h := HostCapacity{Name: n, Mounts: []Mount{}}
 		for _, m := range mounts[n] {
 			m.Forecast = forecastOf(m.History, float64(m.Used+m.Free), b.o.Now)
-			m.History = spread(m.History, mostPoints)
+			m.History = monitor.Thin(m.History, mostPoints)
 			h.Mounts = append(h.Mounts, m)
 		}
 		c.Hosts = append(c.Hosts, h)
@@ -156,7 +157,7 @@ func (b *builder) databaseSizes(ctx context.Context, samples []state.Sample) {
 
 func databaseSize(name string, size int64, history []Point, now time.Time) DatabaseSize {
 	f := forecastOf(history, 1e18, now)
-	d := DatabaseSize{Name: name, Size: size, GrowthPerDay: f.BytesPerDay, History: spread(history, mostPoints)}
+	d := DatabaseSize{Name: name, Size: size, GrowthPerDay: f.BytesPerDay, History: monitor.Thin(history, mostPoints)}
 	if f.BytesPerDay == nil {
 		d.WhyNot = f.WhyNot
 	}
@@ -178,7 +179,7 @@ func series(samples []state.Sample) [][]state.Sample {
 func points(samples []state.Sample) []Point {
 	out := make([]Point, len(samples))
 	for i, s := range samples {
-		out[i] = Point{s.At, s.Value}
+		out[i] = Point{At: s.At, Value: s.Value}
 	}
 	return out
 }

@@ -95,11 +95,11 @@ func (r *Report) diskCharts() []figure {
 				}
 				last := m.History[len(m.History)-1].Value
 				ahead := min(full, last+*rate*end.Sub(to).Hours()/24)
-				lines = append(lines, line{"earlier", "forecast", []Point{{to, last}, {end, ahead}}})
+				lines = append(lines, line{"earlier", "forecast", []Point{{At: to, Value: last}, {At: end, Value: ahead}}})
 				legends = append(legends, legend{"earlier", "forecast"})
 				to = end.Add(span / 20)
 			}
-			lines = append(lines, line{"s2", "size", []Point{{from, full}, {to, full}}})
+			lines = append(lines, line{"s2", "size", []Point{{At: from, Value: full}, {At: to, Value: full}}})
 			legends = append(legends, legend{"s2", "full"})
 			caption := h.Name + " " + m.Path
 			if m.Forecast.FullAt != nil {

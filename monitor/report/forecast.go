@@ -2,8 +2,9 @@ package report
 
 import (
 	"math"
-	"slices"
 	"time"
+
+	"cw/monitor"
 )
 
 // Forecast says when something is full, if it goes on as it did.
@@ -30,9 +31,8 @@ const (
 	farthest     = 5 * 365 * 24 * time.Hour // beyond it nobody plans
 )
 
-// NewForecast looks ahead from samples in order of time. The slope is the
-// median of the slopes between pairs: a nightly clean-up or one large load
-// does not turn it, as it would a line of least squares.
+// NewForecast looks ahead from samples in order of time, with the slope of
+// monitor.Slope.
 func NewForecast(history []Point, size float64) Forecast {
 	f := Forecast{Samples: len(history)}
 	if len(history) == 0 {
@@ -46,8 +46,8 @@ func NewForecast(history []Point, size float64) Forecast {
 		f.WhyNot = "too little history: a forecast wants a day and " + count(leastSamples, "sample") + ", there are " + count(len(history), "sample") + " of " + span.Round(time.Minute).String()
 		return f
 	}
-	points := spread(history, 200)
-	slope := medianSlope(points) // per second
+	points := monitor.Thin(history, 200)
+	slope := monitor.Slope(points) // per second
 	perDay := slope * 86400
 	f.BytesPerDay = &perDay
 	f.Confidence = confidence(points, slope, span)
@@ -73,48 +73,13 @@ func NewForecast(history []Point, size float64) Forecast {
 	return f
 }
 
-// spread keeps n points, evenly.
-func spread(points []Point, n int) []Point {
-	if len(points) <= n {
-		return points
-	}
-	out := make([]Point, 0, n)
-	for i := range n {
-		out = append(out, points[i*(len(points)-1)/(n-1)])
-	}
-	return out
-}
-
-func medianSlope(points []Point) float64 {
-	var slopes []float64
-	for i, a := range points {
-		for _, b := range points[i+1:] {
-			if dt := b.At.Sub(a.At).Seconds(); dt > 0 {
-				slopes = append(slopes, (b.Value-a.Value)/dt)
-			}
-		}
-	}
-	return median(slopes)
-}
-
 // levelAt is where the line of that slope through the middle of the points is.
 func levelAt(points []Point, slope float64, at time.Time) float64 {
 	rest := make([]float64, len(points))
 	for i, p := range points {
 		rest[i] = p.Value + slope*at.Sub(p.At).Seconds()
 	}
-	return median(rest)
-}
-
-func median(all []float64) float64 {
-	if len(all) == 0 {
-		return 0
-	}
-	slices.Sort(all)
-	if n := len(all); n%2 == 0 {
-		return (all[n/2-1] + all[n/2]) / 2
-	}
-	return all[len(all)/2]
+	return monitor.Median(rest)
 }
 
 // confidence compares how far the points are from the line with how far the
@@ -126,7 +91,7 @@ func confidence(points []Point, slope float64, span time.Duration) string {
 	for i, p := range points {
 		off[i] = math.Abs(p.Value + slope*end.Sub(p.At).Seconds() - level)
 	}
-	noise := median(off) / max(math.Abs(slope)*span.Seconds(), 1)
+	noise := monitor.Median(off) / max(math.Abs(slope)*span.Seconds(), 1)
 	switch {
 	case span >= 7*24*time.Hour && noise < 0.1:
 		return High

@@ -14,7 +14,7 @@ func history(n int, days, rate, last, noise float64) []Point {
 	var out []Point
 	for i := range n {
 		back := days * float64(n-1-i) / float64(n-1)
-		out = append(out, Point{end.Add(-time.Duration(back * 24 * float64(time.Hour))), last - rate*back + noise*(rng.Float64()-0.5)})
+		out = append(out, Point{At: end.Add(-time.Duration(back * 24 * float64(time.Hour))), Value: last - rate*back + noise*(rng.Float64()-0.5)})
 	}
 	return out
 }

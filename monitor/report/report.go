@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cw/cluster"
+	"cw/monitor"
 	"cw/monitor/inspect"
 	"cw/state"
 )
@@ -126,10 +127,7 @@ type DatabaseSize struct {
 }
 
 // Point is a value at a time.
-type Point struct {
-	At    time.Time `json:"at"`
-	Value float64   `json:"value"`
-}
+type Point = monitor.Point
 
 // Table is one of the largest tables; partitions are summed under their root.
 type Table struct {

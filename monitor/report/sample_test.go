@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"cw/cluster"
+	"cw/monitor"
 	"cw/monitor/inspect"
 	"cw/state"
 )
@@ -73,10 +74,10 @@ func sample() *Report {
 		m := Mount{Path: "/data1", Size: 2e12, Used: int64(used), Free: int64(2e12 - used)}
 		for i := range 30 * 24 {
 			back := float64(30*24-1-i) / 24 // days
-			m.History = append(m.History, Point{now.Add(-time.Duration(back*24) * time.Hour), used - rate*back + 1e10*math.Sin(float64(i)/7)})
+			m.History = append(m.History, Point{At: now.Add(-time.Duration(back*24) * time.Hour), Value: used - rate*back + 1e10*math.Sin(float64(i)/7)})
 		}
 		m.Forecast = NewForecast(m.History, 2e12)
-		m.History = spread(m.History, mostPoints)
+		m.History = monitor.Thin(m.History, mostPoints)
 		return m
 	}
 	r.Capacity = &Capacity{
