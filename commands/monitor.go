@@ -205,7 +205,8 @@ func (a *App) monitorRun(st *state.Store, c monitor.Config) (run.Options, *heal.
 	a.flags.noInput = true // nobody is there to be asked
 	m := &manage.Manager{Store: st, Pool: a.onePool(a.quietPool), Dir: a.Paths.ClusterDir}
 	healer := &heal.Healer{Clusters: m, Store: st, Config: c.Heal, Log: a.Log}
-	return run.Options{Store: st, Manager: m, Pool: a.onePool(a.watchPool), Config: c, Log: a.Log, Heal: healer.Consider}, healer
+	// The pools to look through are the runner's, which closes them.
+	return run.Options{Store: st, Manager: m, Pool: a.watchPool, Config: c, Log: a.Log, Heal: healer.Consider}, healer
 }
 
 // onePool makes the connections of each cluster once: a monitor lives long.

@@ -3,6 +3,7 @@ package commands
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"cw/monitor"
 	"cw/state"
 )
 
@@ -218,5 +220,31 @@ func TestMonitorUnit(t *testing.T) {
 	}
 	if text, err := exec.CommandContext(t.Context(), program, "verify", "--man=no", unit).CombinedOutput(); err != nil || strings.Contains(string(text), "cw-monitor.service:") {
 		t.Errorf("%v: %s\n%s", err, text, out)
+	}
+}
+
+// The runner closes the connections it looks through when a cluster changes,
+// and asks for new ones.
+func TestMonitorLooksThroughNewConnections(t *testing.T) {
+	t.Parallel()
+	streams, _, _ := TestStreams("")
+	home := t.TempDir()
+	a, err := newApp(streams, func(name string) string { return map[string]string{"HOME": home}[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, _ := a.monitorRun(nil, monitor.Defaults())
+	first, err1 := o.Pool("dw")
+	second, err2 := o.Pool("dw")
+	if err := errors.Join(err1, err2); err != nil || first == second {
+		t.Errorf("the same pool twice: %v", err)
+	}
+	kept, err1 := o.Manager.Pool("dw")
+	again, err2 := o.Manager.Pool("dw")
+	if err := errors.Join(err1, err2); err != nil || kept != again {
+		t.Errorf("the manager has more than one pool: %v", err)
+	}
+	for _, p := range a.pools {
+		p.Close()
 	}
 }
