@@ -170,7 +170,7 @@ func (e *env) runToEnd(o Options, limit int, each func(i int) (context.Context, 
 		_, err := Run(ctx, o)
 		// A dial ends at the context's deadline by a clock of its own, which may
 		// be a moment earlier.
-		interrupted := ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded)
+		interrupted := ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
 		cancel()
 		if err == nil {
 			return i + 1
