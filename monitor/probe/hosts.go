@@ -141,12 +141,12 @@ func (l *sight) clocks() {
 		l.unseen("", "", monitor.HostClock)
 		return
 	}
-	middle := 0.0
+	middle, whose := 0.0, "that of the monitor"
 	if len(all) >= 3 {
 		sorted := slices.Clone(all)
 		slices.SortFunc(sorted, func(a, b clock) int { return int(sign(a.offset - b.offset)) })
 		if m := sorted[len(sorted)/2].offset; l.rules.judge(monitor.HostClock, abs(m)) != "" {
-			middle = m
+			middle, whose = m, "those of the others"
 			l.add(monitor.Condition{
 				Rule: monitor.HostClock, Severity: l.rules.judge(monitor.HostClock, abs(m)), Object: "monitor",
 				Message: fmt.Sprintf("the clock of the monitor's own machine is %s those of the hosts of cluster %s", aside(-m), l.name), Remedy: "look at its time service: chronyc tracking, or timedatectl",
@@ -158,7 +158,7 @@ func (l *sight) clocks() {
 		if severity := l.rules.judge(monitor.HostClock, abs(off)); severity != "" {
 			l.add(monitor.Condition{
 				Rule: monitor.HostClock, Severity: severity, Host: c.host,
-				Message: fmt.Sprintf("the clock of host %s is %s", c.host, aside(off)), Remedy: fmt.Sprintf("cw cluster exec %s --host %s -- timedatectl; its time service has to run", l.name, c.host),
+				Message: fmt.Sprintf("the clock of host %s is %s %s", c.host, aside(off), whose), Remedy: fmt.Sprintf("cw cluster exec %s --host %s -- timedatectl; its time service has to run", l.name, c.host),
 			})
 		}
 	}

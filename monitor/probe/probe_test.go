@@ -175,7 +175,7 @@ func TestSnapshot(t *testing.T) {
 		},
 		"a clock": {
 			postgres, func(s *source.Snapshot) { *s.Hosts.Items[1].ClockOffset = -3 },
-			[]string{"host.clock warning db2 : clock of host db2 is 3s behind"},
+			[]string{"host.clock warning db2 : clock of host db2 is 3s behind that of the monitor"},
 		},
 		"a clock, from afar": {postgres, func(s *source.Snapshot) { *s.Hosts.Items[1].ClockOffset = -0.8; s.Hosts.Items[1].ClockError = 0.6 }, nil},
 		"the clock here": {
