@@ -160,7 +160,7 @@ func TestPasswordsAndAddresses(t *testing.T) {
 			t.Parallel()
 			e := start(t)
 			bare := strings.Replace(e.dsn, "cw:cw@", "cw@", 1)
-			j := Job{Kind: Read, Streams: 1, Timing: timing(0, 300*time.Millisecond), Target: Target{DSN: bare, Password: "cw"}}
+			j := Job{Kind: Read, Streams: 1, Timing: timing(0, 2*time.Second), Target: Target{DSN: bare, Password: "cw"}}
 			if _, err := Run(t.Context(), j, nil); err != nil {
 				t.Errorf("%s: with a password of its own: %v", e.name, err)
 			}
