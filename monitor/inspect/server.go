@@ -25,8 +25,9 @@ type Postgres struct {
 	to   string
 }
 
-// at is the connection to a database: one is open at a time.
-func (p *Postgres) at(ctx context.Context, database string) (*pgx.Conn, error) {
+// Conn is the connection to a database: one is open at a time, and stays open
+// until another database is asked.
+func (p *Postgres) Conn(ctx context.Context, database string) (*pgx.Conn, error) {
 	if p.conn != nil && p.to == database && !p.conn.IsClosed() {
 		return p.conn, nil
 	}
@@ -56,7 +57,7 @@ func (p *Postgres) Close(ctx context.Context) {
 // Facts implements Server.
 func (p *Postgres) Facts(ctx context.Context) (Facts, error) {
 	var f Facts
-	c, err := p.at(ctx, "")
+	c, err := p.Conn(ctx, "")
 	if err != nil {
 		return f, err
 	}
@@ -77,7 +78,7 @@ func (p *Postgres) Facts(ctx context.Context) (Facts, error) {
 // read, and does not wait for locks: an inspection changes nothing and stands
 // in nobody's way.
 func (p *Postgres) Ask(ctx context.Context, database, sql string, limit time.Duration) ([]Answer, error) {
-	c, err := p.at(ctx, database)
+	c, err := p.Conn(ctx, database)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +111,7 @@ func Refused(err error) bool {
 // AskSuperuser is Ask with the rights of the superuser, where there is a way
 // to them.
 func (p *Postgres) AskSuperuser(ctx context.Context, database, sql string, limit time.Duration) ([]Answer, error) {
-	c, err := p.at(ctx, database)
+	c, err := p.Conn(ctx, database)
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +212,7 @@ func inTime(err error) error {
 
 // Has implements Server.
 func (p *Postgres) Has(ctx context.Context, database, what string) (bool, error) {
-	c, err := p.at(ctx, database)
+	c, err := p.Conn(ctx, database)
 	if err != nil {
 		return false, err
 	}
@@ -227,7 +228,7 @@ func (p *Postgres) Has(ctx context.Context, database, what string) (bool, error)
 
 // Secrets implements Server. Only superusers may read them.
 func (p *Postgres) Secrets(ctx context.Context) (map[string]string, error) {
-	c, err := p.at(ctx, "")
+	c, err := p.Conn(ctx, "")
 	if err != nil {
 		return nil, err
 	}

@@ -22,43 +22,11 @@ type Superuser func(ctx context.Context, database, sql string, limit time.Durati
 // questionLimit is how long one question of a report may take.
 const questionLimit = 20 * time.Second
 
-// asker asks the questions that are no rules. One connection is open at a
-// time, to the database that was asked last.
-type asker struct {
-	connect   Connect
-	superuser Superuser
-	conn      *pgx.Conn
-	to        string
-}
-
-func (a *asker) at(ctx context.Context, database string) (*pgx.Conn, error) {
-	if a.conn != nil && a.to == database && !a.conn.IsClosed() {
-		return a.conn, nil
-	}
-	a.close(ctx)
-	c, err := a.connect(ctx, database)
-	if err != nil {
-		return nil, err
-	}
-	a.conn, a.to = c, database
-	return c, nil
-}
-
-func (a *asker) close(ctx context.Context) {
-	if a.conn == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-	defer cancel()
-	_ = a.conn.Close(ctx)
-	a.conn = nil
-}
-
 // ask asks a question in a transaction that can only read and waits for no
 // lock. Rows come as JSON, so that versions whose catalogues differ can be
 // read by the same code.
-func ask[T any](ctx context.Context, a *asker, database, sql string) ([]T, error) {
-	c, err := a.at(ctx, database)
+func ask[T any](ctx context.Context, a *inspect.Postgres, database, sql string) ([]T, error) {
+	c, err := a.Conn(ctx, database)
 	if err != nil {
 		return nil, err
 	}
@@ -71,9 +39,9 @@ func ask[T any](ctx context.Context, a *asker, database, sql string) ([]T, error
 		return nil, err
 	}
 	texts, err := texts(ctx, tx, sql)
-	if inspect.Refused(err) && a.superuser != nil {
+	if inspect.Refused(err) && a.Superuser != nil {
 		_ = tx.Rollback(ctx)
-		texts, err = a.superuser(ctx, database, sql, questionLimit)
+		texts, err = a.Superuser(ctx, database, sql, questionLimit)
 	}
 	if err != nil {
 		return nil, plain(err)

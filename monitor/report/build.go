@@ -58,7 +58,7 @@ var clusterWord = regexp.MustCompile(`(\bcw [a-z]+(?: [a-z]+)* )CLUSTER\b`)
 type builder struct {
 	o   Options
 	r   *Report
-	ask *asker
+	ask *inspect.Postgres
 	// version is the server's; 0 until it answered.
 	version   int
 	databases []string
@@ -74,7 +74,7 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 	if o.Redact == nil {
 		o.Redact = func(s string) string { return s }
 	}
-	b := &builder{o: o, ask: &asker{connect: o.Connect, superuser: o.Superuser}, r: &Report{
+	b := &builder{o: o, ask: &inspect.Postgres{Connect: o.Connect, Superuser: o.Superuser}, r: &Report{
 		Cluster: o.Cluster, Engine: cluster.EngineStatus{Kind: o.Engine}, MadeAt: o.Now.UTC().Truncate(time.Second), By: o.Store.Who(),
 		Missing: []Missing{}, Findings: []inspect.Finding{}, Omitted: []inspect.Omitted{}, Tables: []Table{}, Queries: []Query{},
 		Settings: []Setting{}, Roles: []Role{}, Alerts: []state.Alert{},
@@ -82,7 +82,7 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 	whole := ctx
 	ctx, cancel := context.WithTimeoutCause(ctx, o.Limit, fmt.Errorf("the report was to take %s at most", o.Limit))
 	defer cancel()
-	defer b.ask.close(whole)
+	defer b.ask.Close(whole)
 	b.health(ctx)
 	b.facts(ctx)
 	b.capacity(ctx)

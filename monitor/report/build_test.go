@@ -120,9 +120,9 @@ func TestPostgres(t *testing.T) {
 	// Where there are very many tables the catalogue's estimate comes first.
 	srv.Exec(t, "postgres", "create table big (t text); insert into big select repeat('x', 1000) from generate_series(1, 3000)")
 	for _, some := range []string{"", " and c.oid in (select oid from pg_class where relkind in ('r', 'm') and oid >= 16384 order by relpages desc limit 2000)"} {
-		a := &asker{connect: connect}
+		a := &inspect.Postgres{Connect: connect}
 		got, err := ask[Table](t.Context(), a, "", strings.ReplaceAll(tablesQuery, "{some}", some))
-		a.close(t.Context())
+		a.Close(t.Context())
 		if err != nil || len(got) == 0 || got[0].Name != "big" || got[0].Size < 3<<20 {
 			t.Errorf("%v %+v", err, got)
 		}
