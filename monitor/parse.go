@@ -1,10 +1,12 @@
 package monitor
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -88,16 +90,27 @@ func Parse(file string, data []byte) (Config, error) { return parse(file, data, 
 
 func parse(file string, data []byte, stat func(string) (os.FileInfo, error)) (Config, error) {
 	node, problems := schema.Check(file, data, Keys())
-	if problems.Err() != nil {
+	if node == nil {
 		return Config{}, problems.Err()
 	}
 	var in configFile
 	if err := node.Decode(&in); err != nil {
-		return Config{}, schema.Problems{{File: file, Message: err.Error()}}
+		if problems.Err() == nil {
+			problems = schema.Problems{{File: file, Message: err.Error()}}
+		}
+		return Config{}, problems.Err()
 	}
 	r := &reader{file: file, root: node, stat: stat}
 	c := r.config(in)
-	return c, r.problems.Err()
+	// All that is wrong is told at once, and nothing twice.
+	found := slices.Clone(problems)
+	for _, p := range r.problems {
+		if !slices.ContainsFunc(problems, func(q schema.Problem) bool { return q.Line == p.Line && q.Col == p.Col }) {
+			found = append(found, p)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b schema.Problem) int { return cmp.Or(a.Line-b.Line, a.Col-b.Col) })
+	return c, found.Err()
 }
 
 // reader makes a Config of a file and collects what is wrong.

@@ -301,3 +301,14 @@ func FuzzOneLine(f *testing.F) {
 		}
 	})
 }
+
+// A value that is no duration hides nothing else that is wrong.
+func TestAllAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := Parse("m.yaml", []byte("apiVersion: cw/v1\nkind: Monitor\ninterval: 2x\nreceivers: [{name: ops, exec: {command: 'true'}}]\nroutes: [{receivers: [opz]}]\n"))
+	for _, want := range []string{"m.yaml:3:11: ", "m.yaml:5:23: ", `did you mean "ops"?`} {
+		if err == nil || strings.Count(err.Error(), want) != 1 {
+			t.Errorf("%s is not told once: %v", want, err)
+		}
+	}
+}
