@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cw/fault"
 	"cw/loadspec"
 	"cw/schema"
 )
@@ -54,7 +55,7 @@ func (a *App) loadConvert(file string) error {
 	for _, k := range loadspec.PresentKeys(name, data) {
 		key := convertKey{k.Line, k.Path, k.Value, k.Message}
 		if strings.EqualFold(k.Path, "PASSWORD") {
-			key.Value = redacted
+			key.Value = fault.Redacted
 		}
 		key.Value = redact(key.Value)
 		doc.Keys = append(doc.Keys, key)

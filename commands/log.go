@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"cw/fault"
 )
 
 // logMax is when the log file is rotated: one old file is kept.
@@ -34,23 +36,9 @@ func openLog(path string) (*slog.Logger, io.Closer, error) {
 // secretKey matches names whose values never reach log or audit.
 var secretKey = regexp.MustCompile(`(?i)(passw|passphrase|secret|token|credential|private_?key)`)
 
-var (
-	// urlPassword is the password in scheme://user:password@host.
-	urlPassword = regexp.MustCompile(`(://[^/\s:@]*:)[^@\s]+@`)
-	// assigned is password=… anywhere, and "password: …" where it is a key of
-	// YAML or JSON: in prose it is a sentence.
-	assigned = regexp.MustCompile(`(?im)(\b` + secretWord + `['"]?\s*=\s*|(?:^[\s-]*|[{,]\s*)['"]?` + secretWord + `['"]?\s*:\s*)('[^']*'|"[^"]*"|[^\s,;&'"}]+)`)
-	// sqlPassword is PASSWORD '…' of SQL.
-	sqlPassword = regexp.MustCompile(`(?i)(\b` + secretWord + `\s+)'[^']*'`)
-)
-
-const secretWord = `(?:\w*passw(?:or)?d|passphrase|token|(?:\w*_)?secret(?:_?access)?(?:_?key)?)`
-
-const redacted = "[redacted]"
-
 func redactAttr(_ []string, at slog.Attr) slog.Attr {
 	if secretKey.MatchString(at.Key) && !strings.HasSuffix(at.Key, "_file") {
-		return slog.String(at.Key, redacted)
+		return slog.String(at.Key, fault.Redacted)
 	}
 	switch v := at.Value.Any().(type) {
 	case string:
@@ -65,11 +53,4 @@ func redactAttr(_ []string, at slog.Attr) slog.Attr {
 	return at
 }
 
-// redact blanks what looks like a secret in free text: passwords in URLs and
-// values given to words such as password. Names of files that hold secrets
-// stay, since they are what one looks for.
-func redact(text string) string {
-	text = urlPassword.ReplaceAllString(text, "${1}"+redacted+"@")
-	text = sqlPassword.ReplaceAllString(text, "${1}"+redacted)
-	return assigned.ReplaceAllString(text, "${1}"+redacted)
-}
+func redact(text string) string { return fault.Redact(text) }

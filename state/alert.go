@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"time"
+
+	"cw/fault"
 )
 
 // Alert is something that was found wrong and stayed so. It fires until it is
@@ -62,6 +64,7 @@ func (s *Store) FireAlert(ctx context.Context, a Alert) (is Alert, fired bool, e
 		a.BeganAt = now
 	}
 	a.ID, a.FiredAt, a.UpdatedAt, a.ResolvedAt = NewID("a"), now, now, time.Time{}
+	a.Message, a.Remedy = fault.Redact(a.Message), fault.Redact(a.Remedy)
 	r, err := tx.ExecContext(ctx, s.rebind("insert into alerts ("+alertColumns+") values (?,?,?,?,?,?,?,?,?,?,?,?,?,0) on conflict (mark) where resolved_at = 0 do nothing"),
 		a.ID, a.Mark, a.Rule, a.Severity, a.Cluster, a.Host, a.Object, a.Job, a.Message, a.Remedy, micros(a.BeganAt), micros(now), micros(now))
 	if err != nil {

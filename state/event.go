@@ -7,6 +7,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"cw/fault"
 )
 
 // The severities of an Event.
@@ -37,8 +39,31 @@ func (e Event) row(now time.Time) ([]any, error) {
 	if e.Severity == "" {
 		e.Severity = usualSeverity(e.Kind)
 	}
-	data, err := json.Marshal(e.Data)
-	return []any{micros(now), e.Kind, e.Severity, e.Cluster, e.Job, e.Host, e.Message, string(data)}, err
+	data, err := json.Marshal(redacted(e.Data))
+	return []any{micros(now), e.Kind, e.Severity, e.Cluster, e.Job, e.Host, fault.Redact(e.Message), string(data)}, err
+}
+
+// redacted is a copy of an event's data without secrets in its texts.
+func redacted(data map[string]any) map[string]any {
+	if data == nil {
+		return nil
+	}
+	out := make(map[string]any, len(data))
+	for k, v := range data {
+		switch v := v.(type) {
+		case string:
+			out[k] = fault.Redact(v)
+		case []string:
+			texts := make([]string, len(v))
+			for i := range v {
+				texts[i] = fault.Redact(v[i])
+			}
+			out[k] = texts
+		default:
+			out[k] = v
+		}
+	}
+	return out
 }
 
 // AddEvent appends an event; At is filled in by the store's clock.
@@ -59,6 +84,7 @@ func (s *Store) AddEvent(ctx context.Context, e Event) error {
 // job and host says the same and is not older than within: several watchers
 // see one thing happen.
 func (s *Store) AddEventOnce(ctx context.Context, e Event, within time.Duration) (added bool, err error) {
+	e.Message = fault.Redact(e.Message) // as the one that is there was
 	now, err := s.now(ctx)
 	if err != nil {
 		return false, err

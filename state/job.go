@@ -127,7 +127,7 @@ func (s *Store) FinishJob(ctx context.Context, id, state, errText, timing string
 	if err != nil {
 		return err
 	}
-	return s.updateJob(ctx, id, "state=?, error=?, timing=?, finished_at=?, rate=0, phase=''", state, errText, timing, micros(now))
+	return s.updateJob(ctx, id, "state=?, error=?, timing=?, finished_at=?, rate=0, phase=''", state, fault.Redact(errText), timing, micros(now))
 }
 
 // SetJobLimit asks a job to go at limit bytes per second; 0 is no limit. The

@@ -63,7 +63,7 @@ func (s *Store) FinishRun(ctx context.Context, id, state, errText string) error 
 	if err != nil {
 		return err
 	}
-	n, err := s.exec(ctx, "update runs set state=?, error=?, finished_at=? where id=?", state, errText, micros(now), id)
+	n, err := s.exec(ctx, "update runs set state=?, error=?, finished_at=? where id=?", state, fault.Redact(errText), micros(now), id)
 	if err == nil && n == 0 {
 		err = fmt.Errorf("run %s: %w", id, ErrNotFound)
 	}
@@ -100,7 +100,7 @@ func (s *Store) RecordStep(ctx context.Context, r StepRecord) error {
 	_, err := s.exec(ctx, `insert into steps (run, step, host, state, observed, error, started_at, finished_at) values (?,?,?,?,?,?,?,?)
 		on conflict (run, step) do update set state=excluded.state, observed=excluded.observed, error=excluded.error,
 		started_at=excluded.started_at, finished_at=excluded.finished_at`,
-		r.Run, r.Step, r.Host, r.State, r.Observed, r.Error, micros(r.StartedAt), micros(r.FinishedAt))
+		r.Run, r.Step, r.Host, r.State, fault.Redact(r.Observed), fault.Redact(r.Error), micros(r.StartedAt), micros(r.FinishedAt))
 	return err
 }
 
