@@ -12,9 +12,11 @@ help: ## show this
 # .goreleaser.yml has the same flags.
 BUILD := -trimpath -ldflags '-s -w' -gcflags 'github.com/aws/...=-l'
 
+OUT := bin/cw
+
 build: ## build bin/cw, static, within its budget
-	go build $(BUILD) -o bin/cw ./cmd/cw
-	@.ci/size bin/cw
+	go build $(BUILD) -o $(OUT) ./cmd/cw
+	@.ci/size $(OUT)
 
 deps-demo:
 	@.ci/deps demo
