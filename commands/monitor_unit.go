@@ -63,9 +63,18 @@ func (a *App) printUnit(o monitorOptions, c monitor.Config) error {
 	for i, dir := range writable {
 		writable[i] = unitWord(dir)
 	}
-	_, err = fmt.Fprintf(a.IO.Out, unitText, me.Username, unitWord("HOME="+home), unitWord("XDG_STATE_HOME="+filepath.Dir(a.Paths.State)), unitWord("XDG_CONFIG_HOME="+filepath.Dir(a.Paths.Config)),
-		strings.Join(command, " "), strings.Join(writable, " "))
+	environment := ""
+	for _, word := range []string{"HOME=" + home, "XDG_STATE_HOME=" + filepath.Dir(a.Paths.State), "XDG_CONFIG_HOME=" + filepath.Dir(a.Paths.Config)} {
+		environment += "Environment=" + unitWord(word) + "\n"
+	}
+	_, err = fmt.Fprintf(a.IO.Out, unitText, unitHead, "", me.Username, environment, strings.Join(command, " "), strings.Join(writable, " "))
 	return err
+}
+
+// packagedUnit is the unit that the packages bring: for any user of this
+// machine, with the state that this user has.
+func packagedUnit() string {
+	return fmt.Sprintf(unitText, packagedUnitHead, " of %i", "%i", "", "/usr/bin/cw monitor --no-input", "-/home/%i/.local/state/cw")
 }
 
 // unitWord is a word as systemd reads it: % and $ mean something there.
@@ -79,12 +88,8 @@ func unitWord(word string) string {
 
 // unitText is the unit. What a monitor does is SSH, SQL and HTTP, so it needs
 // little of the machine. Commands of receivers (exec) run within these bounds.
-const unitText = `# Written by cw monitor --print-unit. To use it:
-#   cw monitor --print-unit | sudo tee /etc/systemd/system/cw-monitor.service
-#   sudo systemctl daemon-reload && sudo systemctl enable --now cw-monitor
-#   journalctl -u cw-monitor -f
-[Unit]
-Description=cw monitor: watches the clusters of cw
+const unitText = `%s[Unit]
+Description=cw monitor%s: watches the clusters of cw
 Wants=network-online.target
 After=network-online.target
 StartLimitIntervalSec=0
@@ -93,10 +98,7 @@ StartLimitIntervalSec=0
 Type=exec
 # It uses this user's SSH keys (without a passphrase) and ~/.pgpass.
 User=%s
-Environment=%s
-Environment=%s
-Environment=%s
-ExecStart=%s
+%sExecStart=%s
 Restart=always
 RestartSec=2
 TimeoutStopSec=30
@@ -125,4 +127,17 @@ SystemCallArchitectures=native
 
 [Install]
 WantedBy=multi-user.target
+`
+
+const unitHead = `# Written by cw monitor --print-unit. To use it:
+#   cw monitor --print-unit | sudo tee /etc/systemd/system/cw-monitor.service
+#   sudo systemctl daemon-reload && sudo systemctl enable --now cw-monitor
+#   journalctl -u cw-monitor -f
+`
+
+const packagedUnitHead = `# Runs cw monitor as the user after the @, who made or adopted the clusters:
+#   sudo systemctl enable --now cw-monitor@gpadmin
+#   journalctl -u cw-monitor@gpadmin -f
+# It is not enabled by the package. For a home that is not below /home, another
+# store or other options, as this user: cw monitor --print-unit
 `

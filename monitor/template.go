@@ -6,15 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"text/template"
 	"time"
 
 	"cw/schema"
+	"cw/template"
 )
 
-// templateFuncs are what templates have beside text/template's own.
-func templateFuncs() template.FuncMap {
-	return template.FuncMap{
+// templateFuncs are what templates have beside the language's own.
+func templateFuncs() map[string]any {
+	return map[string]any{
 		"json": func(v any) (string, error) { // quotes: for documents in JSON
 			var b bytes.Buffer
 			enc := json.NewEncoder(&b)
@@ -32,12 +32,34 @@ func templateFuncs() template.FuncMap {
 	}
 }
 
+// ofTime are the methods of moments, for those who write them otherwise than
+// the function time does.
+func ofTime(v any, name string) any {
+	t, ok := v.(time.Time)
+	if !ok {
+		return nil
+	}
+	switch name {
+	case "Format":
+		return t.Format
+	case "UTC":
+		return t.UTC
+	case "Local":
+		return t.Local
+	case "Unix":
+		return t.Unix
+	case "IsZero":
+		return t.IsZero
+	}
+	return nil
+}
+
 // templateMost is how long the result of a template may be.
 const templateMost = 1 << 20
 
 // Render fills a template with a notice.
 func Render(name, text string, n Notice) (string, error) {
-	t, err := template.New(name).Funcs(templateFuncs()).Option("missingkey=zero").Parse(text)
+	t, err := template.Parse(name, text, template.Options{Funcs: templateFuncs(), Method: ofTime})
 	if err != nil {
 		return "", templateError(err)
 	}

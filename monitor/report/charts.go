@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"html/template"
 	"slices"
 	"strconv"
 	"time"
@@ -10,12 +9,13 @@ import (
 	"cw/chart"
 	"cw/schema"
 	"cw/state"
+	"cw/template"
 )
 
 // figure is a drawing with its caption.
 type figure struct {
 	Caption string
-	SVG     template.HTML
+	SVG     template.Trusted
 	Legend  []legend
 }
 
@@ -46,7 +46,7 @@ func timeAxis(from, to time.Time, marks float64) *chart.Axis {
 func bytesText(v float64) string { return schema.FormatSize(int64(v)) }
 
 // overTime draws lines of bytes; those of class limit are bounds across.
-func overTime(label string, lines []line, from, to time.Time) template.HTML {
+func overTime(label string, lines []line, from, to time.Time) template.Trusted {
 	high := 1.0
 	for _, l := range lines {
 		for _, p := range l.points {

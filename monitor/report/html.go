@@ -3,12 +3,12 @@ package report
 import (
 	_ "embed"
 	"fmt"
-	"html/template"
 	"io"
 	"strings"
 
 	"cw/chart"
 	"cw/monitor/inspect"
+	"cw/template"
 )
 
 //go:embed page.html.tmpl
@@ -20,7 +20,10 @@ var style string
 // WriteHTML prints a report as one page that needs nothing else: no network,
 // no script, no font. Its own security policy forbids it to load anything.
 func WriteHTML(w io.Writer, r *Report) error {
-	t, err := template.New("page").Parse(pageTemplate)
+	t, err := template.Parse("page", pageTemplate, template.Options{
+		Funcs:  map[string]any{"sign": sign, "heading": heading},
+		Escape: template.EscapeHTML,
+	})
 	if err != nil {
 		return fmt.Errorf("the page's template: %w", err)
 	}
@@ -29,7 +32,7 @@ func WriteHTML(w io.Writer, r *Report) error {
 
 // page is what the template shows.
 type page struct {
-	Style   template.CSS
+	Style   template.Trusted
 	Title   string
 	Report  *Report
 	Facts   []fact
@@ -49,8 +52,8 @@ type tally struct {
 // severity is one with the sign that tells it without colours.
 type severity string
 
-// Sign is a character for those who do not see the colour.
-func (s severity) Sign() string {
+// sign is a character for those who do not see the colour.
+func sign(s severity) string {
 	switch s {
 	case "critical":
 		return "✕"
@@ -60,8 +63,8 @@ func (s severity) Sign() string {
 	return "i"
 }
 
-// Heading is the severity above its findings.
-func (s severity) Heading() string { return strings.ToUpper(string(s[:1])) + string(s[1:]) }
+// heading is the severity above its findings.
+func heading(s severity) string { return strings.ToUpper(string(s[:1])) + string(s[1:]) }
 
 type pageGroup struct {
 	Severity severity
@@ -100,7 +103,7 @@ const longCell = 28
 
 func newPage(r *Report) *page {
 	p := &page{
-		Style: template.CSS(chart.Style() + style), //nolint:gosec // cw's own files
+		Style: template.Trusted(chart.Style() + style), // cw's own files
 		Title: "Inspection of " + r.Cluster, Report: r, Omitted: r.omittedText(),
 	}
 	p.Facts = []fact{{"engine", r.Engine.Kind + " " + r.Engine.Version}, {"made", clock(r.MadeAt)}, {"by", r.By}}

@@ -1,12 +1,12 @@
 package html
 
 import (
-	"html/template"
 	"maps"
 	"math"
 	"slices"
 
 	"cw/perfcheck"
+	"cw/template"
 )
 
 // group is a test on all its hosts or pairs.
@@ -15,7 +15,7 @@ type group struct {
 	Verdict   verdict
 	Main      string // the main metric's name
 	Value     string // of the main metric: one value, or from to
-	Strip     template.HTML
+	Strip     template.Trusted
 	Rows      []row
 	Flags     []string // that all places have
 	Metrics   *grid
@@ -29,7 +29,7 @@ type group struct {
 // figure is a drawing with its caption.
 type figure struct {
 	Caption string
-	SVG     template.HTML
+	SVG     template.Trusted
 	Legend  []legend
 }
 

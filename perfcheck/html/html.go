@@ -7,10 +7,10 @@ package html
 import (
 	_ "embed"
 	"fmt"
-	"html/template"
 	"io"
 
 	"cw/perfcheck"
+	"cw/template"
 )
 
 //go:embed page.html.tmpl
@@ -22,7 +22,10 @@ var style string
 // Write writes the page of a report. With an earlier run it shows both side by
 // side: what changed, and the earlier run's lines dashed in the charts.
 func Write(w io.Writer, r, earlier *perfcheck.Report) error {
-	t, err := template.New("page").Parse(pageTemplate)
+	t, err := template.Parse("page", pageTemplate, template.Options{
+		Funcs:  map[string]any{"sign": sign, "clock": clock},
+		Escape: template.EscapeHTML,
+	})
 	if err != nil {
 		return fmt.Errorf("the page's template: %w", err)
 	}

@@ -2,12 +2,12 @@ package html
 
 import (
 	"fmt"
-	"html/template"
 	"slices"
 	"strconv"
 
 	"cw/chart"
 	"cw/perfcheck"
+	"cw/template"
 )
 
 // curve is a line of a chart.
@@ -114,7 +114,7 @@ func colour(curves []curve, which func([]curve) int) []legend {
 	return out
 }
 
-func drawSeries(curves []curve, unit, label string) template.HTML {
+func drawSeries(curves []curve, unit, label string) template.Trusted {
 	var width, high float64
 	for _, c := range curves {
 		for _, p := range c.points {

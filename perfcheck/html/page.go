@@ -2,18 +2,18 @@ package html
 
 import (
 	"fmt"
-	"html/template"
 	"slices"
 	"strings"
 	"time"
 
 	"cw/chart"
 	"cw/perfcheck"
+	"cw/template"
 )
 
 // page is what the template shows.
 type page struct {
-	Style   template.CSS
+	Style   template.Trusted
 	Title   string
 	Report  *perfcheck.Report
 	Facts   []fact
@@ -35,8 +35,8 @@ type count struct {
 // verdict is one with the sign that tells it without colours.
 type verdict perfcheck.Verdict
 
-// Sign is a character for those who do not see the colour.
-func (v verdict) Sign() string {
+// sign is a character for those who do not see the colour.
+func sign(v verdict) string {
 	switch perfcheck.Verdict(v) {
 	case perfcheck.Pass:
 		return "✓"
@@ -65,7 +65,7 @@ type area struct {
 
 func newPage(r, earlier *perfcheck.Report) *page {
 	p := &page{
-		Style: template.CSS(chart.Style() + style), //nolint:gosec // cw's own files
+		Style: template.Trusted(chart.Style() + style), // cw's own files
 		Title: "cw perf " + r.Run.ID, Report: r, Notes: r.Remarks(),
 	}
 	p.Facts = facts(r)
@@ -99,7 +99,7 @@ func facts(r *perfcheck.Report) []fact {
 	out := []fact{
 		{"run", r.Run.ID},
 		{"profile", r.Run.Profile},
-		{"started", r.Run.Started.UTC().Format("2006-01-02 15:04 UTC")},
+		{"started", clock(r.Run.Started)},
 		{"took", r.Run.Finished.Sub(r.Run.Started).Round(time.Second).String()},
 		{"measured by", "cw " + r.Tool.Version + ", engines " + r.Tool.Engine},
 	}
@@ -120,6 +120,9 @@ func rowOf(t *perfcheck.Test) row {
 	}
 	return out
 }
+
+// clock writes a moment to the minute.
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 func flagText(flag string) string {
 	text := perfcheck.ExplainFlag(flag)

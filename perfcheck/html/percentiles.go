@@ -2,7 +2,6 @@ package html
 
 import (
 	"fmt"
-	"html/template"
 	"maps"
 	"math"
 	"slices"
@@ -11,6 +10,7 @@ import (
 
 	"cw/chart"
 	"cw/perfcheck"
+	"cw/template"
 )
 
 // latencies draws the percentiles of every histogram of a test: how long all
@@ -119,7 +119,7 @@ func percentilesOf(tests []*perfcheck.Test, name string) []curve {
 	return out
 }
 
-func drawPercentiles(curves []curve, label string) template.HTML {
+func drawPercentiles(curves []curve, label string) template.Trusted {
 	low, high, end := math.Inf(1), 0.0, 0.0
 	if len(curves) == 0 {
 		return ""
@@ -158,7 +158,7 @@ func drawPercentiles(curves []curve, label string) template.HTML {
 }
 
 // strip shows the main metric of all places as dots on one line from zero.
-func (g *group) strip() template.HTML {
+func (g *group) strip() template.Trusted {
 	all, m := values(g.tests)
 	if len(all) < 2 {
 		return ""
