@@ -2,11 +2,13 @@
 export PATH := $(PATH):/usr/local/go/bin
 export CGO_ENABLED ?= 0
 GOLANGCI := v2.15.0
+GORELEASER := v2.15.4
+FUZZTIME ?= 20s
 
-.PHONY: help build test lint check demo bench fuzz deps-test deps-demo clean
+.PHONY: help build test lint changes check nightly demo bench fuzz release-check install-check vuln deps-test deps-demo clean
 
 help: ## show this
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 # AWS's clients are called a few times a minute: inlined they are 2 MB larger.
 # .goreleaser.yml has the same flags.
@@ -39,16 +41,38 @@ lint: bin/golangci-lint-$(GOLANGCI) ## vet and golangci-lint
 	go vet ./...
 	$< run ./...
 
-check: lint test ## what CI checks before the demo
+changes: ## is CHANGELOG.md what changelog/ says?
+	@changelog/make --check
+
+# What CI runs: .ci/run is this and nothing else.
+check: deps-test changes lint test demo release-check vuln ## everything that CI checks
+
+nightly: check ## check, every fuzz target for a minute, a soak, the monitor's long tests, the ratios
+	$(MAKE) fuzz FUZZTIME=60s
+	CW_SOAK=1 CGO_ENABLED=1 go test -race -count=1 -timeout 60m -run Soak ./loadspec/run/
+	CW_TEST_LONG=1 CGO_ENABLED=0 go test -count=1 -timeout 90m -run '^TestMonitors$$' ./monitor/labtest/
+	$(MAKE) bench
+
+bin/goreleaser:
+	GOBIN=$(CURDIR)/bin go install github.com/goreleaser/goreleaser/v2@$(GORELEASER)
+
+release-check: ## a release made twice and compared, into dist/; where goreleaser is
+	@.ci/release
+
+install-check: ## the deb of dist/ installed into a bare Debian, used, and removed
+	@.ci/install
+
+vuln: ## known weaknesses in what cw is made of
+	@.ci/vuln
 
 bench: deps-test build ## ratios against psql \copy, gunzip, gpfdist, Greenplum's own tools, fio, iperf3 and C, side by side
 	@go build -C tools -o ../bin/ ./...
 	CW_BENCH=1 CGO_ENABLED=0 go test -count=1 -p 1 -timeout 90m -run '^TestBench' -v ./loadspec/run/... ./loadspec/source/ ./loadspec/fdist/ ./cluster/greenplum/ ./perfcheck/... ./monitor/labtest/
 	CGO_ENABLED=0 go test -timeout 20m -run '^$$' -bench '^BenchmarkDay$$' -benchtime 100x ./state/
 
-fuzz: ## every fuzz target for 20 seconds
+fuzz: ## every fuzz target for FUZZTIME (20s)
 	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \
-		echo "$$p $$f"; go test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime 20s -fuzzminimizetime 1x || exit 1; done; done
+		echo "$$p $$f"; go test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x || exit 1; done; done
 
 clean: ## remove what was built
-	rm -rf bin dist
+	rm -rf bin dist packaging/out
