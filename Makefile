@@ -3,13 +3,16 @@ export PATH := $(PATH):/usr/local/go/bin
 export CGO_ENABLED ?= 0
 GOLANGCI := v2.15.0
 
-.PHONY: help build test lint check demo bench fuzz deps-test deps-demo clean
+.PHONY: help build test lint check docs demo bench fuzz deps-test deps-demo clean
 
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 build: ## build bin/cw, static
 	go build -trimpath -ldflags '-s -w' -o bin/cw ./cmd/cw
+
+docs: ## write man/, completions/, docs/schema/ and docs/commands.md anew, from the commands
+	go run ./cmd/gendocs
 
 deps-demo:
 	@.ci/deps demo
