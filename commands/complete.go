@@ -34,6 +34,7 @@ func completeMain(ctx context.Context, streams *Streams, getenv func(string) str
 	quiet.Err = io.Discard // where cobra says how it went
 	a := &App{IO: &quiet, Getenv: getenv, Now: time.Now, Log: slog.New(slog.DiscardHandler), Paths: paths}
 	root := newRoot(a)
+	a.completeAll(root)          // here alone: nobody else should pay for it
 	root.PersistentPreRunE = nil // a configuration that is wrong is no reason to know no names
 	root.SetArgs(argv[1:])
 	_ = root.ExecuteContext(ctx)
@@ -43,6 +44,7 @@ func completeMain(ctx context.Context, streams *Streams, getenv func(string) str
 // completeAll gives all commands their words: those of arguments by what the
 // use line calls them, those of flags by name.
 func (a *App) completeAll(root *cobra.Command) {
+	rules := flagRules()
 	walk(root, func(c *cobra.Command) {
 		if c.ValidArgsFunction == nil && !c.DisableFlagParsing {
 			c.ValidArgsFunction = a.words(argumentWords(c))
@@ -51,7 +53,7 @@ func (a *App) completeAll(root *cobra.Command) {
 			if _, done := c.GetFlagCompletionFunc(f.Name); done || f.NoOptDefVal != "" {
 				return
 			}
-			if words := flagWords(c.CommandPath(), f); words != nil {
+			if words := flagWords(rules, c.CommandPath(), f); words != nil {
 				_ = c.RegisterFlagCompletionFunc(f.Name, a.words([]completer{words}))
 			}
 		}

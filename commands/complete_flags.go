@@ -12,6 +12,7 @@ import (
 	"cw/monitor/report"
 	"cw/perfcheck/run"
 	"cw/state"
+	"cw/tui"
 )
 
 // flagRule says which words a flag takes, below a command.
@@ -54,6 +55,7 @@ func flagRules() []flagRule {
 		{"cw perf db", "db-kind", fixed("postgres", "mysql")},
 		{"cw perf object", "encryption", fixed("s3", "kms")},
 		{"cw perf", "driver", fixed(drivers.Names()...)},
+		{"cw top", "theme", fixed(tui.ThemeNames()...)},
 		{"cw events", "severity", fixed(state.Severities()...)},
 		{"cw events", "type", eventWords},
 		{"cw load", "group", groupWords},
@@ -69,8 +71,8 @@ func flagRules() []flagRule {
 // not gets no names of files.
 var takesFile = regexp.MustCompile(`(?i)\b(files?|folders?|director(y|ies)|socket|path|key|program|archive)\b`)
 
-func flagWords(path string, f *pflag.Flag) completer {
-	for _, r := range flagRules() {
+func flagWords(rules []flagRule, path string, f *pflag.Flag) completer {
+	for _, r := range rules {
 		if r.flag == f.Name && (path == r.under || strings.HasPrefix(path, r.under+" ")) {
 			return r.words
 		}

@@ -48,6 +48,10 @@ func (p Paths) KnownHosts(cluster string) string {
 // ConfigFile is the operator's settings.
 func (p Paths) ConfigFile() string { return filepath.Join(p.Config, "config.yaml") }
 
+// SchemaDir holds the JSON Schemas that files written by cw's init commands
+// name for editors.
+func (p Paths) SchemaDir() string { return filepath.Join(p.Data, "schema") }
+
 func makePrivateDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("create folder: %w", err)

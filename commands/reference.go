@@ -53,7 +53,6 @@ func NewReference(ctx context.Context) *Reference {
 		Paths: Paths{Config: "~/.config/cw", State: "~/.local/state/cw", Cache: "~/.cache/cw", Data: "~/.local/share/cw"},
 	}
 	root := newRoot(a)
-	root.InitDefaultHelpCmd()
 	walk(root, func(c *cobra.Command) { c.InitDefaultHelpFlag() })
 	r := &Reference{Root: root, Kinds: schemaKinds(), Files: explained()}
 	for _, t := range topics() {

@@ -145,8 +145,8 @@ speed you choose and change while it runs.` + exitHelp(3, 4, 5, 6, 7, 8),
 		c.GroupID = "as"
 		root.AddCommand(c)
 	}
+	root.InitDefaultHelpCmd() // now, not when it is run: it is in lists and pages, too
 	arrange(root)
-	a.completeAll(root)
 	return root
 }
 

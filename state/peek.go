@@ -25,8 +25,16 @@ func Peek(ctx context.Context, path string) (*Store, error) {
 	if !st.Mode().IsRegular() || st.Size() == 0 {
 		return nil, fmt.Errorf("store %s: %w", path, fs.ErrNotExist)
 	}
+	// SQLite makes the files beside the store anew to read it, and has no right
+	// to remove them. Where nobody has it open there is nothing in them, and it
+	// can be told so; who begins to write at this very moment spoils the
+	// answer, not the store.
+	mode := "?mode=ro"
+	if _, err := os.Stat(path + "-wal"); err != nil {
+		mode += "&immutable=1"
+	}
 	s := &Store{where: path, self: thisProcess()}
-	if s.db, err = sql.Open("sqlite", "file:"+escapePath(path)+"?mode=ro&_pragma=query_only(1)&_pragma=busy_timeout(50)"); err != nil {
+	if s.db, err = sql.Open("sqlite", "file:"+escapePath(path)+mode+"&_pragma=query_only(1)&_pragma=busy_timeout(50)"); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s.db.SetMaxOpenConns(1)

@@ -43,6 +43,9 @@ func TestPeekReadsAndNothingElse(t *testing.T) {
 		}
 		_ = s.Close()
 	}
+	if files, err := os.ReadDir(filepath.Dir(path)); err != nil || len(files) != 1 {
+		t.Errorf("peeking left files behind: %v, %v", files, err)
+	}
 	if _, err := state.Peek(t.Context(), "postgres://nobody@127.0.0.1:1/x"); err == nil {
 		t.Error("a shared store was opened")
 	}
