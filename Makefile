@@ -5,7 +5,7 @@ GOLANGCI := v2.15.0
 GORELEASER := v2.15.4
 FUZZTIME ?= 20s
 
-.PHONY: help build test lint changes check nightly demo bench fuzz release-check install-check vuln deps-test deps-demo clean
+.PHONY: help build docs test lint changes check nightly demo bench fuzz release-check install-check vuln deps-test deps-demo clean
 
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -19,6 +19,9 @@ OUT := bin/cw
 build: ## build bin/cw, static, within its budget
 	go build $(BUILD) -o $(OUT) ./cmd/cw
 	@.ci/size $(OUT)
+
+docs: ## write man/, completions/, docs/schema/ and docs/commands.md anew, from the commands
+	go run ./cmd/gendocs
 
 deps-demo:
 	@.ci/deps demo

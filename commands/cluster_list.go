@@ -11,7 +11,7 @@ func newClusterList(a *App) *cobra.Command {
 		Use: "list", Aliases: []string{"ls"}, Short: "List the clusters that cw knows", Args: noArgs,
 		Long: `List the clusters in the store, those of all who share it. LAST is what cw did
 last with a cluster, HEALTH how a monitor (cw monitor) saw it within the last
-minute. No host is asked; see cw cluster status for that.` + exitHelp(),
+minute. No host is asked; see cw cluster status for that.` + exitHelp(5),
 		Example: "  cw cluster list -o json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			m, err := a.manager(cmd.Context())

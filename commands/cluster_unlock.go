@@ -13,7 +13,7 @@ func newClusterUnlock(a *App) *cobra.Command {
 		Use: "unlock NAME", Short: "Take a cluster's lock away from a run", Args: args(1, 1),
 		Long: `Take a cluster's lock away from the run that holds it. A run whose process is gone
 loses it by itself; this is for one that hangs, or runs on a machine that cannot
-be seen. A run that is alive notices and stops.` + exitHelp(),
+be seen. A run that is alive notices and stops.` + exitHelp(5),
 		Example: "  cw cluster unlock dw1",
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.clusterUnlock(cmd.Context(), args[0], yes) },
 	}

@@ -88,7 +88,8 @@ func newConfig(a *App) *cobra.Command {
 	c := group("config", "Show cw's own settings and folders")
 	show := &cobra.Command{
 		Use: "show", Short: "Show every setting and where it comes from", Args: noArgs,
-		Long: "Show every setting and where it comes from.\nPrecedence: flag, CW_* variable, cluster or control file, config.yaml, default." + exitHelp(),
+		Long:    "Show every setting and where it comes from.\nPrecedence: flag, CW_* variable, cluster or control file, config.yaml, default." + exitHelp(),
+		Example: "  cw config show\n  CW_OUTPUT=json cw config show",
 		RunE: func(*cobra.Command, []string) error {
 			t := table{cols: cols("NAME", "VALUE", "ORIGIN")}
 			for _, s := range a.settings {
@@ -99,7 +100,7 @@ func newConfig(a *App) *cobra.Command {
 	}
 	paths := &cobra.Command{
 		Use: "paths", Short: "Show the files and folders cw uses", Args: noArgs,
-		Long: "Show the files and folders cw uses." + exitHelp(),
+		Long: "Show the files and folders cw uses." + exitHelp(), Example: "  cw config paths\n  less \"$(cw config paths -o json | jq -r .log)\"",
 		RunE: func(*cobra.Command, []string) error {
 			t := table{cols: cols("WHAT", "PATH")}
 			items := [][2]string{
@@ -108,6 +109,7 @@ func newConfig(a *App) *cobra.Command {
 				{"log", a.Paths.LogFile()},
 				{"clusters", a.Paths.ClusterDir("")},
 				{"cache", a.Paths.Cache},
+				{"schema", a.Paths.SchemaDir()},
 			}
 			doc := map[string]string{}
 			for _, i := range items {

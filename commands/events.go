@@ -57,15 +57,6 @@ one line.` + exitHelp(5),
 	f.StringVar(&o.since, "since", "", "only those since then: 30m, 2h, 7d, or a time as 2026-11-21T08:00:00Z")
 	f.IntVarP(&o.limit, "limit", "n", 100, "at most the newest N, 0 for all (with --follow, to begin with: 10)")
 	f.BoolVar(&o.follow, "follow", false, "go on with new events until Ctrl-C")
-	_ = c.RegisterFlagCompletionFunc("type", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		var names []cobra.Completion
-		for _, k := range state.EventKinds() {
-			names = append(names, cobra.CompletionWithDesc(k.Kind, k.Meaning))
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	})
-	_ = c.RegisterFlagCompletionFunc("cluster", a.clusterNames)
-	_ = c.RegisterFlagCompletionFunc("severity", cobra.FixedCompletions(state.Severities(), cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 

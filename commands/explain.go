@@ -106,7 +106,7 @@ func (a *App) explain(path string, key schema.Key) error {
 	var docs []keyDoc
 	var walk func(path string, k schema.Key)
 	walk = func(path string, k schema.Key) {
-		docs = append(docs, keyDoc{path, typeName(k), k.Enum, k.Required, k.Default, k.Doc, k.Example})
+		docs = append(docs, keyDoc{path, TypeName(k), k.Enum, k.Required, k.Default, k.Doc, k.Example})
 		switch {
 		case k.Type == schema.List && k.Elem != nil:
 			k = *k.Elem
@@ -167,12 +167,13 @@ func example(e string) string {
 	return "example: " + e
 }
 
-func typeName(k schema.Key) string {
+// TypeName says what a key takes, for people.
+func TypeName(k schema.Key) string {
 	switch {
 	case k.Type == schema.Enum:
 		return strings.Join(k.Enum, "|")
 	case k.Type == schema.List && k.Elem != nil:
-		return "list of " + typeName(*k.Elem)
+		return "list of " + TypeName(*k.Elem)
 	default:
 		return k.Type.String()
 	}

@@ -11,19 +11,15 @@ import (
 // showHelp prints a command's help: what it does, examples first, then how it
 // is called, its commands and flags, and its exit codes.
 func showHelp(c *cobra.Command, _ []string) {
-	about, exits, _ := strings.Cut(c.Long, exitHeading)
-	if about == "" {
-		about = c.Short
-	}
 	var b strings.Builder
-	fmt.Fprintln(&b, strings.TrimSpace(about))
+	fmt.Fprintln(&b, About(c))
 	section := func(title, text string) {
 		if text = strings.TrimRight(text, "\n "); text != "" {
 			fmt.Fprintf(&b, "\n%s:\n%s\n", title, text)
 		}
 	}
 	section("Examples", c.Example)
-	section("Usage", "  "+strings.TrimSuffix(c.UseLine(), " [flags]")+usageTail(c))
+	section("Usage", "  "+usageLine(c))
 	for _, g := range c.Groups() {
 		section(g.Title, subcommands(c, g.ID))
 	}
@@ -32,26 +28,40 @@ func showHelp(c *cobra.Command, _ []string) {
 		title = "Other commands"
 	}
 	section(title, subcommands(c, ""))
-	section("Flags", flagUsages(c.LocalNonPersistentFlags()))
-	if c.HasParent() {
-		section("Global flags", flagUsages(c.InheritedFlags()))
-	} else {
-		section("Global flags", flagUsages(c.PersistentFlags()))
+	if !c.HasParent() {
+		section("Topics, with cw help TOPIC", strings.TrimPrefix(topicList(), "\n"))
 	}
-	section("Exit codes", exits)
+	section("Flags", flagUsages(c.LocalNonPersistentFlags()))
+	section("Global flags", flagUsages(globalFlagsOf(c)))
+	section("Exit codes", ExitCodes(c))
 	if c.HasAvailableSubCommands() {
 		fmt.Fprintf(&b, "\nMore about a command: %s COMMAND --help\n", c.CommandPath())
 	}
 	_, _ = c.OutOrStdout().Write([]byte(b.String()))
 }
 
+// globalFlagsOf are the flags that c has from the root.
+func globalFlagsOf(c *cobra.Command) *pflag.FlagSet {
+	if c.HasParent() {
+		return c.InheritedFlags()
+	}
+	return c.PersistentFlags()
+}
+
+// usageLine is how a command is called.
+func usageLine(c *cobra.Command) string {
+	return strings.TrimSuffix(c.UseLine(), " [flags]") + usageTail(c)
+}
+
+// usageTail is what follows the use line: cobra puts [flags] at its end, where
+// it is wrong for commands that take another program's arguments after --.
 func usageTail(c *cobra.Command) string {
 	switch {
 	case c.HasAvailableSubCommands() && hasOwnFlags(c):
 		return " [flags]\n  " + c.CommandPath() + " COMMAND"
 	case c.HasAvailableSubCommands():
 		return " COMMAND"
-	case c.HasAvailableLocalFlags():
+	case c.HasAvailableLocalFlags() && !strings.Contains(c.Use, "[flags]"):
 		return " [flags]"
 	}
 	return ""
@@ -71,7 +81,7 @@ func subcommands(c *cobra.Command, group string) string {
 		width = max(width, len(sub.Name()))
 	}
 	for _, sub := range c.Commands() {
-		if sub.IsAvailableCommand() && sub.GroupID == group {
+		if sub.IsAvailableCommand() && sub.GroupID == group || sub.Name() == "help" && !c.HasParent() && group == "" {
 			fmt.Fprintf(&b, "  %-*s  %s\n", width, sub.Name(), sub.Short)
 		}
 	}
@@ -82,5 +92,8 @@ func flagUsages(f *pflag.FlagSet) string {
 	if !f.HasAvailableFlags() {
 		return ""
 	}
-	return f.FlagUsages()
+	return f.FlagUsagesWrapped(helpWidth)
 }
+
+// helpWidth is how wide the lines of flags get; what is longer goes on below.
+const helpWidth = 100

@@ -24,7 +24,7 @@ With --group the limit is for all jobs of that group together (SPEED: GROUP, or
 others. Without arguments the groups are listed.
 
 The lowest of all limits holds: an operator's, the group's, that of SPEED:
-SCHEDULE and that of SPEED: ADAPTIVE. cw load show JOB says which.` + exitHelp(),
+SCHEDULE and that of SPEED: ADAPTIVE. cw load show JOB says which.` + exitHelp(5),
 		Example: `  cw load limit l7q2mx4 50MB/s
   cw load limit l7q2mx4 none
   cw load limit --group nightly 200MB/s`,

@@ -11,7 +11,7 @@ func newLoadList(a *App) *cobra.Command {
 		Use: "list", Aliases: []string{"ls"}, Short: "List loads and unloads, the newest first", Args: noArgs,
 		Long: `List loads and unloads, the newest first: those of all machines that share the
 store. One whose process is gone is shown as interrupted. With -o wide or json
-the machines that read for it are named.` + exitHelp(),
+the machines that read for it are named.` + exitHelp(5),
 		Example: "  cw load list -o json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			st, err := a.openStore(cmd.Context())

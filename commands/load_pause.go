@@ -13,7 +13,7 @@ import (
 func newLoadPause(a *App) *cobra.Command {
 	return &cobra.Command{
 		Use: "pause JOB", Short: "Stop a load for a while", Args: args(1, 1), Annotations: mutating(),
-		Long:    "Stop a load for a while: nothing more is read until cw load continue JOB." + exitHelp(),
+		Long:    "Stop a load for a while: nothing more is read until cw load continue JOB." + exitHelp(5),
 		Example: "  cw load pause l7q2mx4",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.loadWant(cmd.Context(), args[0], state.WantPause, "pauses")
@@ -24,7 +24,7 @@ func newLoadPause(a *App) *cobra.Command {
 func newLoadContinue(a *App) *cobra.Command {
 	return &cobra.Command{
 		Use: "continue JOB", Short: "Let a paused load go on", Args: args(1, 1), Annotations: mutating(),
-		Long:    "Let a paused load go on." + exitHelp(),
+		Long:    "Let a paused load go on." + exitHelp(5),
 		Example: "  cw load continue l7q2mx4",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.loadWant(cmd.Context(), args[0], state.WantRun, "goes on")

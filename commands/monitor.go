@@ -59,7 +59,7 @@ wrong and ends: it tells nobody and recovers nothing. What it found fires in the
 store until a monitor, or the next --once, finds it well.
 
 The configuration is --file, else ~/.config/cw/monitor.yaml where that is there,
-else everything is watched and nobody is told.` + exitHelp(8),
+else everything is watched and nobody is told.` + exitHelp(5, 8),
 		Example: `  cw monitor init ~/.config/cw/monitor.yaml                      # then edit it, and: cw monitor test
   cw monitor
   cw monitor --file prod.yaml --listen 127.0.0.1:9187 --auto-recover

@@ -41,7 +41,6 @@ Cluster, host and rule are names or patterns; those that are given all have to f
 	f.StringVar(&o.rule, "rule", "", "alerts of this rule")
 	f.StringVar(&o.how, "for", "", "how long: 30m, 2h, 1d")
 	f.StringVar(&o.reason, "reason", "", "why, for those who wonder")
-	_ = c.RegisterFlagCompletionFunc("cluster", a.clusterNames)
 	return c
 }
 
@@ -126,21 +125,6 @@ func newMonitorUnsilence(a *App) *cobra.Command {
 			}
 			a.infof("silence %s is over", args[0])
 			return nil
-		},
-		ValidArgsFunction: func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			st, err := a.openStore(cmd.Context())
-			if err != nil {
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
-			all, err := st.Silences(cmd.Context())
-			if err != nil {
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
-			var ids []cobra.Completion
-			for _, q := range all {
-				ids = append(ids, cobra.CompletionWithDesc(q.ID, q.Reason))
-			}
-			return ids, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 }

@@ -11,6 +11,7 @@ type Paths struct {
 	Config string // config.yaml
 	State  string // state.db, log/, clusters/
 	Cache  string
+	Data   string // schema/
 }
 
 // newPaths reads the XDG variables; relative values are ignored, as the
@@ -23,7 +24,7 @@ func newPaths(getenv func(string) string) (Paths, error) {
 		}
 		return filepath.Join(home, fallback, "cw")
 	}
-	p := Paths{Config: dir("XDG_CONFIG_HOME", ".config"), State: dir("XDG_STATE_HOME", ".local/state"), Cache: dir("XDG_CACHE_HOME", ".cache")}
+	p := Paths{Config: dir("XDG_CONFIG_HOME", ".config"), State: dir("XDG_STATE_HOME", ".local/state"), Cache: dir("XDG_CACHE_HOME", ".cache"), Data: dir("XDG_DATA_HOME", ".local/share")}
 	if !filepath.IsAbs(p.State) {
 		return p, fmt.Errorf("neither HOME nor XDG_STATE_HOME is set: cw does not know where to keep its state")
 	}
@@ -46,6 +47,10 @@ func (p Paths) KnownHosts(cluster string) string {
 
 // ConfigFile is the operator's settings.
 func (p Paths) ConfigFile() string { return filepath.Join(p.Config, "config.yaml") }
+
+// SchemaDir holds the JSON Schemas that files written by cw's init commands
+// name for editors.
+func (p Paths) SchemaDir() string { return filepath.Join(p.Data, "schema") }
 
 func makePrivateDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {

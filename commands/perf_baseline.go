@@ -178,6 +178,12 @@ type baselineMetricDoc struct {
 	Spread float64 `json:"spread"`
 }
 
+// shownBaselineDoc is a baseline with its bounds in JSON.
+type shownBaselineDoc struct {
+	baselineDoc
+	Metrics []baselineMetricDoc `json:"metrics"`
+}
+
 func newPerfBaselineShow(a *App) *cobra.Command {
 	return &cobra.Command{
 		Use: "show NAME", Short: "Show a baseline", Args: args(1, 1),
@@ -197,10 +203,7 @@ func newPerfBaselineShow(a *App) *cobra.Command {
 					fmt.Sprint(m.N), fmt.Sprintf("%.1f %%", 100*m.Noise), fmt.Sprintf("%.1f %%", 100*m.Spread))
 			}
 			file, _ := a.baselineFile(args[0])
-			return a.print(object("PerfBaseline", struct {
-				baselineDoc
-				Metrics []baselineMetricDoc `json:"metrics"`
-			}{baselineDoc{b.Name, b.NodeType, b.Created, b.Engine, len(b.Tests), len(b.Runs), len(b.Hosts), file}, docs}), t)
+			return a.print(object("PerfBaseline", shownBaselineDoc{baselineDoc{b.Name, b.NodeType, b.Created, b.Engine, len(b.Tests), len(b.Runs), len(b.Hosts), file}, docs}), t)
 		},
 	}
 }

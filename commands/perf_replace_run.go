@@ -21,15 +21,18 @@ type plannedPhase struct {
 	Reason   string `json:"reason,omitempty"`
 }
 
+// replacePlanDoc is the plan in JSON.
+type replacePlanDoc struct {
+	Cloud  string         `json:"cloud"`
+	Stop   string         `json:"stop,omitempty"`
+	Repeat int            `json:"repeat"`
+	Phases []plannedPhase `json:"phases"`
+}
+
 // replacePlan says what would be measured, and what not and why.
 func replacePlan(ro run.ReplaceOptions) (document, table) {
 	t := table{cols: cols("TEST", "MEASURED", "TITLE", "REASON")}
-	plan := struct {
-		Cloud  string         `json:"cloud"`
-		Stop   string         `json:"stop,omitempty"`
-		Repeat int            `json:"repeat"`
-		Phases []plannedPhase `json:"phases"`
-	}{Cloud: ro.Cloud, Stop: ro.Victim, Repeat: ro.Repeat}
+	plan := replacePlanDoc{Cloud: ro.Cloud, Stop: ro.Victim, Repeat: ro.Repeat}
 	without := ro.Without()
 	for _, d := range replace.Tests() {
 		p := plannedPhase{ID: d.ID, Title: d.Title, Measured: without[d.ID] == "", Reason: without[d.ID]}

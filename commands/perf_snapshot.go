@@ -183,19 +183,21 @@ func (o *snapshotOptions) protocol() (snapshot.Options, error) {
 	return so, nil
 }
 
+// snapshotStepDoc is a step of the plan in JSON.
+type snapshotStepDoc struct {
+	Host    string  `json:"host"`
+	Step    string  `json:"step"`
+	Seconds float64 `json:"seconds,omitempty"`
+}
+
 // snapshotPlan tells what would be done.
 func (a *App) snapshotPlan(p *protocol, so snapshot.Options) error {
 	t := table{cols: cols("HOST", "STEP", "ABOUT")}
-	type step struct {
-		Host    string  `json:"host"`
-		Step    string  `json:"step"`
-		Seconds float64 `json:"seconds,omitempty"`
-	}
-	var steps []step
+	var steps []snapshotStepDoc
 	around := (so.Warmup + 2*so.Around + so.Least).Seconds()
 	for _, m := range p.machines {
 		add := func(text string, seconds float64) {
-			steps = append(steps, step{m.Name, text, seconds})
+			steps = append(steps, snapshotStepDoc{m.Name, text, seconds})
 			about := "-"
 			if seconds > 0 {
 				about = perfcheck.FormatValue(seconds, perfcheck.Seconds)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"cw/fault"
 	"cw/schema"
@@ -25,6 +26,9 @@ func mainWith(ctx context.Context, streams *Streams, getenv func(string) string,
 	if p, args := findPersonality(argv); p != nil {
 		// Before anything of cw's own: it has to run where cw has no home.
 		return p.main(ctx, streams, getenv, args)
+	}
+	if completing(argv) {
+		return completeMain(ctx, streams, getenv, argv)
 	}
 	started := time.Now()
 	a, err := newApp(streams, getenv)
@@ -126,42 +130,49 @@ speed you choose and change while it runs.` + exitHelp(3, 4, 5, 6, 7, 8),
 	root.SetIn(a.IO.In)
 	root.SetOut(a.IO.Out)
 	root.SetErr(a.IO.Err)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usagef("see "+c.CommandPath()+" --help", "%w", err)
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(showHelp)
 	root.AddGroup(&cobra.Group{ID: "work", Title: "Commands"})
 	for _, c := range []*cobra.Command{newCluster(a), newLoad(a), newUnload(a), newServe(a), newPerf(a), newTop(a), newReport(a), newMonitor(a), newEvents(a), newPlayground(a)} {
 		c.GroupID = "work"
 		root.AddCommand(c)
 	}
-	root.AddCommand(newConfig(a), newExplain(a), newSchema(a), newVersion(a), newAgent(a))
+	root.CompletionOptions.DisableDefaultCmd = true // newCompletion is in its place
+	root.SetHelpCommand(newHelp())
+	root.AddCommand(newConfig(a), newExplain(a), newSchema(a), newCompletion(), newVersion(a), newAgent(a))
 	root.AddGroup(&cobra.Group{ID: "as", Title: "Other programs that cw is"})
 	for _, c := range []*cobra.Command{newGpload(), newGpfdist(), newGpcheckperf()} {
 		c.GroupID = "as"
 		root.AddCommand(c)
 	}
+	root.InitDefaultHelpCmd() // now, not when it is run: it is in lists and pages, too
+	arrange(root)
 	return root
 }
 
-func (f globalFlags) validate() error {
-	for _, c := range []struct {
-		flag, value string
-		valid       []string
-	}{{"output", f.output, outputFormats()}, {"progress", f.progress, progressModes()}} {
-		ok := false
-		for _, v := range c.valid {
-			ok = ok || v == c.value
-		}
-		if !ok {
-			hint := "one of: " + strings.Join(c.valid, ", ")
-			if near := schema.Nearest(c.value, c.valid); near != "" {
-				hint = "did you mean " + near + "?"
+// flagError says which flag was meant where one is wrong.
+func flagError(c *cobra.Command, err error) error {
+	hint := "see " + c.CommandPath() + " --help"
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
+		var names []string
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if !f.Hidden {
+				names = append(names, f.Name)
 			}
-			return usagef(hint, "--%s %q is not known", c.flag, c.value)
+		})
+		if near := schema.Nearest(unknown.GetSpecifiedName(), names); near != "" {
+			hint = "did you mean --" + near + "?"
 		}
 	}
-	return nil
+	return usagef(hint, "%w", err)
+}
+
+func (f globalFlags) validate() error {
+	if err := oneOf("--output", f.output, outputFormats()); err != nil {
+		return err
+	}
+	return oneOf("--progress", f.progress, progressModes())
 }
 
 // group is a command that only holds others.
@@ -177,12 +188,7 @@ func groupRun(c *cobra.Command, args []string) error {
 		}
 		return silent(fault.Usage)
 	}
-	var names []string
-	for _, sub := range c.Commands() {
-		if !sub.Hidden {
-			names = append(names, sub.Name())
-		}
-	}
+	names := childNames(c)
 	hint := "see " + c.CommandPath() + " --help"
 	if near := schema.Nearest(args[0], names); near != "" {
 		hint = "did you mean: " + c.CommandPath() + " " + near

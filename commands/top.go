@@ -53,7 +53,6 @@ and blocks.` + exitHelp(4, 5, 8),
   cw top dw1 --watch 5s -o json >> dw1.jsonl
   cw top dw1 --record incident.jsonl
   cw top --replay incident.jsonl --speed 4x`,
-		ValidArgsFunction: a.clusterNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.once = o.once || cmd.Flags().Changed("output") && o.watch == 0 // who wants JSON wants no screen
 			name := ""
@@ -78,7 +77,6 @@ and blocks.` + exitHelp(4, 5, 8),
 	f.BoolVar(&o.noTUI, "no-tui", false, "as if this were no terminal")
 	f.StringVar(&o.fake, "fake", "", "a made-up cluster, SEED:HOSTS:SEGMENTS, for demonstrations and tests")
 	_ = f.MarkHidden("fake")
-	_ = c.RegisterFlagCompletionFunc("theme", cobra.FixedCompletions(tui.ThemeNames(), cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 

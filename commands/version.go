@@ -40,7 +40,8 @@ func readVersion() versionInfo {
 
 func newVersion(a *App) *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: noArgs, Long: "Print the version." + exitHelp(),
+		Use: "version", Short: "Print the version", Args: noArgs, Long: "Print the version, and what it was built from." + exitHelp(),
+		Example: "  cw version\n  cw version -o json",
 		RunE: func(*cobra.Command, []string) error {
 			v := readVersion()
 			t := table{cols: cols("VERSION", "COMMIT", "DATE", "GO", "OS", "ARCH")}

@@ -17,6 +17,8 @@ type JSONSchema struct {
 	Default     string                 `json:"default,omitempty"`
 	Examples    []string               `json:"examples,omitempty"`
 	Enum        []string               `json:"enum,omitempty"`
+	Const       string                 `json:"const,omitempty"`
+	Format      string                 `json:"format,omitempty"`
 	Pattern     string                 `json:"pattern,omitempty"`
 	Minimum     *int                   `json:"minimum,omitempty"`
 	Required    []string               `json:"required,omitempty"`

@@ -72,7 +72,8 @@ func (s *Store) PutCluster(ctx context.Context, c Cluster) error {
 func (s *Store) Cluster(ctx context.Context, name string) (Cluster, error) {
 	c, err := scanCluster(s.queryRow(ctx, "select "+clusterColumns+" from clusters where name=?", name).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
-		return c, fault.New(fault.Usage, "see the names with: cw cluster list", "cluster %q: %w in store %s", name, ErrNotFound, s.where)
+		return c, fault.New(fault.Usage, s.meant(ctx, name, "select name from clusters order by name", "see the names with: cw cluster list"),
+			"cluster %q: %w in store %s", name, ErrNotFound, s.where)
 	}
 	return c, s.failed(err)
 }

@@ -150,7 +150,8 @@ func (s *Store) SetJobLimit(ctx context.Context, id string, limit int64) error {
 	var before int64
 	err = tx.QueryRowContext(ctx, s.rebind(query), id).Scan(&kind, &before)
 	if errors.Is(err, sql.ErrNoRows) {
-		return s.noJob(id)
+		_ = tx.Rollback() // it holds the only connection, which noJob needs
+		return s.noJob(ctx, id)
 	}
 	if err != nil {
 		return s.failed(err)
@@ -184,7 +185,7 @@ func (s *Store) SetJobWant(ctx context.Context, id, want string) error {
 func (s *Store) updateJob(ctx context.Context, id, set string, args ...any) error {
 	n, err := s.exec(ctx, "update jobs set "+set+", updated_at=? where id=?", append(args, micros(time.Now()), id)...)
 	if err == nil && n == 0 {
-		return s.noJob(id)
+		return s.noJob(ctx, id)
 	}
 	return err
 }
@@ -196,7 +197,7 @@ func (s *Store) JobControl(ctx context.Context, id string) (Control, error) {
 	err := s.queryRow(ctx, "select j.want_limit, j.want, j.speed_group, coalesce(g.rate_limit, 0) from jobs j left join speed_groups g on g.name=j.speed_group where j.id=?", id).
 		Scan(&c.WantLimit, &c.Want, &c.Group, &c.GroupLimit)
 	if errors.Is(err, sql.ErrNoRows) {
-		return c, s.noJob(id)
+		return c, s.noJob(ctx, id)
 	}
 	return c, s.failed(err)
 }
@@ -209,7 +210,7 @@ func JobLease(id string) string { return "job/" + id }
 func (s *Store) Job(ctx context.Context, id string) (Job, error) {
 	j, err := scanJob(s.queryRow(ctx, "select "+jobColumns+" from jobs where id=?", id).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
-		return j, s.noJob(id)
+		return j, s.noJob(ctx, id)
 	}
 	if err != nil {
 		return j, s.failed(err)
@@ -278,6 +279,8 @@ func pendingGrace(state string) time.Duration {
 	return 0
 }
 
-func (s *Store) noJob(id string) error {
-	return fault.New(fault.Usage, "see the jobs with: cw load list", "job %q: %w in store %s", id, ErrNotFound, s.where)
+func (s *Store) noJob(ctx context.Context, id string) error {
+	// The newest are enough: nobody mistypes an id of last year.
+	return fault.New(fault.Usage, s.meant(ctx, id, "select id from jobs order by started_at desc limit 1000", "see the jobs with: cw load list"),
+		"job %q: %w in store %s", id, ErrNotFound, s.where)
 }

@@ -67,7 +67,7 @@ func (s *Store) EndSilence(ctx context.Context, id string) error {
 		return err
 	}
 	if n == 0 {
-		return fault.New(fault.Usage, "see them with: cw monitor silences", "silence %q: %w in store %s", id, ErrNotFound, s.where)
+		return fault.New(fault.Usage, s.meant(ctx, id, "select id from silences order by until desc limit 1000", "see them with: cw monitor silences"), "silence %q: %w in store %s", id, ErrNotFound, s.where)
 	}
 	return s.AddEvent(ctx, Silence{ID: id, Owner: s.Who()}.event(fmt.Sprintf("silence %s was ended by %s", id, s.Who())))
 }

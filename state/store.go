@@ -23,6 +23,7 @@ import (
 	_ "modernc.org/sqlite" // the sqlite driver registers itself
 
 	"cw/fault"
+	"cw/schema"
 )
 
 // Store is an open store. It is safe for concurrent use.
@@ -69,8 +70,7 @@ func (s *Store) openSQLite(path string) error {
 	// FULL: the step journal must survive a power cut, not only a kill.
 	// auto_vacuum: what Prune drops is given back to the file system.
 	pragmas := "?_pragma=auto_vacuum(2)&_pragma=busy_timeout(15000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_txlock=immediate"
-	escaped := strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
-	if s.db, err = sql.Open("sqlite", "file:"+escaped+pragmas); err != nil {
+	if s.db, err = sql.Open("sqlite", "file:"+escapePath(path)+pragmas); err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}
 	s.db.SetMaxOpenConns(1) // one writer at a time anyway; no busy errors inside one process
@@ -209,4 +209,14 @@ func fromMicros(us int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(us).UTC()
+}
+
+// meant is the hint for a name that is not there: the nearest of those that
+// are, and where all of them are listed.
+func (s *Store) meant(ctx context.Context, name, query, list string) string {
+	names, err := collect(ctx, s, func(scan func(...any) error) (n string, err error) { return n, scan(&n) }, query)
+	if near := schema.Nearest(name, names); err == nil && near != "" {
+		return "did you mean " + near + "? " + list
+	}
+	return list
 }
