@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -31,6 +32,11 @@ func (a *App) writeSample(file, text string, force bool, next string) error {
 	if file == "-" {
 		_, err := io.WriteString(a.IO.Out, text)
 		return err
+	}
+	if dir := filepath.Dir(file); dir == a.Paths.Config { // the folder that our own examples name
+		if err := makePrivateDir(dir); err != nil {
+			return err
+		}
 	}
 	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	if force {
