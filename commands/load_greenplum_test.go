@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"cw/playground/cwtest"
 	"cw/playground/gptest"
 )
 
@@ -29,9 +30,7 @@ func newGreenplumCLI(t *testing.T) *greenplumCLI {
 	gp := gptest.Start(t, 2)
 	c := &greenplumCLI{t: t, gp: gp, dir: t.TempDir()}
 	c.cw = filepath.Join(c.dir, "cw")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", c.cw, "cw/cmd/cw").CombinedOutput(); err != nil {
-		t.Fatalf("build cw: %v\n%s", err, out)
-	}
+	cwtest.At(t, c.cw)
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "PG") && !strings.HasPrefix(v, "XDG_") && !strings.HasPrefix(v, "HOME=") {
 			c.env = append(c.env, v)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"cw/cluster"
+	"cw/playground/cwtest"
 )
 
 // built is the real binary, built once for all tests of this package.
@@ -31,10 +31,7 @@ func binary() (string, error) {
 			return
 		}
 		built.path = filepath.Join(dir, "cw")
-		out, err := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-o", built.path, "cw/cmd/cw").CombinedOutput()
-		if err != nil {
-			built.err = fmt.Errorf("build cw: %w\n%s", err, out)
-		}
+		built.err = cwtest.Build(context.Background(), built.path)
 	})
 	return built.path, built.err
 }

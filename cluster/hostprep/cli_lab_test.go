@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"cw/playground/cwtest"
 	"cw/playground/lab"
 )
 
@@ -25,9 +26,7 @@ type person struct {
 func newPerson(t *testing.T) *person {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "cw")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "cw/cmd/cw").CombinedOutput(); err != nil {
-		t.Fatalf("build cw: %v\n%s", err, out)
-	}
+	cwtest.At(t, bin)
 	return &person{t, bin, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}}
 }
 

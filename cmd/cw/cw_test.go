@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"cw/playground/cwtest"
 	"cw/playground/pgtest"
 )
 
@@ -32,11 +32,7 @@ var cwBinary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "cw")
-	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", path, ".").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build cw: %w\n%s", err, out)
-	}
-	return path, nil
+	return path, cwtest.Build(context.Background(), path)
 })
 
 func TestMain(m *testing.M) {

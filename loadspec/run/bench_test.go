@@ -19,6 +19,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
+	"cw/playground/cwtest"
 	"cw/playground/pgtest"
 	"cw/playground/s3test"
 )
@@ -190,9 +191,7 @@ func newBench(t *testing.T, dir, kind string, settings ...string) *bench {
 	b.pg = pgtest.StartIn(t, dir, append([]string{"shared_buffers='1GB'", "max_wal_size='16GB'", "checkpoint_timeout='1h'", "autovacuum=off"}, settings...)...)
 	b.pg.Exec(t, "postgres", fmt.Sprintf(lineitem, kind))
 	b.cw = filepath.Join(b.dir, "cw")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", b.cw, "cw/cmd/cw").CombinedOutput(); err != nil {
-		t.Fatalf("build cw: %v\n%s", err, out)
-	}
+	cwtest.At(t, b.cw)
 	b.env = append(os.Environ(), "PGHOST="+b.pg.Dir, "PGPORT="+strconv.Itoa(b.pg.Port), "PGUSER=cw", "PGPASSWORD=cw", "PGDATABASE=postgres",
 		"HOME="+b.dir, "XDG_STATE_HOME=", "XDG_CONFIG_HOME=")
 	b.generate(int64(number("CW_BENCH_MB", 400)) * 1_000_000)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"cw/playground/cwtest"
 	"cw/playground/pgtest"
 )
 
@@ -30,9 +31,7 @@ func TestBenchUnload(t *testing.T) {
 		date '1995-01-20' + i %% 2000, date '1995-02-01' + i %% 2000, 'DELIVER IN PERSON', 'TRUCK', 'carefully final deposits "wake" blithely, ' || md5(i::text) from generate_series(1, %d) i`, rows))
 	b.pg.Exec(t, "postgres", "vacuum (freeze, analyze) lineitem")
 	b.cw = filepath.Join(b.dir, "cw")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", b.cw, "cw/cmd/cw").CombinedOutput(); err != nil {
-		t.Fatalf("build cw: %v\n%s", err, out)
-	}
+	cwtest.At(t, b.cw)
 	b.env = append(os.Environ(), "PGHOST="+b.pg.Dir, "PGPORT="+strconv.Itoa(b.pg.Port), "PGUSER=cw", "PGPASSWORD=cw", "PGDATABASE=postgres",
 		"HOME="+b.dir, "XDG_STATE_HOME=", "XDG_CONFIG_HOME=")
 	load, _ := os.ReadFile("/proc/loadavg")

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	mathrand "math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"cw/loadspec/source"
+	"cw/playground/cwtest"
 	"cw/playground/gptest"
 	"cw/playground/s3test"
 	"cw/remote"
@@ -40,9 +40,7 @@ func newLoadMachines(t *testing.T, n int) *loadMachines {
 	t.Helper()
 	dir := t.TempDir()
 	m := &loadMachines{t: t, binary: filepath.Join(dir, "cw")}
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", m.binary, "cw/cmd/cw").CombinedOutput(); err != nil {
-		t.Fatalf("build cw: %v\n%s", err, out)
-	}
+	cwtest.At(t, m.binary)
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
