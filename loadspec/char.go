@@ -54,7 +54,7 @@ func parseChar(s string) (byte, error) {
 }
 
 func asciiByte(r rune, s string) (byte, error) {
-	if r == 0 || r > 127 {
+	if r <= 0 || r > 127 {
 		return 0, fmt.Errorf("%q is not a single-byte character", s)
 	}
 	if r == '\n' || r == '\r' {

@@ -34,11 +34,9 @@ func ownAddresses(h cluster.Host, nics []netip.Addr) []string {
 			own = append(own, a)
 			continue
 		}
-		for _, c := range nics {
-			if c == ip || ip.IsLoopback() && c.IsLoopback() {
-				own = append(own, a)
-				break
-			}
+		// Loopback is on every machine, also on one without ip(8) to say so.
+		if ip.IsLoopback() || slices.Contains(nics, ip) {
+			own = append(own, a)
 		}
 	}
 	if len(own) == 0 {

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -230,6 +231,9 @@ func ParseDF(line string) (size, free int64, err error) {
 	free, err2 := strconv.ParseInt(b, 10, 64)
 	if err := errors.Join(err1, err2); err != nil {
 		return 0, 0, fmt.Errorf("reading df's answer %q: %w", line, err)
+	}
+	if size < 0 || free < 0 || max(size, free) > math.MaxInt64>>10 {
+		return 0, 0, fmt.Errorf("df answers %q, which no disk has", line)
 	}
 	return size << 10, free << 10, nil
 }

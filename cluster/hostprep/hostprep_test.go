@@ -72,6 +72,9 @@ func TestAddresses(t *testing.T) {
 		{"name", cluster.Host{Address: "db1"}, []string{"db1"}, "[10.0.0.10/32 10.1.0.10/32]"},
 		{"laboratory", cluster.Host{Address: "127.0.0.7"}, []string{"127.0.0.7"}, "[127.0.0.7/32 127.0.0.1/32]"},
 	}
+	if got := ownAddresses(cluster.Host{Address: "127.0.0.7"}, nil); !reflect.DeepEqual(got, []string{"127.0.0.7"}) {
+		t.Errorf("laboratory without ip(8): own = %v", got)
+	}
 	for _, tt := range tests {
 		if got := ownAddresses(tt.host, nics); !reflect.DeepEqual(got, tt.own) {
 			t.Errorf("%s: own = %v, want %v", tt.name, got, tt.own)

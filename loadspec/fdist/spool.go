@@ -133,7 +133,7 @@ func keyHash(key string) string {
 
 // place brings a file that is marked as published to where there was none.
 func place(f *os.File, marked, target string, durable bool) (err error) {
-	err = unix.Renameat2(unix.AT_FDCWD, marked, unix.AT_FDCWD, target, unix.RENAME_NOREPLACE)
+	err = renameNew(marked, target)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
 		// A file system without it. Two statements may then race for a new
 		// name.

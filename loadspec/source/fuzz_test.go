@@ -23,8 +23,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add(uint8(5), []byte("\xfd7zXZ\x00\x00\x04\xe6\xd6\xb4\x46\x02\x00\x21\x01\x16\x00"))
 	codecs := []string{codecGzip, codecZstd, codecBzip2, codecLZ4, codecSnappy, codecXZ}
 	f.Fuzz(func(t *testing.T, which uint8, data []byte) {
-		st := &Stream{Codec: codecs[int(which)%len(codecs)]}
-		if st.decode(bufio.NewReader(bytes.NewReader(data))) != nil {
+		raw := &counter{r: bytes.NewReader(data)}
+		st := &Stream{Codec: codecs[int(which)%len(codecs)], raw: raw}
+		if st.decode(bufio.NewReader(raw)) != nil {
 			return
 		}
 		n, err := io.Copy(io.Discard, io.LimitReader(st.r, 16<<20))

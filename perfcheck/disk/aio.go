@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"cw/perfcheck/kernel"
 )
 
 // The kernel's asynchronous I/O (io_submit(2)), by system calls: one thread
@@ -81,7 +83,7 @@ var errNoQueue = errors.New("no queue for asynchronous requests")
 // newAio makes a queue.
 func newAio(depth int, block int64) (*aio, error) {
 	a := &aio{slots: make([]slot, depth), events: make([]ioEvent, depth), ready: make([]*iocb, 0, depth)}
-	if _, _, errno := unix.Syscall(unix.SYS_IO_SETUP, uintptr(depth), uintptr(unsafe.Pointer(&a.ctx)), 0); errno != 0 {
+	if errno := kernel.IOSetup(depth, &a.ctx); errno != 0 {
 		return nil, fmt.Errorf("%w: io_setup: %w", errNoQueue, errno)
 	}
 	for i := range a.slots {
@@ -96,7 +98,7 @@ func newAio(depth int, block int64) (*aio, error) {
 
 // close waits for requests under way.
 func (a *aio) close() {
-	_, _, _ = unix.Syscall(unix.SYS_IO_DESTROY, a.ctx, 0, 0)
+	kernel.IODestroy(a.ctx)
 	for _, s := range a.slots {
 		freeBuffer(s.buf)
 	}
@@ -180,7 +182,7 @@ func (a *aio) submit(p *phase) error {
 	for done < len(a.ready) {
 		cb := a.ready[done]
 		a.slots[cb.data].issued = p.now()
-		n, _, errno := unix.Syscall(unix.SYS_IO_SUBMIT, a.ctx, 1, uintptr(unsafe.Pointer(&a.ready[done])))
+		n, errno := kernel.IOSubmit(a.ctx, unsafe.Pointer(&a.ready[done]))
 		runtime.KeepAlive(cb)
 		if errno != 0 {
 			if errors.Is(errno, unix.EINTR) {
@@ -192,8 +194,8 @@ func (a *aio) submit(p *phase) error {
 			a.ready = a.ready[:0]
 			return fmt.Errorf("io_submit: %w", errno)
 		}
-		a.busy += int(n)
-		done += int(n)
+		a.busy += n
+		done += n
 	}
 	a.ready = a.ready[:copy(a.ready, a.ready[done:])]
 	return nil
@@ -203,13 +205,12 @@ func (a *aio) submit(p *phase) error {
 // waited for: the buffers are the kernel's until it does.
 func (a *aio) wait() (int, error) {
 	for {
-		ts := unix.NsecToTimespec(int64(time.Second))
-		n, _, errno := unix.Syscall6(unix.SYS_IO_GETEVENTS, a.ctx, 1, uintptr(len(a.events)), uintptr(unsafe.Pointer(&a.events[0])), uintptr(unsafe.Pointer(&ts)), 0)
+		n, errno := kernel.IOGetevents(a.ctx, len(a.events), unsafe.Pointer(&a.events[0]), time.Second)
 		if errno != 0 && !errors.Is(errno, unix.EINTR) {
 			return 0, fmt.Errorf("io_getevents: %w", errno)
 		}
 		if errno == 0 && n > 0 {
-			return int(n), nil
+			return n, nil
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"cw/perfcheck/kernel"
 )
 
 // Block is one whole disk as /sys/block describes it.
@@ -37,8 +39,8 @@ func deviceOf(dev uint64, source string) string {
 	if unix.Major(dev) != 0 {
 		return fmt.Sprintf("%d:%d", unix.Major(dev), unix.Minor(dev))
 	}
-	var st unix.Stat_t
-	if !strings.HasPrefix(source, "/dev/") || unix.Stat(source, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFBLK {
+	st, err := kernel.Stat(source)
+	if !strings.HasPrefix(source, "/dev/") || err != nil || st.Mode&unix.S_IFMT != unix.S_IFBLK {
 		return ""
 	}
 	return fmt.Sprintf("%d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev))

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cw/fault"
+	"cw/perfcheck/kernel"
 	"cw/schema"
 )
 
@@ -156,7 +157,7 @@ func (c *CopySet) Read(ctx context.Context) (CopyResult, error) {
 // each copies in all directories at the same time.
 func (c *CopySet) each(ctx context.Context, flags int, fn func(context.Context, int, []byte, *random) (int64, error)) (CopyResult, error) {
 	if c.o.Direct {
-		flags |= unix.O_DIRECT
+		flags |= kernel.Direct
 	}
 	out := CopyResult{Dirs: make([]CopyDir, len(c.set.targets))}
 	errs := make([]error, len(c.set.targets))

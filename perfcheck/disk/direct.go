@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"golang.org/x/sys/unix"
+
+	"cw/perfcheck/kernel"
 )
 
 // pageSize is what buffers, offsets and lengths are aligned to at least:
@@ -15,7 +17,7 @@ const pageSize = 4096
 // newBuffer makes a buffer outside Go's heap, aligned to a page as direct I/O
 // wants it, present in memory.
 func newBuffer(size int64) ([]byte, error) {
-	b, err := unix.Mmap(-1, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_POPULATE)
+	b, err := unix.Mmap(-1, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|kernel.Populate)
 	if err != nil {
 		return nil, fmt.Errorf("make a buffer of %d bytes: %w", size, err)
 	}

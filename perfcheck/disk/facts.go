@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cw/fault"
+	"cw/perfcheck/kernel"
 )
 
 // Facts tell what a directory lies on. Sizes are bytes.
@@ -38,9 +39,9 @@ type Facts struct {
 // filesystems that live in memory, by the magic number of statfs(2). Most
 // kernels accept O_DIRECT there without a word.
 var inMemory = map[int64]string{ //nolint:gochecknoglobals // constant table
-	unix.TMPFS_MAGIC: "tmpfs",
-	unix.RAMFS_MAGIC: "ramfs",
-	0x958458f6:       "hugetlbfs",
+	kernel.TmpfsMagic: "tmpfs",
+	kernel.RamfsMagic: "ramfs",
+	0x958458f6:        "hugetlbfs",
 }
 
 // Inspect tells what dir lies on. It needs no privileges and changes nothing.
@@ -56,20 +57,19 @@ func Inspect(ctx context.Context, dir string) (Facts, error) {
 	if f.Path, err = filepath.EvalSymlinks(abs); err != nil {
 		return f, missing(dir, err)
 	}
-	var st unix.Stat_t
-	if err := unix.Stat(f.Path, &st); err != nil {
+	st, err := kernel.Stat(f.Path)
+	if err != nil {
 		return f, missing(dir, err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return f, fault.New(fault.Usage, "give a directory of the disk: --dir "+filepath.Dir(abs), "%s is not a directory", dir)
 	}
 	f.dev = st.Dev
-	var vfs unix.Statfs_t
-	if err := unix.Statfs(f.Path, &vfs); err != nil {
+	vfs, err := kernel.Statfs(f.Path)
+	if err != nil {
 		return f, fmt.Errorf("%s: ask for its filesystem: %w", dir, err)
 	}
-	f.Size, f.Free = int64(vfs.Blocks)*vfs.Bsize, int64(vfs.Bavail)*vfs.Bsize
-	f.ReadOnly = vfs.Flags&unix.ST_RDONLY != 0
+	f.Size, f.Free, f.ReadOnly = vfs.Size, vfs.Free, vfs.ReadOnly
 	_, f.InMemory = inMemory[vfs.Type]
 	if err := f.mounted(); err != nil {
 		return f, err
@@ -107,8 +107,8 @@ func (f *Facts) mounted() error {
 
 // sharesRoot says whether one of the disks carries / as well.
 func sharesRoot(dev uint64, disks []Block) bool {
-	var root unix.Stat_t
-	if unix.Stat("/", &root) != nil {
+	root, err := kernel.Stat("/")
+	if err != nil {
 		return false
 	}
 	if root.Dev == dev {

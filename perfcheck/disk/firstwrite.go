@@ -10,6 +10,7 @@ import (
 
 	"cw/fault"
 	"cw/perfcheck"
+	"cw/perfcheck/kernel"
 	"cw/schema"
 )
 
@@ -71,8 +72,8 @@ func (s *Set) runFirstWrite(ctx context.Context, j Job, on func(perfcheck.Second
 // makeFresh reserves a new file as large as the prefilled one, or as there
 // is room for.
 func (t *target) makeFresh(all []*target) error {
-	var vfs unix.Statfs_t
-	if err := unix.Statfs(t.folder, &vfs); err != nil {
+	vfs, err := kernel.Statfs(t.folder)
+	if err != nil {
 		return fmt.Errorf("%s: ask for free space: %w", t.facts.Dir, err)
 	}
 	waiting := int64(0) // how many have to share what is free
@@ -81,7 +82,7 @@ func (t *target) makeFresh(all []*target) error {
 			waiting++
 		}
 	}
-	room := (int64(vfs.Bavail)*vfs.Bsize - t.sizes.keep) / max(waiting, 1)
+	room := (vfs.Free - t.sizes.keep) / max(waiting, 1)
 	size := min(t.sizes.data, room) / mib * mib
 	if size < freshLeast {
 		return fault.New(fault.Check, "free some space, or leave the test out: --skip disk.firstwrite.1m", "%s: %s is free beside what stays free: too little for a new file", t.facts.Dir, schema.FormatSize(max(room, 0)))

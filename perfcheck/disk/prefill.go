@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"cw/perfcheck/kernel"
 )
 
 const (
@@ -63,12 +65,12 @@ func (t *target) prefill(ctx context.Context, seed uint64, done *atomic.Int64) e
 // allocate makes a file of a size whose blocks are reserved, where the
 // filesystem can, so that it lies in one piece.
 func allocate(path string, size int64) (int, error) {
-	fd, err := openFile(path, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_DIRECT)
+	fd, err := openFile(path, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|kernel.Direct)
 	if err != nil {
 		return -1, err
 	}
 	for {
-		err = unix.Fallocate(fd, 0, 0, size)
+		err = kernel.Allocate(fd, size)
 		if !errors.Is(err, unix.EINTR) {
 			break
 		}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cw/fault"
+	"cw/perfcheck/kernel"
 	"cw/schema"
 )
 
@@ -106,7 +107,7 @@ func shareDisk(a, b Facts) bool {
 // probeDirect writes one aligned block through direct I/O.
 func probeDirect(folder, dir string) error {
 	path := filepath.Join(folder, probeName)
-	fd, err := openFile(path, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_DIRECT)
+	fd, err := openFile(path, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|kernel.Direct)
 	if err == nil {
 		defer func() { _ = unix.Close(fd) }()
 		var b []byte

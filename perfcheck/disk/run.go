@@ -13,6 +13,7 @@ import (
 
 	"cw/fault"
 	"cw/perfcheck"
+	"cw/perfcheck/kernel"
 )
 
 // Run measures one job on all directories together. on, which may be nil, is
@@ -167,16 +168,16 @@ func (w *worker) equip(queue bool, k, per int) (err error) {
 func (t *target) place(j Job) (path string, size int64, flags int) {
 	switch {
 	case j.Kind == FirstWrite:
-		return t.fresh(), t.freshSize, os.O_RDWR | unix.O_DIRECT
+		return t.fresh(), t.freshSize, os.O_RDWR | kernel.Direct
 	case j.Kind != Commit:
-		return t.data(), t.sizes.data, os.O_RDWR | unix.O_DIRECT
+		return t.data(), t.sizes.data, os.O_RDWR | kernel.Direct
 	}
 	flags = os.O_RDWR
 	switch j.Sync {
 	case Dsync:
 		flags |= unix.O_DSYNC
 	case DirectDsync:
-		flags |= unix.O_DSYNC | unix.O_DIRECT
+		flags |= unix.O_DSYNC | kernel.Direct
 	}
 	return t.wal(), t.sizes.wal, flags
 }

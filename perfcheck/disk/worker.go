@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"cw/perfcheck/kernel"
 )
 
 // phase is when things are measured, in nanoseconds of the clock.
@@ -64,7 +66,7 @@ func (w *worker) do(off int64, isWrite bool) error {
 	case Fsync:
 		return again(unix.Fsync, w.fd)
 	case Fdatasync:
-		return again(unix.Fdatasync, w.fd)
+		return again(kernel.Fdatasync, w.fd)
 	}
 	return nil
 }
@@ -113,7 +115,7 @@ const (
 // times of all that it held up.
 func (w *worker) open(p *phase) {
 	runtime.LockOSThread() // never unlocked: the thread, and its timer slack, end with the goroutine
-	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(timerSlack), 0, 0, 0)
+	kernel.TimerSlack(timerSlack)
 	step := float64(time.Second) / w.job.Rate
 	for !p.stop.Load() {
 		due := w.offset + int64(float64(w.lane.due.Add(1)-1)*step)
@@ -157,8 +159,7 @@ func (w *worker) sleepUntil(p *phase, due int64) bool {
 			break
 		}
 		slept = true
-		ts := unix.NsecToTimespec(min(left, int64(napLongest)))
-		_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &ts, nil)
+		kernel.Nap(time.Duration(min(left, int64(napLongest))))
 	}
 	return slept
 }

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	linux "cw/perfcheck/kernel"
 )
 
 const hugePage = 2 << 20
@@ -124,20 +124,5 @@ func bind(index, of int) {
 	if of == 1 || nodes() == 1 {
 		return
 	}
-	var allowed unix.CPUSet
-	if unix.SchedGetaffinity(0, &allowed) != nil || allowed.Count() < of {
-		return
-	}
-	for cpu, n := 0, 0; cpu < 8*len(allowed)*8; cpu++ {
-		if !allowed.IsSet(cpu) {
-			continue
-		}
-		if n == index {
-			var one unix.CPUSet
-			one.Set(cpu)
-			_ = unix.SchedSetaffinity(0, &one)
-			return
-		}
-		n++
-	}
+	linux.Pin(index, of)
 }

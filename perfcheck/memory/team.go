@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	linux "cw/perfcheck/kernel"
 )
 
 // team is the threads of a measurement, each with its own part of the arrays,
@@ -83,7 +85,7 @@ func (p *part) allocate(ctx context.Context, elements int, keep int64, short *at
 	}
 	// Without huge pages the translation of addresses is measured as well. A
 	// kernel that has none is no error.
-	_ = unix.Madvise(p.memory, unix.MADV_HUGEPAGE)
+	_ = linux.HugePages(p.memory)
 	base := (hugePage - int(uintptr(unsafe.Pointer(&p.memory[0]))%hugePage)) % hugePage
 	array := func(i int) []float64 {
 		return unsafe.Slice((*float64)(unsafe.Pointer(&p.memory[base+i*(bytes+skew)])), elements)

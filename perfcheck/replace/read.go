@@ -15,6 +15,7 @@ import (
 
 	"cw/fault"
 	"cw/perfcheck"
+	"cw/perfcheck/kernel"
 )
 
 // Kind is how things are read.
@@ -150,7 +151,7 @@ func deviceSize(path string) (int64, error) {
 
 // open opens a part past the page cache where that can be.
 func open(p part) (f *os.File, direct bool, err error) {
-	f, err = os.OpenFile(p.path, os.O_RDONLY|unix.O_DIRECT, 0)
+	f, err = os.OpenFile(p.path, os.O_RDONLY|kernel.Direct, 0)
 	if err == nil {
 		return f, true, nil
 	}
@@ -163,7 +164,7 @@ func open(p part) (f *os.File, direct bool, err error) {
 
 // buffer makes an aligned buffer outside Go's heap.
 func buffer(size int) ([]byte, func(), error) {
-	b, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_POPULATE)
+	b, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|kernel.Populate)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a buffer: %w", err)
 	}

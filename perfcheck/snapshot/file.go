@@ -12,11 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cw/fault"
+	"cw/perfcheck/kernel"
 )
 
 // openDirect opens a file past the page cache.
 func openDirect(path string, flags int) (*os.File, error) {
-	f, err := os.OpenFile(path, flags|unix.O_DIRECT|unix.O_NOFOLLOW, 0o600)
+	f, err := os.OpenFile(path, flags|kernel.Direct|unix.O_NOFOLLOW, 0o600)
 	if errors.Is(err, unix.EINVAL) {
 		return nil, fault.New(fault.Check, "give a directory on a disk of its own", "%s: its filesystem does not take direct I/O: the page cache would be measured", path)
 	}
@@ -25,7 +26,7 @@ func openDirect(path string, flags int) (*os.File, error) {
 
 // newBuffer makes a buffer aligned to a page, as direct I/O wants it.
 func newBuffer(size int) ([]byte, func(), error) {
-	b, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_POPULATE)
+	b, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|kernel.Populate)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a buffer of %d bytes: %w", size, err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"cw/fault"
 	"cw/perfcheck"
+	"cw/perfcheck/kernel"
 )
 
 // probe sends requests at fixed times, whatever became of those before: one
@@ -183,7 +184,7 @@ func (s *Set) Begin(ctx context.Context, a ProbeArgs) error {
 func (s *Set) request(p *probe) (do func() error, free func(), err error) {
 	name, flags, size := probeName, os.O_WRONLY, ProbeBlock
 	if p.args.Mode == Read {
-		name, flags, size = dataName, os.O_RDONLY|unix.O_DIRECT, ReadBlock
+		name, flags, size = dataName, os.O_RDONLY|kernel.Direct, ReadBlock
 	}
 	f, err := os.OpenFile(filepath.Join(s.opened.Volume, name), flags|unix.O_NOFOLLOW, 0)
 	if err != nil {
@@ -216,7 +217,7 @@ func (s *Set) request(p *probe) (do func() error, free func(), err error) {
 			return err
 		}
 		for {
-			err := unix.Fdatasync(fd)
+			err := kernel.Fdatasync(fd)
 			if err == nil {
 				p.acked.Store(n)
 			}

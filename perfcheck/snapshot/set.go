@@ -18,6 +18,7 @@ import (
 
 	"cw/fault"
 	"cw/perfcheck"
+	"cw/perfcheck/kernel"
 )
 
 // FolderPrefix begins the names of the folders that volumes live in.
@@ -93,11 +94,11 @@ func (s *Set) Open(_ context.Context, dir, name string) (Opened, error) {
 
 // onDisk refuses memory.
 func onDisk(dir string) error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
+	fs, err := kernel.Statfs(dir)
+	if err != nil {
 		return fmt.Errorf("%s: ask for its filesystem: %w", dir, err)
 	}
-	if fs.Type == unix.TMPFS_MAGIC || fs.Type == unix.RAMFS_MAGIC {
+	if fs.Type == kernel.TmpfsMagic || fs.Type == kernel.RamfsMagic {
 		return fault.New(fault.Check, "give a directory on a disk", "%s is in memory and on no disk", dir)
 	}
 	return nil
@@ -179,12 +180,12 @@ func (s *Set) Fill(ctx context.Context, a FillArgs, on func(done, total int64)) 
 
 // room refuses to fill a filesystem to the brim.
 func (s *Set) room(dir string, size int64) error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
+	fs, err := kernel.Statfs(dir)
+	if err != nil {
 		return fmt.Errorf("%s: ask for free space: %w", dir, err)
 	}
 	// Overwriting what a snapshot holds takes the same again.
-	free, need := int64(fs.Bavail)*fs.Bsize, size*5/4+2*ProbeFile
+	free, need := fs.Free, size*5/4+2*ProbeFile
 	if need > free {
 		return fault.New(fault.Check, fmt.Sprintf("--size %dMiB", max((free-2*ProbeFile)*7/10>>20, 16)), "%s has %d MiB free, and %d are needed", dir, free>>20, need>>20)
 	}
@@ -235,7 +236,7 @@ func syncFS(dir string) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	return unix.Syncfs(int(f.Fd()))
+	return kernel.Syncfs(int(f.Fd()))
 }
 
 // Overwrite implements Host.

@@ -13,12 +13,17 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"cw/perfcheck/kernel"
 )
 
 const (
 	arpSize    = 42 // Ethernet header and ARP for IPv4
 	arpRequest = 1
 	arpReply   = 2
+
+	etherARP  = 0x0806
+	etherIPv4 = 0x0800
 )
 
 func broadcast() net.HardwareAddr { return net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff} }
@@ -29,11 +34,11 @@ func frame(op uint16, from net.HardwareAddr, sender netip.Addr, of net.HardwareA
 	copy(b, broadcast())
 	copy(b[6:], from)
 	be := binary.BigEndian
-	be.PutUint16(b[12:], unix.ETH_P_ARP)
-	be.PutUint16(b[14:], 1)             // Ethernet
-	be.PutUint16(b[16:], unix.ETH_P_IP) // IPv4
-	b[18], b[19] = 6, 4                 // lengths of the addresses
-	be.PutUint16(b[20:], op)            //
+	be.PutUint16(b[12:], etherARP)
+	be.PutUint16(b[14:], 1) // Ethernet
+	be.PutUint16(b[16:], etherIPv4)
+	b[18], b[19] = 6, 4      // lengths of the addresses
+	be.PutUint16(b[20:], op) //
 	s, t := sender.As4(), target.As4()
 	copy(b[22:], from)
 	copy(b[28:], s[:])
@@ -45,7 +50,7 @@ func frame(op uint16, from net.HardwareAddr, sender netip.Addr, of net.HardwareA
 // readARP reads who says to have which address.
 func readARP(b []byte) (op uint16, who net.HardwareAddr, sender netip.Addr, ok bool) {
 	be := binary.BigEndian
-	if len(b) < arpSize || be.Uint16(b[12:]) != unix.ETH_P_ARP || be.Uint16(b[14:]) != 1 || be.Uint16(b[16:]) != unix.ETH_P_IP || b[18] != 6 || b[19] != 4 {
+	if len(b) < arpSize || be.Uint16(b[12:]) != etherARP || be.Uint16(b[14:]) != 1 || be.Uint16(b[16:]) != etherIPv4 || b[18] != 6 || b[19] != 4 {
 		return 0, nil, netip.Addr{}, false
 	}
 	return be.Uint16(b[20:]), net.HardwareAddr(b[22:28]), netip.AddrFrom4([4]byte(b[28:32])), true
@@ -65,14 +70,9 @@ func openPacket(dev string) (*packetSocket, error) {
 	if len(iface.HardwareAddr) != 6 {
 		return nil, fmt.Errorf("the interface %s has no Ethernet address: ARP is not spoken there", dev)
 	}
-	proto := int(binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_ARP)))
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, proto)
+	fd, err := kernel.Packets(iface, etherARP)
 	if err != nil {
 		return nil, fmt.Errorf("open a socket for ARP on %s: %w", dev, err)
-	}
-	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: uint16(proto), Ifindex: iface.Index}); err != nil {
-		_ = unix.Close(fd)
-		return nil, fmt.Errorf("bind a socket for ARP to %s: %w", dev, err)
 	}
 	return &packetSocket{fd, iface}, nil
 }
@@ -80,9 +80,7 @@ func openPacket(dev string) (*packetSocket, error) {
 func (p *packetSocket) close() { _ = unix.Close(p.fd) }
 
 func (p *packetSocket) send(b []byte) error {
-	to := &unix.SockaddrLinklayer{Ifindex: p.iface.Index, Halen: 6}
-	copy(to.Addr[:], broadcast())
-	if err := unix.Sendto(p.fd, b, 0, to); err != nil {
+	if err := kernel.SendPacket(p.fd, p.iface, broadcast(), b); err != nil {
 		return fmt.Errorf("send ARP on %s: %w", p.iface.Name, err)
 	}
 	return nil
@@ -125,9 +123,7 @@ func whoHas(ctx context.Context, dev string, address netip.Addr) (net.HardwareAd
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
-			fds := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}
-			_, _ = unix.Poll(fds, int(max(time.Until(end), time.Millisecond).Milliseconds()))
-			n, _, err := unix.Recvfrom(p.fd, b, 0)
+			n, err := kernel.ReceivePacket(p.fd, b, max(time.Until(end), time.Millisecond))
 			if err != nil {
 				continue
 			}

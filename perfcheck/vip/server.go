@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"cw/perfcheck/kernel"
 )
 
 // serve opens both servers on one port. They may bind an address that the
@@ -19,7 +19,7 @@ func (s *Seat) serve(ctx context.Context) error {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
 		cerr := c.Control(func(fd uintptr) {
-			err = errors.Join(unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_FREEBIND, 1), unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_PKTINFO, 1))
+			err = kernel.BindAhead(int(fd))
 		})
 		return errors.Join(cerr, err)
 	}}
@@ -72,24 +72,8 @@ func answerUDP(udp *net.UDPConn, token uint64, id byte) {
 			continue
 		}
 		b[n] = id
-		_, _, _ = udp.WriteMsgUDPAddrPort(b[:n+1], source(oob[:k]), from) // who does not get it counts it
+		_, _, _ = udp.WriteMsgUDPAddrPort(b[:n+1], kernel.From(oob[:k]), from) // who does not get it counts it
 	}
-}
-
-// source makes of how a datagram came how the answer goes: from the address
-// that it was sent to.
-func source(oob []byte) []byte {
-	messages, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		return nil
-	}
-	for _, m := range messages {
-		// struct in_pktinfo: interface, the local address, the one in the header
-		if m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_PKTINFO && len(m.Data) >= unix.SizeofInet4Pktinfo {
-			return unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: [4]byte(m.Data[4:8])})
-		}
-	}
-	return nil
 }
 
 func answerTCP(tcp net.Listener, token uint64, id byte) {
