@@ -55,9 +55,9 @@ func (a *App) clusterAdopt(ctx context.Context, place string, o clusterAdoptOpti
 	case o.name == "":
 		return usagef("add --name dw1", "the cluster needs a name")
 	case o.ssh.HostKey != "accept-new" && o.ssh.HostKey != "strict":
-		return usagef("one of: accept-new, strict", "--host-key %q is not known", o.ssh.HostKey)
+		return notKnown("--host-key", o.ssh.HostKey, "accept-new", "strict")
 	case o.ssh.Become != "sudo" && o.ssh.Become != "none":
-		return usagef("one of: sudo, none", "--become %q is not known", o.ssh.Become)
+		return notKnown("--become", o.ssh.Become, "sudo", "none")
 	}
 	m, err := a.manager(ctx)
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"cw/cluster"
 	"cw/cluster/manage"
 	"cw/cluster/step"
-	"cw/schema"
 )
 
 type configSetOptions struct {
@@ -92,19 +91,6 @@ func (o configSetOptions) change(args []string) (cluster.ConfigChange, error) {
 		return c, usagef("add SETTING=VALUE, --reset SETTING or --profile NAME", "no change of settings was named")
 	}
 	return c, nil
-}
-
-func oneOf(flag, value string, valid []string) error {
-	for _, v := range valid {
-		if v == value {
-			return nil
-		}
-	}
-	hint := "one of: " + strings.Join(valid, ", ")
-	if near := schema.Nearest(value, valid); near != "" {
-		hint = "did you mean " + near + "?"
-	}
-	return usagef(hint, "%s %q is not known", flag, value)
 }
 
 // configure changes settings, restarts the cluster if that is wanted and

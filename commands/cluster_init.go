@@ -53,5 +53,5 @@ func (a *App) clusterInit(file string, o clusterInitOptions) error {
 	if _, err := cluster.Parse(file, []byte(text)); err != nil {
 		return err
 	}
-	return a.writeSample(file, text, o.force, "cw cluster check -f")
+	return a.writeSample("topology", file, text, o.force, "cw cluster check -f")
 }

@@ -126,12 +126,8 @@ func (o sizeOptions) shape() (cluster.Shape, error) {
 		{"--node-type", o.nodeType, []string{cluster.LowCapacity, cluster.HighCapacity, cluster.LowSpeed, cluster.HighSpeed}},
 		{"--profile", o.profile, append(cluster.ProfileNames(), "")},
 	} {
-		ok := false
-		for _, v := range e.allowed {
-			ok = ok || v == e.value
-		}
-		if !ok {
-			return s, usagef("one of: "+strings.TrimRight(strings.Join(e.allowed, ", "), ", "), "%s %q is not known", e.flag, e.value)
+		if err := oneOf(e.flag, e.value, e.allowed); err != nil {
+			return s, err
 		}
 	}
 	s.Machine.CPUs = o.cores

@@ -53,7 +53,7 @@ func stopMode(text string) (cluster.StopMode, error) {
 			return m, nil
 		}
 	}
-	return "", usagef("one of: smart, fast, immediate", "--mode %q is not known", text)
+	return "", notKnown("--mode", text, "smart", "fast", "immediate")
 }
 
 const modeHelp = "smart waits for clients, fast ends their sessions, immediate drops everything"

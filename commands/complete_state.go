@@ -2,6 +2,7 @@ package commands
 
 import (
 	"cmp"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,8 +57,8 @@ func hostWords(a *App, c *cobra.Command, args []string, word string) ([]cobra.Co
 		if name != "" && r.Name != name {
 			continue
 		}
-		t, err := cluster.Parse(r.Name, []byte(r.Topology))
-		if err != nil {
+		var t cluster.Topology
+		if json.Unmarshal([]byte(r.Topology), &t) != nil {
 			continue
 		}
 		for _, h := range t.Hosts {

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,8 +45,16 @@ func completionHome(t *testing.T) (env map[string]string, jobs map[string]string
 	}
 	defer func() { _ = s.Close() }()
 	for _, name := range []string{"dw1", "dw2"} {
-		topology := cluster.SampleFor(cluster.SampleOptions{Name: name, Kind: cluster.Postgres, Hosts: []string{"10.0.0.1", "10.0.0.2"}})
-		if err := s.PutCluster(t.Context(), state.Cluster{Name: name, Engine: "postgres", State: state.ClusterUp, Topology: topology}); err != nil {
+		sample := cluster.SampleFor(cluster.SampleOptions{Name: name, Kind: cluster.Postgres, Hosts: []string{"10.0.0.1", "10.0.0.2"}})
+		topology, err := cluster.Parse(name, []byte(sample))
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept, err := json.Marshal(topology) // as cluster/manage keeps it
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.PutCluster(t.Context(), state.Cluster{Name: name, Engine: "postgres", State: state.ClusterUp, Topology: string(kept)}); err != nil {
 			t.Fatal(err)
 		}
 	}

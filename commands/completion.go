@@ -18,18 +18,26 @@ type shell struct {
 // shells are all of them; cmd/gendocs writes their files.
 func shells() []shell {
 	return []shell{
-		{"bash", "cw.bash", `  source <(cw completion bash)                                     # now
+		{
+			"bash", "cw.bash", `  source <(cw completion bash)                                     # now
   cw completion bash > ~/.local/share/bash-completion/completions/cw   # from the next login on`,
-			func(root *cobra.Command, w io.Writer) error { return root.GenBashCompletionV2(w, true) }},
-		{"zsh", "_cw", `  source <(cw completion zsh)                     # now, after: autoload -U compinit && compinit
+			func(root *cobra.Command, w io.Writer) error { return root.GenBashCompletionV2(w, true) },
+		},
+		{
+			"zsh", "_cw", `  source <(cw completion zsh)                     # now, after: autoload -U compinit && compinit
   cw completion zsh > "${fpath[1]}/_cw"           # from the next login on`,
-			func(root *cobra.Command, w io.Writer) error { return root.GenZshCompletion(w) }},
-		{"fish", "cw.fish", `  cw completion fish | source                                      # now
+			func(root *cobra.Command, w io.Writer) error { return root.GenZshCompletion(w) },
+		},
+		{
+			"fish", "cw.fish", `  cw completion fish | source                                      # now
   cw completion fish > ~/.config/fish/completions/cw.fish          # from the next login on`,
-			func(root *cobra.Command, w io.Writer) error { return root.GenFishCompletion(w, true) }},
-		{"powershell", "cw.ps1", `  cw completion powershell | Out-String | Invoke-Expression   # now
+			func(root *cobra.Command, w io.Writer) error { return root.GenFishCompletion(w, true) },
+		},
+		{
+			"powershell", "cw.ps1", `  cw completion powershell | Out-String | Invoke-Expression   # now
   cw completion powershell >> $PROFILE                        # from the next login on`,
-			func(root *cobra.Command, w io.Writer) error { return root.GenPowerShellCompletionWithDesc(w) }},
+			func(root *cobra.Command, w io.Writer) error { return root.GenPowerShellCompletionWithDesc(w) },
+		},
 	}
 }
 

@@ -68,7 +68,7 @@ func (o eventsOptions) filter(now time.Time) (state.EventFilter, error) {
 	}
 	least := slices.Index(state.Severities(), o.severity)
 	if least < 0 {
-		return f, usagef("one of: "+strings.Join(state.Severities(), ", "), "--severity %q is not known", o.severity)
+		return f, notKnown("--severity", o.severity, state.Severities()...)
 	}
 	if least > 0 {
 		f.Severities = state.Severities()[least:]

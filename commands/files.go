@@ -26,9 +26,10 @@ func readFileArg(streams *Streams, path string) (name string, data []byte, err e
 	return path, data, nil
 }
 
-// writeSample writes a file for the user to edit, or to standard output when
-// file is -. next is the command that comes after, which takes the file.
-func (a *App) writeSample(file, text string, force bool, next string) error {
+// writeSample writes a file of a kind for the user to edit, or to standard
+// output when file is -. next is the command that comes after, which takes the
+// file.
+func (a *App) writeSample(kind, file, text string, force bool, next string) error {
 	if file == "-" {
 		_, err := io.WriteString(a.IO.Out, text)
 		return err
@@ -38,6 +39,7 @@ func (a *App) writeSample(file, text string, force bool, next string) error {
 			return err
 		}
 	}
+	text = a.schemaHeader(kind) + text
 	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	if force {
 		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC

@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-var update = flag.Bool("update", false, "write the golden files of help and surface anew") //nolint:gochecknoglobals // a flag of the test binary
+var update = flag.Bool("update", false, "write the golden files of help and surface anew")
 
 // referenceTree is the tree as the reference pages have it.
 func referenceTree(t *testing.T) *cobra.Command {
@@ -281,7 +281,7 @@ func TestHelpAndFlagsSayWhatWasMeant(t *testing.T) {
 		{"load run x --limti 3", "hint: did you mean --limit?"},
 		{"load run x -Z", "hint: see cw load run --help"},
 		{"cluster list --zzzzzzzz", "hint: see cw cluster list --help"},
-		{"help enviroment", "hint: did you mean: cw help environment"},
+		{"help environmnt", "hint: did you mean: cw help environment"},
 		{"help load rnu", "hint: did you mean: cw help load run"},
 		{"help load run now", "no help on \"now\""},
 		{"cluster list -o jsno", "hint: did you mean json?"},

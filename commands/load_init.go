@@ -75,7 +75,7 @@ func (a *App) loadInit(ctx context.Context, file string, o loadInitOptions) erro
 			text = found
 		}
 	}
-	return a.writeSample(file, text, o.force, "cw load check")
+	return a.writeSample("loadspec", file, text, o.force, "cw load check")
 }
 
 // suggested tells what was found out, and what could not be.

@@ -28,7 +28,7 @@ webhook, Slack, Teams, PagerDuty. Every key is explained by cw explain monitor.`
 			if len(args) > 0 {
 				file = args[0]
 			}
-			return a.writeSample(file, monitor.Sample(), force, "cw monitor test --file")
+			return a.writeSample("monitor", file, monitor.Sample(), force, "cw monitor test --file")
 		},
 	}
 	c.Flags().BoolVar(&force, "force", false, "overwrite FILE")

@@ -180,7 +180,7 @@ func (a *App) perfRunOptions(ctx context.Context, o *perfOptions) (run.Options, 
 	switch perfcheck.FailOn(o.FailOn) {
 	case perfcheck.FailOnWarn, perfcheck.FailOnInconclusive, perfcheck.FailOnFail:
 	default:
-		return ro, usagef("one of: warn, inconclusive, fail", "--fail-on %q is not known", o.FailOn)
+		return ro, notKnown("--fail-on", o.FailOn, "warn", "inconclusive", "fail")
 	}
 	if ro.References, err = a.references(o); err != nil {
 		return ro, err

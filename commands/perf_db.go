@@ -154,7 +154,7 @@ func (s *dbFlags) dsn() (string, error) {
 			port = "3306"
 		}
 	default:
-		return "", usagef("postgres or mysql", "--db-kind %q is not known", s.Kind)
+		return "", notKnown("--db-kind", s.Kind, "postgres", "mysql")
 	}
 	if s.User == "" {
 		return "", usagef("add --db-user NAME", "--db-host needs a user")

@@ -103,7 +103,7 @@ func (s *objectFlags) settings(ctx context.Context, profile string, plan bool) (
 	switch s.Encryption {
 	case "", "s3", "kms":
 	default:
-		return nil, usagef("s3 or kms", "--encryption %q is not known", s.Encryption)
+		return nil, notKnown("--encryption", s.Encryption, "s3", "kms")
 	}
 	var err error
 	if s.Data != "" {
@@ -118,7 +118,7 @@ func (s *objectFlags) settings(ctx context.Context, profile string, plan bool) (
 	}
 	switch {
 	case s.Credentials != keysOfControl && s.Credentials != keysOfHosts:
-		return nil, usagef("control or hosts", "--credentials %q is not known", s.Credentials)
+		return nil, notKnown("--credentials", s.Credentials, "control", "hosts")
 	case s.Credentials == keysOfHosts || plan:
 		return out, nil
 	}

@@ -50,7 +50,7 @@ func (a *App) beginProtocol(ctx context.Context, o *perfOptions) (*protocol, err
 	switch perfcheck.FailOn(o.FailOn) {
 	case perfcheck.FailOnWarn, perfcheck.FailOnInconclusive, perfcheck.FailOnFail:
 	default:
-		return nil, usagef("one of: warn, inconclusive, fail", "--fail-on %q is not known", o.FailOn)
+		return nil, notKnown("--fail-on", o.FailOn, "warn", "inconclusive", "fail")
 	}
 	p := &protocol{a: a, o: o, id: state.NewID("p")}
 	var err error

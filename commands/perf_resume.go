@@ -12,6 +12,7 @@ import (
 
 	"cw/fault"
 	"cw/perfcheck/run"
+	"cw/schema"
 )
 
 func newPerfResume(a *App) *cobra.Command {
@@ -41,7 +42,11 @@ func (a *App) perfResume(ctx context.Context, id string) error {
 	}
 	data, err := os.ReadFile(filepath.Join(a.perfDir(id), optionsFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return usagef("the runs are the folders in "+filepath.Dir(a.perfDir(id)), "there is no run %s", id)
+		hint := "the runs are the folders in " + filepath.Dir(a.perfDir(id))
+		if near := schema.Nearest(id, a.runIDs()); near != "" {
+			hint = "did you mean: cw perf resume " + near
+		}
+		return usagef(hint, "there is no run %s", id)
 	}
 	if err != nil {
 		return err
@@ -73,6 +78,15 @@ func (a *App) newestUnfinished() (string, error) {
 		return "", fault.New(fault.Usage, "start one with cw perf disk, net, memory, cpu or all", "no performance check was cut off")
 	}
 	return id, nil
+}
+
+// runIDs are the runs that can be gone on with, or could once.
+func (a *App) runIDs() []string {
+	folders, _ := filepath.Glob(filepath.Join(a.perfDir("*"), optionsFile))
+	for i, f := range folders {
+		folders[i] = filepath.Base(filepath.Dir(f))
+	}
+	return folders
 }
 
 // finished tells whether a run's report is whole.

@@ -138,7 +138,7 @@ func (o *snapshotOptions) protocol() (snapshot.Options, error) {
 	case "soak":
 		so.Size, so.Around, so.Warmup, so.Timeout = 16<<30, 5*time.Minute, 10*time.Second, 12*time.Hour
 	default:
-		return so, usagef("one of: quick, standard, soak", "profile %q is not known", o.perf.Profile)
+		return so, notKnown("--profile", o.perf.Profile, "quick", "standard", "soak")
 	}
 	switch {
 	case o.Driver == "":
@@ -146,7 +146,7 @@ func (o *snapshotOptions) protocol() (snapshot.Options, error) {
 	case o.Dir == "":
 		return so, usagef("add --dir DIR, a directory on the volume", "which volume to test was not said")
 	case !slices.Contains(append(run.LocalDrivers(), drivers.Names()...), o.Driver):
-		return so, usagef("one of: "+snapshotDrivers(), "--driver %q is not known", o.Driver)
+		return so, notKnown("--driver", o.Driver, strings.Split(snapshotDrivers(), ", ")...)
 	case !slices.Contains(run.LocalDrivers(), o.Driver) && (o.Volume == "" || o.Machine == ""):
 		return so, usagef("add --volume ID and --machine ID, as "+o.Driver+" calls them", "driver %s needs to know the volume that --dir is on, and the machine", o.Driver)
 	case !filepath.IsAbs(o.Dir):

@@ -147,7 +147,7 @@ func (o *vipOptions) protocol(ctx context.Context, p *protocol) (vip.Options, er
 		case "unplanned":
 			loud, quiet = vip.TestUnplanned, vip.TestUnplannedQuiet
 		default:
-			return vo, usagef("planned or unplanned", "--mode %q is not known", mode)
+			return vo, notKnown("--mode", mode, "planned", "unplanned")
 		}
 		if !o.NoGARP {
 			vo.Tests = append(vo.Tests, loud)

@@ -13,6 +13,7 @@ import (
 
 	"cw/perfcheck/gpcheckperf"
 	"cw/schema"
+	"cw/tui"
 )
 
 // Reference is everything that the reference pages are made of, from the
@@ -27,6 +28,8 @@ type Reference struct {
 	Topics []ReferenceTopic
 	// Programs are the other programs that cw is.
 	Programs []ReferenceProgram
+	// Keys are those of cw top.
+	Keys []tui.KeyHelp
 	// Scripts are the completion scripts.
 	Scripts []ReferenceScript
 }
@@ -54,7 +57,7 @@ func NewReference(ctx context.Context) *Reference {
 	}
 	root := newRoot(a)
 	walk(root, func(c *cobra.Command) { c.InitDefaultHelpFlag() })
-	r := &Reference{Root: root, Kinds: schemaKinds(), Files: explained()}
+	r := &Reference{Root: root, Kinds: schemaKinds(), Files: explained(), Keys: tui.KeyList()}
 	for _, t := range topics() {
 		r.Topics = append(r.Topics, ReferenceTopic{t.name, t.short, t.text()})
 	}

@@ -97,11 +97,7 @@ one of the same name replaces a built-in rule (cw explain rules):
 func (o *reportOptions) read() ([]inspect.Rule, error) {
 	for _, s := range o.only {
 		if all := report.Sections(); !slices.Contains(all, s) {
-			hint := "one of: " + strings.Join(all, ", ")
-			if near := schema.Nearest(s, all); near != "" {
-				hint = "did you mean " + near + "?"
-			}
-			return nil, usagef(hint, "--section %q is not known", s)
+			return nil, notKnown("--section", s, all...)
 		}
 	}
 	for _, s := range o.skip {
@@ -110,7 +106,7 @@ func (o *reportOptions) read() ([]inspect.Rule, error) {
 		}
 	}
 	if severities := []string{"", string(inspect.Notice), string(inspect.Warning), string(inspect.Critical)}; !slices.Contains(severities, o.failOn) {
-		return nil, usagef("one of: notice, warning, critical", "--fail-on %q is not a severity", o.failOn)
+		return nil, notKnown("--fail-on", o.failOn, severities...)
 	}
 	if o.html == "-" && o.markdown == "-" {
 		return nil, usagef("write one of them to a file", "--html - and --markdown - both print to standard output")

@@ -109,7 +109,7 @@ func (o topOptions) validate(cluster string) error {
 		known = known || t == o.theme
 	}
 	if !known {
-		return usagef("one of: "+strings.Join(tui.ThemeNames(), ", "), "--theme %q is not known", o.theme)
+		return notKnown("--theme", o.theme, tui.ThemeNames()...)
 	}
 	return nil
 }

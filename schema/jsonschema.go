@@ -21,15 +21,17 @@ type JSONSchema struct {
 	Format      string                 `json:"format,omitempty"`
 	Pattern     string                 `json:"pattern,omitempty"`
 	Minimum     *int                   `json:"minimum,omitempty"`
+	Maximum     *int                   `json:"maximum,omitempty"`
 	Required    []string               `json:"required,omitempty"`
 	AllOf       []*JSONSchema          `json:"allOf,omitempty"`
 	AnyOf       []*JSONSchema          `json:"anyOf,omitempty"`
 	Properties  map[string]*JSONSchema `json:"properties,omitempty"`
 	// Patterns are Properties in other spellings: keys may have any case.
-	Patterns   map[string]*JSONSchema `json:"patternProperties,omitempty"`
-	Additional any                    `json:"additionalProperties,omitempty"` // false, or of what
-	Items      *JSONSchema            `json:"items,omitempty"`
-	Contains   *JSONSchema            `json:"contains,omitempty"`
+	Patterns      map[string]*JSONSchema `json:"patternProperties,omitempty"`
+	Additional    any                    `json:"additionalProperties,omitempty"` // false, or of what
+	MinProperties *int                   `json:"minProperties,omitempty"`
+	Items         *JSONSchema            `json:"items,omitempty"`
+	Contains      *JSONSchema            `json:"contains,omitempty"`
 	// Definitions are the keys by their paths, each once.
 	Definitions map[string]*JSONSchema `json:"definitions,omitempty"`
 }
@@ -70,10 +72,12 @@ func (b *jsonBuilder) key(k Key, path string) *JSONSchema {
 }
 
 func (b *jsonBuilder) value(k Key, path string) *JSONSchema {
-	text := func(pattern string) *JSONSchema {
-		least := 0
-		return &JSONSchema{AnyOf: []*JSONSchema{{Type: "string", Pattern: pattern}, {Type: "number", Minimum: &least}}}
+	text := func(pattern string, number *JSONSchema) *JSONSchema {
+		number.Type = "number"
+		return &JSONSchema{AnyOf: []*JSONSchema{{Type: "string", Pattern: pattern}, number}}
 	}
+	zero, one := 0, 1
+	fromZero, nothing := &JSONSchema{Minimum: &zero}, &JSONSchema{Minimum: &zero, Maximum: &zero} // of a time 0 alone needs no unit
 	switch k.Type {
 	case Int:
 		return &JSONSchema{Type: "integer"}
@@ -83,31 +87,37 @@ func (b *jsonBuilder) value(k Key, path string) *JSONSchema {
 		// The enum is what editors offer; the pattern is what is accepted.
 		return &JSONSchema{AnyOf: []*JSONSchema{{Enum: k.Enum}, {Type: "string", Pattern: anyCase(k.Enum...)}}}
 	case Size:
-		return text(`^\s*[0-9]+(\.[0-9]+)?\s*([kKmMgGtT]([iI]?[bB])?|[bB])?\s*$`)
+		return text(`^\s*[0-9]+(\.[0-9]+)?\s*([kKmMgGtT]([iI]?[bB])?|[bB])?\s*$`, fromZero)
 	case Rate:
-		return text(`^\s*([nN][oO][nN][eE]|[oO][fF][fF]|[uU][nN][lL][iI][mM][iI][tT][eE][dD]|[0-9]+(\.[0-9]+)?\s*([kKmMgGtT]([iI]?[bB])?|[bB])?(/[sS]([eE][cC])?|[pP][sS])?)\s*$`)
+		return text(`^\s*([nN][oO][nN][eE]|[oO][fF][fF]|[uU][nN][lL][iI][mM][iI][tT][eE][dD]|[0-9]+(\.[0-9]+)?\s*([kKmMgGtT]([iI]?[bB])?|[bB])?(/[sS]([eE][cC])?|[pP][sS])?)\s*$`, &JSONSchema{Minimum: &one})
 	case Count:
-		return text(`^\s*([0-9]+|([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*%)\s*$`)
+		return text(`^\s*([0-9]+|([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*%)\s*$`, fromZero)
 	case Duration:
-		return text(`^\s*([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+\s*$|^0$`)
+		return text(`^\s*([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+\s*$|^0$`, nothing)
 	case Span:
-		return text(`^\s*([0-9]+(\.[0-9]*)?d|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+|0)\s*$`)
+		return text(`^\s*([0-9]+(\.[0-9]*)?d|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+|0)\s*$`, nothing)
 	case List:
 		elem := Key{}
 		if k.Elem != nil {
 			elem = *k.Elem
 		}
-		one := b.key(elem, path)
-		list := &JSONSchema{Type: "array", Items: one}
+		single := b.key(elem, path)
+		items := single
+		if elem.Type != Map && elem.Type != String { // a String is so already
+			items = &JSONSchema{AnyOf: []*JSONSchema{single, {Type: "null"}}} // written and left empty
+		}
+		list := &JSONSchema{Type: "array", Items: items}
 		if elem.Type == Map || elem.Type == List {
 			return list
 		}
-		return &JSONSchema{AnyOf: []*JSONSchema{list, one}}
+		return &JSONSchema{AnyOf: []*JSONSchema{list, single}}
 	case Map:
 		return b.mapping(k, path)
 	case Sections:
 		item := b.mapping(k, path)
 		item.AllOf = nil // which is for the items together
+		least := 1
+		item.MinProperties = &least
 		list := &JSONSchema{Type: "array", Items: item}
 		for _, sub := range k.Keys {
 			if sub.Required {
@@ -116,6 +126,9 @@ func (b *jsonBuilder) value(k Key, path string) *JSONSchema {
 		}
 		return &JSONSchema{AnyOf: []*JSONSchema{list, b.mapping(k, path)}}
 	default:
+		if k.Required {
+			return &JSONSchema{Type: []string{"string", "number", "boolean"}}
+		}
 		return &JSONSchema{Type: []string{"string", "number", "boolean", "null"}}
 	}
 }

@@ -194,6 +194,27 @@ func (b *binding) names() string {
 	return strings.Join(out, " ")
 }
 
+// KeyHelp is a row of the key table.
+type KeyHelp struct {
+	Group string
+	Keys  string // separated by blanks
+	Does  string
+	Acts  bool // not with --read-only
+}
+
+// KeyList is the key table for the manual, in the order of the help screen.
+func KeyList() []KeyHelp {
+	var list []KeyHelp
+	for _, g := range keyGroups {
+		for i := range bindings {
+			if k := &bindings[i]; k.group == g {
+				list = append(list, KeyHelp{g, k.names(), k.help, k.acts})
+			}
+		}
+	}
+	return list
+}
+
 // KeysMarkdown is the key table for documents and the manual page.
 func KeysMarkdown() string {
 	var b strings.Builder

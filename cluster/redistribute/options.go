@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cw/fault"
+	"cw/schema"
 )
 
 // Check makes sure that options make sense.
@@ -18,7 +19,11 @@ func (o Options) Check() error {
 	case o.FreeFactor < 0 || o.MaxBusy < 0 || o.MaxBusy > 1:
 		return fault.New(fault.Usage, "free space factors are above 0, the busy part of the time is from 0 to 1", "a number of the redistribution is out of range")
 	case o.Order != "" && o.Order != Smallest && o.Order != Largest:
-		return fault.New(fault.Usage, "smallest or largest", "unknown order %q", o.Order)
+		hint := "smallest or largest"
+		if near := schema.Nearest(o.Order, []string{Smallest, Largest}); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+		return fault.New(fault.Usage, hint, "unknown order %q", o.Order)
 	}
 	for _, list := range [][]string{o.Schemas, o.Tables, o.Exclude, o.First} {
 		for _, p := range list {

@@ -116,6 +116,9 @@ func TestManPagesAreClean(t *testing.T) {
 				t.Fatal(err)
 			}
 			pages = append(pages, name)
+			if i := bytes.IndexFunc(files[path], func(r rune) bool { return r > '~' }); i >= 0 {
+				t.Errorf("%s has a sign outside of ASCII, which roff.go does not know: …%s", path, files[path][max(0, i-20):i+4])
+			}
 		}
 	}
 	for _, tool := range [][]string{{"groff", "-man", "-ww", "-z"}, {"mandoc", "-T", "lint", "-W", "warning"}} {

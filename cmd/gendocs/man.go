@@ -56,6 +56,9 @@ func commandPage(r *commands.Reference, c *cobra.Command) []byte {
 		p.heading("EXAMPLES")
 		p.verbatim(c.Example)
 	}
+	if c.CommandPath() == "cw top" {
+		writeKeyTable(p, r)
+	}
 	writeCommands(p, c)
 	if f := commands.OwnFlags(c); f.HasAvailableFlags() {
 		p.heading("OPTIONS")
@@ -76,6 +79,23 @@ func commandPage(r *commands.Reference, c *cobra.Command) []byte {
 	p.item(italic("~/.local/state/cw/log/cw.log"), "The log.")
 	writeSeeAlso(p, r, c)
 	return p.bytes()
+}
+
+// writeKeyTable is the keys of cw top.
+func writeKeyTable(p *page, r *commands.Reference) {
+	p.heading("KEYS")
+	group := ""
+	for _, k := range r.Keys {
+		if k.Group != group {
+			group = k.Group
+			p.sub(group)
+		}
+		does := sentence(k.Does)
+		if k.Acts {
+			does += " Not with --read-only."
+		}
+		p.item(bold(k.Keys), does)
+	}
 }
 
 // writeCommands lists what is below a command, under its headings.
@@ -185,8 +205,12 @@ func writeSeeAlso(p *page, r *commands.Reference, c *cobra.Command) {
 func filesOf(c *cobra.Command) []string {
 	path := c.CommandPath() + " "
 	for _, f := range []struct{ under, files string }{
-		{"cw cluster ", "topology"}, {"cw load ", "loadspec"}, {"cw unload ", "unloadspec"}, {"cw monitor ", "monitor"},
-		{"cw report ", "rules"}, {"cw config ", "config"},
+		{"cw cluster ", "topology"},
+		{"cw load ", "loadspec"},
+		{"cw unload ", "unloadspec"},
+		{"cw monitor ", "monitor"},
+		{"cw report ", "rules"},
+		{"cw config ", "config"},
 	} {
 		if strings.HasPrefix(path, f.under) {
 			return []string{f.files}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"cw/commands"
+	"cw/tui"
 )
 
 // commandsPage is docs/commands.md: all commands on one page.
@@ -37,6 +38,9 @@ func commandsPage(r *commands.Reference) []byte {
 	writeFlagList(&b, commands.GlobalFlags(r.Root))
 	for _, c := range shown {
 		writeCommand(&b, c)
+		if c.CommandPath() == "cw top" {
+			b.WriteString(tui.KeysMarkdown())
+		}
 	}
 	b.WriteString("## Other programs that cw is\n\n")
 	for _, p := range r.Programs {

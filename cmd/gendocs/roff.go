@@ -102,7 +102,7 @@ func italic(text string) string { return `\fI` + inline(text) + `\fR` }
 func inline(text string) string {
 	return strings.NewReplacer(
 		`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`, `"`, `\(dq`,
-		"…", "...", "–", `\(en`, "—", `\(em`, "→", `\(->`, "×", `\(mu`, "÷", `\(di`, "µ", `\(mc`, "≤", `\(<=`, "≥", `\(>=`,
+		"…", "...", "–", `\(en`, "—", `\(em`, "→", `\(->`, "←", `\(<-`, "↑", `\(ua`, "↓", `\(da`, "×", `\(mu`, "÷", `\(di`, "µ", `\(mc`, "≤", `\(<=`, "≥", `\(>=`,
 	).Replace(text)
 }
 

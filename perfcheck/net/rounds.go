@@ -3,6 +3,7 @@ package net
 import (
 	"cw/fault"
 	"cw/perfcheck"
+	"cw/schema"
 )
 
 // Topology says which pairs of hosts are measured, and which at the same time.
@@ -55,7 +56,11 @@ func Rounds(topology Topology, hosts []string) ([]Round, error) {
 	case Matrix:
 		return []Round{matrix(hosts)}, nil
 	}
-	return nil, fault.New(fault.Usage, "serial, pairs, tournament or matrix", "there is no topology %q", topology)
+	hint := "serial, pairs, tournament or matrix"
+	if near := schema.Nearest(string(topology), []string{"serial", "pairs", "tournament", "matrix"}); near != "" {
+		hint = "did you mean " + near + "?"
+	}
+	return nil, fault.New(fault.Usage, hint, "there is no topology %q", topology)
 }
 
 // neighbours are 0-1, 2-3, …, and of an odd number the last with the first.

@@ -44,7 +44,11 @@ func ProfileOf(name string) (Profile, error) {
 			Idle: 10 * time.Minute, Retest: time.Minute,
 		}, nil
 	}
-	return Profile{}, fault.New(fault.Usage, "choose one of "+strings.Join(Profiles(), ", "), "profile %q is not known", name)
+	hint := "choose one of " + strings.Join(Profiles(), ", ")
+	if near := schema.Nearest(name, Profiles()); near != "" {
+		hint = "did you mean " + near + "?"
+	}
+	return Profile{}, fault.New(fault.Usage, hint, "profile %q is not known", name)
 }
 
 // choose keeps the tests of a profile that only and skip leave. A pattern is
