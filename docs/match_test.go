@@ -12,7 +12,8 @@ var variable = []struct {
 	re *regexp.Regexp
 	is string
 }{
-	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)?`), "TIME"},
+	{regexp.MustCompile(`held up most by .* on average`), "held up"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ][\d:.]+(Z|[+-]\d\d:\d\d)?`), "TIME"},
 	{regexp.MustCompile(`\b[luprs][0-9a-z]{7}\b`), "ID"},
 	{regexp.MustCompile(`\b(\d+(\.\d+)? ?(ns|µs|ms|s|m|h|d|B|kB|MB|GB|TB|KiB|MiB|GiB|TiB))+(/s)?\b`), "AMOUNT"},
 	{regexp.MustCompile(`\b(postgres|PostgreSQL) \d+(\.\d+)?`), "$1 VERSION"},
@@ -83,6 +84,7 @@ func TestMatches(t *testing.T) {
 		{"state  up", "state down", false},
 		{"n1 … up", "n1 primary up", true},
 		{"n1 … up", "n1 up", true},
+		{"done; held up most by the source (50 % of it), 1MB/s on average", "done; held up most by the limit, 2MB/s on average", true},
 	} {
 		if got := matches(strings.Split(c.want, "\n"), strings.Split(c.got, "\n")); got != c.ok {
 			t.Errorf("%q and %q: %v", c.want, c.got, got)

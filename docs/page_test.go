@@ -11,7 +11,8 @@ import (
 )
 
 // A page is read as a stranger would paste it: every fenced block of shell
-// lines from top to bottom. HTML comments, which no reader sees, say what the
+// lines from top to bottom. A block of text that follows at once is what the
+// last of them answers. HTML comments, which no reader sees, say what the
 // reader's own machine has and this one lacks:
 //
 //	<!-- run: COMMANDS -->     done here before the next block
@@ -57,12 +58,15 @@ func pages(t *testing.T) []page {
 	}
 	var found []page
 	for _, f := range append([]string{"../README.md"}, files...) {
-		if f != "commands.md" && f != "benchmarks.md" { // made by programs, with tests of their own
+		if !generated(f) {
 			found = append(found, readPage(t, f))
 		}
 	}
 	return found
 }
+
+// generated are the pages that programs make, with tests of their own.
+func generated(file string) bool { return file == "commands.md" || file == "benchmarks.md" }
 
 func readPage(t *testing.T, path string) page {
 	t.Helper()
@@ -73,7 +77,7 @@ func readPage(t *testing.T, path string) page {
 	p := page{path: path}
 	lines := strings.Split(string(data), "\n")
 	var next item
-	code := 0
+	code, afterBlock := 0, 0
 	for i := 0; i < len(lines); i++ {
 		if strings.HasPrefix(lines[i], "<!-- ") {
 			text, end := lines[i], i
@@ -103,7 +107,7 @@ func readPage(t *testing.T, path string) page {
 		m := fence.FindStringSubmatch(lines[i])
 		if m == nil {
 			if strings.HasPrefix(lines[i], "    ") && (i == 0 || strings.TrimSpace(lines[i-1]) == "") {
-				t.Errorf("%s:%d: an indented block, which says not what it is: use ```console", path, i+1)
+				t.Errorf("%s:%d: an indented block, which says not what it is: use ```sh", path, i+1)
 			}
 			continue
 		}
@@ -113,13 +117,15 @@ func readPage(t *testing.T, path string) page {
 		}
 		next.line, next.lang = i+1, m[1]
 		switch body := lines[i+1 : end]; m[1] {
-		case "console":
-			next.lang, next.commands = "sh", console(body, i+2)
 		case "sh", "bash":
 			next.lang, next.commands = "sh", shell(body, i+2)
 		case "yaml":
 			next.text = strings.Join(body, "\n") + "\n"
-		case "text", "go", "sql", "":
+		case "text":
+			if before := lastCommand(p.items); before != nil && strings.TrimSpace(strings.Join(lines[afterBlock:i], "")) == "" {
+				before.want = body
+			}
+		case "go", "sql", "":
 		default:
 			t.Errorf("%s:%d: a block of %s is not known here", path, i+1, m[1])
 		}
@@ -129,27 +135,18 @@ func readPage(t *testing.T, path string) page {
 			t.Errorf("%s:%d: an exit code without a command", path, i+1)
 		}
 		p.items = append(p.items, next)
-		next, code, i = item{}, 0, end
+		next, code, i, afterBlock = item{}, 0, end, end+1
 	}
 	return p
 }
 
-// console divides a block in which commands begin with "$ " and their further
-// lines with "> "; the other lines are what they answer.
-func console(body []string, line int) []command {
-	var all []command
-	for i, text := range body {
-		last := len(all) - 1
-		switch {
-		case strings.HasPrefix(text, "$ "):
-			all = append(all, command{line: line + i, text: text[2:]})
-		case last >= 0 && len(all[last].want) == 0 && (text == ">" || strings.HasPrefix(text, "> ")):
-			all[last].text += "\n" + strings.TrimPrefix(text[1:], " ")
-		case last >= 0:
-			all[last].want = append(all[last].want, text)
-		}
+// lastCommand is the command that what follows may be the answer to.
+func lastCommand(items []item) *command {
+	if len(items) == 0 || items[len(items)-1].lang != "sh" {
+		return nil
 	}
-	return all
+	c := items[len(items)-1].commands
+	return &c[len(c)-1]
 }
 
 var heredoc = regexp.MustCompile(`<<-?\s*'?(\w+)'?`)

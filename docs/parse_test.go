@@ -62,10 +62,7 @@ func TestCommandsInSentences(t *testing.T) {
 	}
 }
 
-var (
-	ends   = regexp.MustCompile(`\s*(\|\||&&|[|;&>]|2>|\)|<<)\s*`)
-	begins = regexp.MustCompile(`(?m)(^|[|;&(]\s*|\bsudo |^\s*[A-Z_]+=\S+ )(cw) `)
-)
+var begins = regexp.MustCompile(`(?m)(^|[|;&(]\s*|\bsudo |^\s*[A-Z_]+=\S+ )(cw) `)
 
 // calls finds the calls of cw in a shell line. It is no shell: quotes are
 // minded, but nothing is expanded.

@@ -92,8 +92,10 @@ func newSandbox(t *testing.T, s3 bool) *sandbox {
 		}
 	}
 	s.names = [][2]string{{"/tmp/try", filepath.Join(s.root, "try")}}
-	env := []string{"HOME=" + home, "USER=me", "LANG=C.UTF-8", "TMPDIR=" + filepath.Join(s.root, "tmp"), "CW_PROGRESS=off",
-		"PATH=" + filepath.Dir(cw) + ":" + pg + ":" + os.Getenv("PATH"), "AWS_EC2_METADATA_DISABLED=true", "DOCS=" + mustAbs(t, "."), "SANDBOX=" + s.root}
+	env := []string{
+		"HOME=" + home, "USER=me", "LANG=C.UTF-8", "TMPDIR=" + filepath.Join(s.root, "tmp"), "CW_PROGRESS=off",
+		"PATH=" + filepath.Dir(cw) + ":" + pg + ":" + os.Getenv("PATH"), "AWS_EC2_METADATA_DISABLED=true", "DOCS=" + mustAbs(t, "."), "SANDBOX=" + s.root,
+	}
 	if s3 {
 		store := s3test.Start(t, "lake")
 		s.names = append(s.names, [2]string{"https://s3.example.com", store.Endpoint})
