@@ -55,7 +55,7 @@ func svg(frame string, cols, rows int) string {
 <rect width="%g" height="%g" rx="9" fill="#16181d" stroke="#3b4048"/>
 <circle cx="20" cy="17" r="5.5" fill="#ff5f57"/><circle cx="38" cy="17" r="5.5" fill="#febc2e"/><circle cx="56" cy="17" r="5.5" fill="#28c840"/>
 <text x="%g" y="21.5" text-anchor="middle" font-family="sans-serif" font-size="12" fill="#8b929e">cw top</text>
-<g font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono','Liberation Mono',monospace" font-size="13" xml:space="preserve">
+<g font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono','Liberation Mono',monospace" font-size="13">
 `, w, h, w, h, w/2)
 	for row, line := range strings.Split(frame, "\n") {
 		drawLine(&b, line, row)
@@ -118,7 +118,7 @@ func (p pen) draw(b *strings.Builder, text string, n, col, row int) {
 		style += ` text-decoration="underline"`
 	}
 	fmt.Fprintf(b, `<text x="%g" y="%g" textLength="%g" lengthAdjust="spacingAndGlyphs" fill="%s"%s>%s</text>`+"\n",
-		x+float64(lead)*cellW, y+13, float64(utf8.RuneCountInString(left))*cellW, fg, style, html.EscapeString(left))
+		x+float64(lead)*cellW, y+13, float64(utf8.RuneCountInString(left))*cellW, fg, style, strings.ReplaceAll(html.EscapeString(left), " ", "\u00a0")) // browsers fold spaces, whatever xml:space says
 }
 
 // set follows one escape sequence.
