@@ -5,7 +5,7 @@ GOLANGCI := v2.15.0
 GORELEASER := v2.15.4
 FUZZTIME ?= 20s
 
-.PHONY: help build docs test lint changes check nightly demo bench fuzz release-check install-check vuln deps-test deps-demo clean
+.PHONY: help build docs test lint changes check nightly demo bench fuzz release-check install-check vuln leaks deps-test deps-demo clean
 
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -53,7 +53,8 @@ changes: ## is CHANGELOG.md what changelog/ says?
 # What CI runs: .ci/run is this and nothing else.
 check: deps-test changes lint test demo release-check vuln ## everything that CI checks
 
-nightly: check ## check, every fuzz target for a minute, a soak, the monitor's long tests, the ratios
+nightly: check ## check, no secret in any log, every fuzz target for a minute, a soak, the monitor's long tests, the ratios
+	$(MAKE) leaks
 	$(MAKE) fuzz FUZZTIME=60s
 	CW_SOAK=1 CGO_ENABLED=1 go test -race -count=1 -timeout 60m -run Soak ./loadspec/run/
 	CW_TEST_LONG=1 CGO_ENABLED=0 go test -count=1 -timeout 90m -run '^TestMonitors$$' ./monitor/labtest/
@@ -67,6 +68,10 @@ release-check: ## a release made twice and compared, into dist/; where gorelease
 
 install-check: ## the deb of dist/ installed into a bare Debian, used, and removed
 	@.ci/install
+
+leaks: deps-test ## the tests' logs, stores and reports searched for secrets, also those that they delete
+	go build -C tools -o ../bin/leaks ./leaks
+	CGO_ENABLED=1 bin/leaks -known tools/leaks/known.txt -- go test -race -vet=off -count=1 -timeout 20m ./...
 
 vuln: ## known weaknesses in what cw is made of
 	@.ci/vuln

@@ -76,7 +76,7 @@ func (k *keeper) watch(dir string) error {
 
 func (k *keeper) look(path string, isDir bool) error {
 	if isDir {
-		if ofDatabase(filepath.Base(path)) {
+		if base := filepath.Base(path); ofDatabase(base) || strings.HasPrefix(base, "go-build") {
 			return nil
 		}
 		return k.watch(path)
