@@ -92,14 +92,14 @@ func jobWords(a *App, c *cobra.Command, _ []string, word string) ([]cobra.Comple
 		return nil, order
 	}
 	defer func() { _ = s.Close() }()
-	jobs, err := s.RecentJobs(c.Context(), time.Time{})
+	jobs, err := s.NewestJobs(c.Context(), word, 2*mostWords)
 	if err != nil {
 		return nil, order
 	}
 	slices.SortStableFunc(jobs, func(x, y state.Job) int { return cmp.Compare(rank(c.Name(), x), rank(c.Name(), y)) })
 	var words []cobra.Completion
 	for _, j := range jobs {
-		if len(words) < mostWords && strings.HasPrefix(j.ID, word) {
+		if len(words) < mostWords {
 			words = append(words, cobra.CompletionWithDesc(j.ID, j.State+", "+filepath.Base(j.SpecFile)+" to "+j.Target))
 		}
 	}

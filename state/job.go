@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"cw/fault"
 	"cw/schema"
@@ -236,8 +237,7 @@ func (s *Store) Jobs(ctx context.Context) ([]Job, error) {
 // since then, newest first, without the texts of their control files: it is
 // for those who ask every second.
 func (s *Store) RecentJobs(ctx context.Context, since time.Time) ([]Job, error) {
-	columns := strings.NewReplacer("spec_file, spec,", "spec_file, '',", "timing, options,", "'', options,").Replace(jobColumns)
-	jobs, err := collect(ctx, s, scanJob, "select "+columns+" from jobs where updated_at>=? or state in (?,?,?,?) order by started_at desc, id desc",
+	jobs, err := collect(ctx, s, scanJob, "select "+briefColumns()+" from jobs where updated_at>=? or state in (?,?,?,?) order by started_at desc, id desc",
 		micros(since), Running, Paused, Pending, Watching)
 	if err != nil {
 		return nil, err
@@ -252,6 +252,27 @@ func (s *Store) RecentJobs(ctx context.Context, since time.Time) ([]Job, error) 
 		}
 	}
 	return recent, nil
+}
+
+// NewestJobs lists at most n of the jobs whose ids begin so, the newest first,
+// without the texts of their control files: for those who want names at once.
+func (s *Store) NewestJobs(ctx context.Context, prefix string, n int) ([]Job, error) {
+	jobs, err := collect(ctx, s, scanJob, "select "+briefColumns()+" from jobs where substr(id, 1, ?)=? order by started_at desc, id desc limit ?",
+		utf8.RuneCountInString(prefix), prefix, n)
+	if err != nil {
+		return nil, err
+	}
+	for i := range jobs {
+		if err := s.markInterrupted(ctx, &jobs[i]); err != nil {
+			return nil, err
+		}
+	}
+	return jobs, nil
+}
+
+// briefColumns are jobColumns without what is long.
+func briefColumns() string {
+	return strings.NewReplacer("spec_file, spec,", "spec_file, '',", "timing, options,", "'', options,").Replace(jobColumns)
 }
 
 // Active says whether a job is being worked on as far as its record says.
