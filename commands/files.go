@@ -33,14 +33,14 @@ func (a *App) writeSample(file, text string, force bool, next string) error {
 		_, err := io.WriteString(a.IO.Out, text)
 		return err
 	}
+	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	if force {
+		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	}
 	if dir := filepath.Dir(file); dir == a.Paths.Config { // the folder that our own examples name
 		if err := makePrivateDir(dir); err != nil {
 			return err
 		}
-	}
-	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
-	if force {
-		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 	}
 	f, err := os.OpenFile(file, flags, 0o644) //nolint:gosec // no secrets in it
 	if errors.Is(err, fs.ErrExist) {
