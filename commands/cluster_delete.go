@@ -21,7 +21,7 @@ func newClusterDelete(a *App) *cobra.Command {
 		Long: `Remove a cluster and all its data from its hosts, in whatever state it is. Only
 folders that cw marked as this cluster's are touched. What cannot be removed,
 because a host is down, is named; the cluster stays in the list then, and delete
-can be repeated. OS users and packages stay.` + exitHelp(3, 7),
+can be repeated. OS users and packages stay.` + exitHelp(3, 4, 5, 7),
 		Example: `  cw cluster delete dw1
   cw cluster delete dw1 --confirm dw1`,
 		Annotations: mutating(),

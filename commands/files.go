@@ -34,16 +34,16 @@ func (a *App) writeSample(kind, file, text string, force bool, next string) erro
 		_, err := io.WriteString(a.IO.Out, text)
 		return err
 	}
+	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	if force {
+		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	}
 	if dir := filepath.Dir(file); dir == a.Paths.Config { // the folder that our own examples name
 		if err := makePrivateDir(dir); err != nil {
 			return err
 		}
 	}
 	text = a.schemaHeader(kind) + text
-	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
-	if force {
-		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
-	}
 	f, err := os.OpenFile(file, flags, 0o644) //nolint:gosec // no secrets in it
 	if errors.Is(err, fs.ErrExist) {
 		return usagef("name another file, or add --force", "%s exists already", file)

@@ -32,7 +32,7 @@ when FILE is -. Every key is explained by cw explain loadspec.
 With --table and --from the first object is looked at (format, delimiter, header)
 and so is the table, in the database that PGHOST, PGPORT, PGDATABASE and PGUSER
 say: the file is then ready to be checked. What cannot be reached is said, and
-left to be filled in.` + exitHelp(),
+left to be filled in.` + exitHelp(4, 5),
 		Example: `  cw load init
   cw load init orders.yaml --table public.orders --from 's3://bucket/orders/*.csv.gz'
   cw load init - --table orders --from /data/orders.csv`,

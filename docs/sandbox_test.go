@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,6 +54,8 @@ func TestMain(m *testing.M) {
 		for _, name := range []string{"XDG_STATE_HOME", "XDG_CONFIG_HOME"} {
 			_ = os.Setenv(name, home)
 		}
+		// Pages wait for databases and hosts more than they work.
+		_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 		code := m.Run()
 		if path, err := cwBinary(); err == nil {
 			_ = os.RemoveAll(filepath.Dir(path))
