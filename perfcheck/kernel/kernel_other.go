@@ -24,7 +24,7 @@ const (
 
 // Here says whether this machine can be measured.
 func Here() error {
-	return fault.New(fault.Usage, "give hosts that run Linux: cw perf --host HOST", "this machine runs %s, and cw perf measures machines with Linux", runtime.GOOS)
+	return fault.New(fault.Usage, "give hosts that run Linux: cw perf disk --host HOST", "this machine runs %s, and cw perf measures machines with Linux", runtime.GOOS)
 }
 
 // Statfs is of Linux.
