@@ -17,3 +17,11 @@ func (s *Store) ImportEvents(ctx context.Context, events []Event) error {
 	}
 	return s.failed(tx.Commit())
 }
+
+// Gone tells whether a process of this machine counts as gone.
+func Gone(pid int) bool {
+	o := thisProcess()
+	o.pid = pid
+	_, o.born = processStat(pid)
+	return o.gone(o.machine)
+}

@@ -34,26 +34,28 @@ func thisProcess() owner {
 	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	ns, _ := os.Readlink("/proc/self/ns/pid")
 	o.machine = strings.Join([]string{o.host, string(bytes.TrimSpace(boot)), ns}, "/")
-	o.born = bornAt(o.pid)
+	_, o.born = processStat(o.pid)
 	return o
 }
 
-// bornAt is field 22 of /proc/PID/stat (proc(5)); "" where there is no /proc.
-func bornAt(pid int) string {
+// processStat are fields 3 and 22 of /proc/PID/stat (proc(5)), the state and
+// the start time; "" where there is no /proc.
+func processStat(pid int) (state, born string) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return ""
+		return "", ""
 	}
 	_, rest, ok := bytes.Cut(stat, []byte(") ")) // the name may hold spaces
 	fields := bytes.Fields(rest)
 	if !ok || len(fields) < 20 {
-		return ""
+		return "", ""
 	}
-	return string(fields[19])
+	return string(fields[0]), string(fields[19])
 }
 
 // gone is true only when the process certainly no longer runs: it was on this
-// machine and its pid is free or belongs to a later process.
+// machine and its pid is free, belongs to a later process, or is kept for a
+// parent that has not yet asked how it ended.
 func (o owner) gone(here string) bool {
 	if o.machine != here {
 		return false
@@ -61,6 +63,6 @@ func (o owner) gone(here string) bool {
 	if err := syscall.Kill(o.pid, 0); errors.Is(err, syscall.ESRCH) {
 		return true
 	}
-	born := bornAt(o.pid)
-	return born != "" && o.born != "" && born != o.born
+	state, born := processStat(o.pid)
+	return state == "Z" || born != "" && o.born != "" && born != o.born
 }
