@@ -24,6 +24,7 @@ func TestLeaks(t *testing.T) {
 		"known":        {`mkdir -p $TMPDIR/a/b; echo tried opensesame > $TMPDIR/a/b/cw.log; until ls $TMPDIR/../kept | grep -q log; do :; done; rm -r $TMPDIR/a`, 6, "a/b/cw.log:1: a known secret"},
 		"of a file":    {`cd $TMPDIR; echo tr0ub4dor > dw1.pass; echo '{"x":"tr0ub4dor"}' > state.db`, 6, "dw1.pass: "},
 		"pgpass":       {`cd $TMPDIR; echo 'h:5432:*:me:tr0ub4dor' > .pgpass; echo me tr0ub4dor > x.html`, 6, ".pgpass: "},
+		"no text":      {`cd $TMPDIR; printf 'abcdefgh\0\nabcdefgh\n' > 'Trust Tokens'; echo abcdefgh > cw.log`, 0, "1 files"},
 		"url":          {`echo postgres://me:pw@db > $TMPDIR/cw.log`, 6, "looks like"},
 		"assigned":     {`echo "host=x password=abcd" > $TMPDIR/cw.log`, 6, "looks like"},
 		"key":          {`echo -----BEGIN OPENSSH PRIVATE KEY----- > $TMPDIR/cw.log`, 6, "looks like"},

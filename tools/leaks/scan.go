@@ -119,8 +119,12 @@ func scan(k *keeper, words []string) ([]string, counts, error) {
 }
 
 // secretsIn are the values in a secret file: whole lines, and of a pgpass line
-// its last field. Short ones would be found everywhere.
+// its last field. Short ones would be found everywhere; what is no text is some
+// program's file of that name (Chromium's "Trust Tokens").
 func secretsIn(text string) []string {
+	if strings.ContainsRune(text, 0) {
+		return nil
+	}
 	var out []string
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
