@@ -14,32 +14,17 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"cw/playground/cwtest"
 	"cw/playground/pgtest"
 	"cw/playground/s3test"
 )
 
 // cwBinary builds cw once for all pages.
-var cwBinary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "cwdocs")
-	if err != nil {
-		return "", err
-	}
-	if err := os.Chmod(dir, 0o755); err != nil { // the playground's user must reach it
-		return "", err
-	}
-	path := filepath.Join(dir, "cw")
-	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", path, "./cmd/cw")
-	cmd.Dir, cmd.Env = "..", append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build cw: %w\n%s", err, out)
-	}
-	return path, nil
-})
+var cwBinary = cwtest.Shared()
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {

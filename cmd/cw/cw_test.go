@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,17 +21,7 @@ import (
 // Everything below the command line has its own tests elsewhere.
 
 // cwBinary builds cw once for all tests of this package.
-var cwBinary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "cwbin")
-	if err != nil {
-		return "", err
-	}
-	if err := os.Chmod(dir, 0o755); err != nil { // the playground's user must reach it
-		return "", err
-	}
-	path := filepath.Join(dir, "cw")
-	return path, cwtest.Build(context.Background(), path)
-})
+var cwBinary = cwtest.Shared()
 
 func TestMain(m *testing.M) {
 	code := m.Run()

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"sync"
 	"testing"
 )
 
@@ -26,4 +28,21 @@ func At(t testing.TB, path string) {
 	if err := Build(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Shared is a function that builds cw when it is first called, for all tests
+// of a package: in a folder of its own, into which every user may look, since
+// the playground's hosts run as another one. TestMain removes the folder.
+func Shared() func() (path string, err error) {
+	return sync.OnceValues(func() (string, error) {
+		dir, err := os.MkdirTemp("", "cwbin")
+		if err != nil {
+			return "", err
+		}
+		if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // there is a program in it, no secret
+			return "", err
+		}
+		path := filepath.Join(dir, "cw")
+		return path, Build(context.Background(), path) // outlives the test that is the first to want it
+	})
 }
