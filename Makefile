@@ -51,7 +51,7 @@ changes: ## is CHANGELOG.md what changelog/ says?
 	@changelog/make --check
 
 # What CI runs: .ci/run is this and nothing else.
-check: deps-test changes lint test demo release-check vuln ## everything that CI checks
+check: deps-test changes lint test demo release-check install-check vuln ## everything that CI checks
 
 nightly: check ## check, no secret in any log, every fuzz target for a minute, a soak, the monitor's long tests, the ratios
 	$(MAKE) leaks
